@@ -1,0 +1,48 @@
+"""The installed wheel, used from another folder: it must bring its yaml files and both entry points."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder the wheel was unpacked to, without its dependencies."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", folder / "dist", REPOSITORY], check=True)
+    wheel = next((folder / "dist").glob("torchsag-*.whl"))
+    subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
+    return folder / "site"
+
+
+def run(installed, tmp_path, *words):
+    environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["script", "module"])
+def test_commands_work_from_another_folder(installed, tmp_path, way):
+    start = [str(installed / "bin" / "torchsag")] if way == "script" else [sys.executable, "-m", "torchsag"]
+    where = run(installed, tmp_path, sys.executable, "-c", "import torchsag; print(torchsag.__file__)")
+    assert where.stdout.startswith(str(installed))
+    listed = run(installed, tmp_path, *start, "--help")
+    assert listed.returncode == 0
+    assert "align" in listed.stdout
+    explained = run(installed, tmp_path, *start, "align", "--help")
+    assert explained.returncode == 0
+    assert "method=" in explained.stdout
+    refused = run(installed, tmp_path, *start, "align", "particles=p", "reference=r", "out=o", "chunck=1")
+    assert refused.returncode == 2
+    assert "did you mean 'chunk'?" in refused.stderr
+    demo = run(installed, tmp_path, *start, "demo", "threads=1")
+    assert demo.returncode == 0, demo.stderr
+    made = {path.name for path in (tmp_path / "torchsag-demo").iterdir()}
+    assert {"poses.star", "average.mrc", "report.html", "metrics.json"} <= made
+    assert {path.name for path in tmp_path.iterdir()} == {"torchsag-demo"}

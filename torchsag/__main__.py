@@ -1,0 +1,7 @@
+"""``python -m torchsag`` is the same as ``torchsag``."""
+
+import sys
+
+from torchsag.app.main import main
+
+sys.exit(main())

@@ -1,0 +1,22 @@
+"""The axis vocabulary of the annotations, in one place.
+
+Every public tensor is annotated with these names; under pytest they are checked at each call.
+
+``particles``   P, one entry per subtomogram or per pose
+``candidates``  C, poses considered for one particle
+``terms``       terms of a finite sum: slices of a volume or blocks of Fourier coefficients
+``z y x``       voxels; ``kx`` is the half-spectrum axis, ``x // 2 + 1`` long
+``xyz``         3, a column vector or one side of a rotation matrix
+``dof``         6, a tangent move: left rotation vector (3, radians) then shift (3, voxels)
+"""
+
+from jaxtyping import Complex, Float, Integer
+from torch import Tensor
+
+Rotations = Float[Tensor, "*batch 3 3"]
+Vectors = Float[Tensor, "*batch 3"]
+Moves = Float[Tensor, "*batch 6"]
+Volumes = Float[Tensor, "*batch z y x"]
+HalfSpectra = Complex[Tensor, "*batch z y kx"]
+HalfWeights = Float[Tensor, "*batch z y kx"]
+Indices = Integer[Tensor, "*batch"]
