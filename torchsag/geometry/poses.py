@@ -1,0 +1,80 @@
+"""A pose says where and how the reference sits in a particle: ``particle(x) = reference(R^T (x - c - t) + c)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.axes import Moves, Rotations, Vectors
+from torchsag.geometry.rotations import matrix_to_rotvec, matrix_to_zyz, rotvec_to_matrix, zyz_to_matrix
+
+
+@dataclass(frozen=True)
+class Poses:
+    """A batch of rigid placements.
+
+    Attributes
+    ----------
+    rotations
+        Active rotation matrices: they turn the reference into the particle.
+    shifts
+        Where the particle's centre lies relative to the box centre, voxels, (x, y, z).
+    """
+
+    rotations: Rotations
+    shifts: Vectors
+
+    @staticmethod
+    def identity(count: int, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> Poses:
+        """`count` poses that leave the reference where it is."""
+        eye = torch.eye(3, dtype=dtype, device=device).expand(count, 3, 3).clone()
+        return Poses(eye, torch.zeros(count, 3, dtype=dtype, device=device))
+
+    @staticmethod
+    def from_zyz(zyz: Vectors, shifts: Vectors) -> Poses:
+        """Poses from ZYZ Euler angles (radians) and shifts (voxels)."""
+        return Poses(zyz_to_matrix(zyz), shifts)
+
+    @staticmethod
+    def concatenate(parts: list[Poses]) -> Poses:
+        """Poses one after another along the first axis."""
+        return Poses(torch.cat([p.rotations for p in parts]), torch.cat([p.shifts for p in parts]))
+
+    @property
+    def zyz(self) -> Vectors:
+        """ZYZ Euler angles (rot, tilt, psi), radians."""
+        return matrix_to_zyz(self.rotations)
+
+    def __len__(self) -> int:
+        return self.rotations.shape[0]
+
+    def __getitem__(self, index) -> Poses:
+        return Poses(self.rotations[index], self.shifts[index])
+
+    def to(self, *args, **kwargs) -> Poses:
+        """The same poses in another dtype or on another device."""
+        return Poses(self.rotations.to(*args, **kwargs), self.shifts.to(*args, **kwargs))
+
+    def compose(self, inner: Poses) -> Poses:
+        """The pose that applies `inner` first and then this one."""
+        shifts = torch.einsum("...ij,...j->...i", self.rotations, inner.shifts) + self.shifts
+        return Poses(self.rotations @ inner.rotations, shifts)
+
+    def inverse(self) -> Poses:
+        """The pose that undoes this one."""
+        back = self.rotations.mT
+        return Poses(back, -torch.einsum("...ij,...j->...i", back, self.shifts))
+
+    def retract(self, move: Moves) -> Poses:
+        """Apply a tangent move: rotate on the left by its rotation vector, then add its shift.
+
+        The rotation is about the particle's own centre, so the two halves of a move do not mix.
+        """
+        return Poses(rotvec_to_matrix(move[..., :3]) @ self.rotations, self.shifts + move[..., 3:])
+
+    def move_to(self, other: Poses) -> Float[Tensor, "*batch 6"]:
+        """The tangent move with ``self.retract(move) == other``."""
+        return torch.cat([matrix_to_rotvec(other.rotations @ self.rotations.mT), other.shifts - self.shifts], -1)

@@ -1,0 +1,119 @@
+"""Rotations as matrices, rotation vectors and ZYZ Euler angles.
+
+Matrices act on columns ``(x, y, z)``. Euler angles are RELION's (rot, tilt, psi), in radians:
+``R^T = Rz(rot) Ry(tilt) Rz(psi)`` with active right-handed elementary rotations, so that RELION's
+``Euler_angles2matrix(rot, tilt, psi)`` is ``R``.
+"""
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.axes import Rotations, Vectors
+
+# Below this squared angle a series is more accurate than the closed form in single precision.
+_SERIES_BELOW = 1e-4
+
+
+def rotvec_to_matrix(rotvec: Vectors) -> Rotations:
+    """Turn rotation vectors (axis times angle, radians) into matrices; smooth everywhere, also at zero."""
+    return roma.rotvec_to_rotmat(rotvec)
+
+
+def cross_matrix(vector: Vectors) -> Rotations:
+    """The matrix of ``u -> vector x u``."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+
+
+def left_jacobian(rotvec: Vectors) -> Rotations:
+    """How a rotation responds to its vector: ``exp(v + d) = exp(J(v) d) exp(v)`` to first order in d.
+
+    ``J = 1 + (1 - cos a) / a^2 [v] + (a - sin a) / a^3 [v]^2`` with a = |v|, by series near zero (Chirikjian 2012,
+    Stochastic Models, Information Theory, and Lie Groups, volume 2, section 10.6).
+    """
+    squared = rotvec.square().sum(-1)[..., None, None]
+    near = squared < _SERIES_BELOW
+    safe = torch.where(near, torch.ones_like(squared), squared)
+    angle = safe.sqrt()
+    first = torch.where(near, 0.5 - squared / 24, (1 - torch.cos(angle)) / safe)
+    second = torch.where(near, 1 / 6 - squared / 120, (angle - torch.sin(angle)) / (safe * angle))
+    turn = cross_matrix(rotvec)
+    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) + first * turn + second * (turn @ turn)
+
+
+def matrix_to_rotvec(rotation: Rotations) -> Vectors:
+    """Turn matrices into the shortest rotation vectors (angle at most pi)."""
+    return roma.rotmat_to_rotvec(rotation)
+
+
+def axis_rotation(axis: str, angle: Float[Tensor, "*batch"]) -> Rotations:
+    """Active right-handed rotation by `angle` (radians) about the axis ``"x"``, ``"y"`` or ``"z"``."""
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+    rows = {
+        "x": [one, zero, zero, zero, cos, -sin, zero, sin, cos],
+        "y": [cos, zero, sin, zero, one, zero, -sin, zero, cos],
+        "z": [cos, -sin, zero, sin, cos, zero, zero, zero, one],
+    }[axis]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def zyz_to_matrix(zyz: Vectors) -> Rotations:
+    """Turn (rot, tilt, psi) into the active matrix ``R`` (see the module's convention); differentiable."""
+    rot, tilt, psi = zyz.unbind(-1)
+    inverse = axis_rotation("z", rot) @ axis_rotation("y", tilt) @ axis_rotation("z", psi)
+    return inverse.mT
+
+
+def matrix_to_zyz(rotation: Rotations) -> Vectors:
+    """Turn active matrices into (rot, tilt, psi), tilt in [0, pi].
+
+    At tilt 0 or pi only rot + psi or rot - psi is defined; psi is then zero. Not meant for gradients: Euler angles
+    are singular there. Differentiate `zyz_to_matrix` or move in the tangent instead.
+    """
+    sin_tilt = torch.hypot(rotation[..., 2, 0], rotation[..., 2, 1])
+    regular = sin_tilt > 16 * torch.finfo(rotation.dtype).eps
+    tilt = torch.atan2(sin_tilt, rotation[..., 2, 2])
+    rot = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 0])
+    psi = torch.atan2(rotation[..., 1, 2], -rotation[..., 0, 2])
+    # With psi = 0 at a pole, R = Ry(-tilt) Rz(-rot): its second row is (-sin rot, cos rot, 0).
+    polar_rot = torch.atan2(-rotation[..., 1, 0], rotation[..., 1, 1])
+    return torch.stack(
+        [torch.where(regular, rot, polar_rot), tilt, torch.where(regular, psi, torch.zeros_like(psi))], -1
+    )
+
+
+def rotation_distance(first: Rotations, second: Rotations) -> Float[Tensor, "*batch"]:
+    """Angle (radians, 0 to pi) of the rotation that turns one into the other; accurate also for tiny angles."""
+    return roma.rotmat_geodesic_distance(first, second)
+
+
+def project_to_rotation(matrix: Rotations) -> Rotations:
+    """The nearest rotation, to remove rounding after many compositions."""
+    return _nearest_rotation(matrix)
+
+
+def random_rotations(
+    count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "count 3 3"]:
+    """Rotations uniform on SO(3) (unit quaternions from normal deviates), drawn on the CPU in float64."""
+    quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+    return roma.unitquat_to_rotmat(quaternion / quaternion.norm(dim=-1, keepdim=True)).to(dtype)
+
+
+def mean_rotation(
+    rotations: Float[Tensor, "*batch n 3 3"], weights: Float[Tensor, "*batch n"] | None = None
+) -> Rotations:
+    """Chordal mean: the rotation with the least weighted squared Frobenius distance to all."""
+    if weights is None:
+        weights = torch.ones(rotations.shape[:-2], dtype=rotations.dtype, device=rotations.device)
+    return _nearest_rotation((weights[..., None, None] * rotations).sum(-3))
+
+
+def _nearest_rotation(matrix: Rotations) -> Rotations:
+    nearest = roma.special_procrustes(matrix)
+    assert isinstance(nearest, Tensor)  # a tuple only when singular values are asked for
+    return nearest
