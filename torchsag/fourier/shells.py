@@ -1,0 +1,46 @@
+"""Sums over Fourier shells and the Fourier shell correlation."""
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.axes import HalfSpectra
+from torchsag.fourier.frequencies import half_shells, hermitian_multiplicity
+
+Box = tuple[int, int, int]
+
+
+def shell_sums(values: Float[Tensor, "*batch z y kx"], box: Box) -> Float[Tensor, "*batch shells"]:
+    """Sum a real half-spectrum quantity over the full shells 0 .. n // 2 (each coefficient with its mirror image)."""
+    shells = half_shells(box, device=values.device)
+    last = max(box) // 2
+    weighted = (values * hermitian_multiplicity(box, values.device).to(values.dtype)).flatten(-3)
+    inside = (shells <= last).flatten()
+    sums = values.new_zeros(*values.shape[:-3], last + 1)
+    index: Integer[Tensor, " inside"] = shells.flatten()[inside]
+    return sums.index_add_(-1, index, weighted[..., inside])
+
+
+def fourier_shell_correlation(first: HalfSpectra, second: HalfSpectra, box: Box) -> Float[Tensor, "*batch shells"]:
+    """Correlation of two half-spectra on shells 0 .. n // 2; zero where either has no power."""
+    cross = shell_sums((first * second.conj()).real, box)
+    power = shell_sums(first.abs().square(), box) * shell_sums(second.abs().square(), box)
+    return torch.where(
+        power > 0, cross / power.clamp_min(torch.finfo(power.dtype).tiny).sqrt(), torch.zeros_like(cross)
+    )
+
+
+def resolution_at(fsc: Float[Tensor, " shells"], box: Box, voxel_size: float, threshold: float = 0.143) -> float:
+    """Resolution (angstrom) where an FSC curve first falls below `threshold`, linear between shells.
+
+    A curve that never falls returns the Nyquist resolution; one that is below at shell 1 returns infinity.
+    """
+    below = (fsc[1:] < threshold).nonzero()
+    if len(below) == 0:
+        return max(box) * voxel_size / (len(fsc) - 1)
+    shell = int(below[0]) + 1
+    if shell == 1:
+        return float("inf")
+    high, low = float(fsc[shell - 1]), float(fsc[shell])
+    crossing = shell - 1 + (high - threshold) / (high - low)
+    return max(box) * voxel_size / crossing
