@@ -1,0 +1,46 @@
+"""How an optimizer is driven: a state, one step at a time."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from torchsag.optim.objective import Objective
+
+
+@runtime_checkable
+class State(Protocol):
+    """What every optimizer's state offers to whoever drives it."""
+
+    @property
+    def move(self) -> Float[Tensor, "problems n"]:
+        """Where each problem stands."""
+        ...
+
+    @property
+    def passes(self) -> float:
+        """Term evaluations so far (gradients and values alike) divided by the number of terms."""
+        ...
+
+    @property
+    def converged(self) -> Bool[Tensor, " problems"]:
+        """Which problems have met the optimizer's own stopping rule."""
+        ...
+
+
+S = TypeVar("S", bound=State)
+
+
+@runtime_checkable
+class Optimizer(Protocol[S]):
+    """Steps from one state to the next; holds hyper-parameters only."""
+
+    def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> S:
+        """The state before the first step."""
+        ...
+
+    def step(self, objective: Objective, state: S) -> S:
+        """One step of all problems; may reuse the memory of `state`, of which only the newest is to be kept."""
+        ...

@@ -1,0 +1,150 @@
+"""Stochastic average gradient, one random term a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from torchsag.errors import InputError
+from torchsag.optim.convergence import PassChange, check_tolerance
+from torchsag.optim.gradient_memory import GradientMemory
+from torchsag.optim.lipschitz import initial_lipschitz, raise_lipschitz, relax_lipschitz
+from torchsag.optim.objective import Objective
+from torchsag.optim.term_order import TermOrder, UniformDraws, check_finite_sum, seeded_generator
+
+
+@dataclass(frozen=True)
+class SAGState:
+    """Where SAG stands.
+
+    Attributes
+    ----------
+    move
+        Where each problem stands.
+    lipschitz
+        Each problem's estimate L; steps have length ``1 / L``.
+    memory
+        The last gradient of each term.
+    order
+        Which terms come next.
+    change
+        Movement since the pass began.
+    evaluations
+        Term evaluations so far, gradients and values alike.
+    """
+
+    move: Float[Tensor, "problems n"]
+    lipschitz: Float[Tensor, " problems"]
+    memory: GradientMemory
+    order: TermOrder
+    change: PassChange
+    evaluations: int
+
+    @property
+    def num_terms(self) -> int:
+        """Number of terms of the sum."""
+        return self.memory.seen.shape[0]
+
+    @property
+    def passes(self) -> float:
+        """Term evaluations divided by the number of terms."""
+        return self.evaluations / self.num_terms
+
+    @property
+    def converged(self) -> Bool[Tensor, " problems"]:
+        """Which problems moved less than the tolerance during the last pass."""
+        return self.change.converged
+
+
+@dataclass(frozen=True)
+class SAG:
+    """Algorithm 1 of Lü et al. 2019: the stochastic average gradient method of Le Roux, Schmidt & Bach (2012).
+
+    Each step draws one term i, replaces its gradient in the memory and moves along the average of the memory:
+    ``d += g_i - y_i; y_i = g_i; move -= d / (L m)``, where m counts the terms seen so far. L is found by a line search
+    on the drawn term before each step and relaxed after it (see `torchsag.optim.lipschitz`), for each problem alone.
+
+    It is not invariant to the scale of the unknowns: wrap it in `torchsag.optim.Preconditioned` where rotations and
+    shifts are curved differently.
+
+    Attributes
+    ----------
+    start_lipschitz
+        First guess of L, positive. The first step corrects it in both directions (the papers leave it to the user).
+    tolerance
+        A problem has converged when a pass changes its move by less (Euclidean norm, in the units of the move).
+    seed
+        Of the order of the terms.
+    """
+
+    start_lipschitz: float = 1.0
+    tolerance: float = 1e-4
+    seed: int = 0
+
+    def __post_init__(self):
+        check_start_lipschitz(self.start_lipschitz)
+        check_tolerance(self.tolerance)
+
+    def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> SAGState:
+        """The state before the first step; InputError if the loss is no sum of terms."""
+        check_finite_sum(num_terms, "SAG")
+        order = UniformDraws(num_terms, seeded_generator(self.seed))
+        return begin_sag(start, num_terms, self.start_lipschitz, order)
+
+    def step(self, objective: Objective, state: SAGState) -> SAGState:
+        """Visit one term."""
+        return advance_sag(objective, state, self.tolerance)
+
+
+def begin_sag(start: Float[Tensor, "problems n"], num_terms: int, start_lipschitz: float, order: TermOrder) -> SAGState:
+    """SAG before its first step, with any order of the terms."""
+    lipschitz = start.new_full(start.shape[:1], start_lipschitz)
+    return SAGState(start, lipschitz, GradientMemory.empty(start, num_terms), order, PassChange.begin(start), 0)
+
+
+def advance_sag(objective: Objective, state: SAGState, tolerance: float, step_fraction: float = 1.0) -> SAGState:
+    """One SAG step of length ``step_fraction / L`` on the terms that come next; the line search takes their mean."""
+    terms = state.order.draw().to(state.move.device)
+    values, gradients = objective.gradients(state.move, terms)
+    lipschitz, evaluations = estimate_lipschitz(
+        objective, state.move, terms, values, gradients, state.lipschitz, first=state.evaluations == 0
+    )
+    state.memory.remember(terms, gradients)
+    move = state.move - step_fraction * state.memory.average / lipschitz[:, None]
+    return SAGState(
+        move,
+        relax_lipschitz(lipschitz, len(terms), state.num_terms),
+        state.memory,
+        state.order,
+        state.change.after(move, state.order.pass_complete, tolerance),
+        state.evaluations + evaluations,
+    )
+
+
+def estimate_lipschitz(
+    objective: Objective,
+    move: Float[Tensor, "problems n"],
+    terms: Tensor,
+    values: Float[Tensor, "problems b"],
+    gradients: Float[Tensor, "problems b n"],
+    lipschitz: Float[Tensor, " problems"],
+    first: bool,
+) -> tuple[Float[Tensor, " problems"], int]:
+    """L from the mean of some terms, and the term evaluations spent, the gradients given among them."""
+    gradient = gradients.mean(1)
+
+    def value_at(trial: Float[Tensor, " problems"]) -> Float[Tensor, " problems"]:
+        return objective.values(move - gradient / trial[:, None], terms).mean(1)
+
+    search = initial_lipschitz if first else raise_lipschitz
+    lipschitz, trials = search(value_at, values.mean(1), gradient.square().sum(-1), lipschitz)
+    return lipschitz, len(terms) * (1 + trials)
+
+
+def check_start_lipschitz(start_lipschitz: float) -> None:
+    """Refuse a first guess of L that is not positive."""
+    if not 0 < start_lipschitz < torch.inf:
+        raise InputError(f"start_lipschitz must be positive and finite, got {start_lipschitz}; 1 will do")
