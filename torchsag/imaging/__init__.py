@@ -1,0 +1,1 @@
+"""What the microscope does: place a map at a pose, missing wedge, CTF, masks, noise."""

@@ -1,0 +1,145 @@
+"""A map's transform, oversampled, with its gradient: the model of a particle at any pose, one sample per coefficient.
+
+Frequencies are Fourier indices of the particle's box, ``u = n * cycles per voxel``: shell k has ``|u| = k``.
+
+Interpolation. With value v and exact gradient at the eight corners of a cell, one reduction per axis,
+``v <- lerp(v0, v1) + t (1 - t) / 2 (g0 - g1)``, is exact for every quadratic: eight corners give what a 27- or 64-point
+interpolant would. The gradient itself is interpolated linearly, which damps a mode at distance rho from the box centre
+by ``sinc^2(rho / (n oversampling))`` on average; the stored gradient is divided by it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from torchsag.fourier import pad, to_half_spectrum
+
+CHANNELS = 8  # value, d/dx, d/dy, d/dz: real and imaginary part of each
+
+
+@dataclass(frozen=True)
+class FourierTable:
+    """Samples of a map's transform and of its gradient on a fine grid, channels last.
+
+    Attributes
+    ----------
+    samples
+        Real and imaginary parts of the value and of its gradient along x, y and z, at ``u_x >= 0``; the other half
+        follows from the transform of a real map being Hermitian.
+    oversampling
+        Grid points per Fourier index.
+    max_shell
+        The largest ``|u|`` that may be asked for.
+    box
+        Edge of the particle's (cubic) box, voxels.
+    """
+
+    samples: Float[Tensor, "uz uy ux 8"]
+    oversampling: int
+    max_shell: int
+    box: int
+
+    @staticmethod
+    def from_density(density: Float[Tensor, "z y x"], max_shell: int, oversampling: int = 2) -> FourierTable:
+        """Transform a cubic map. Its density should vanish towards the box faces (mask it), else its copies alias."""
+        box = density.shape[-1]
+        padded = (oversampling * box, oversampling * box, oversampling * box)
+        axes = torch.arange(box, dtype=density.dtype, device=density.device) - box // 2
+        z, y, x = torch.meshgrid(axes, axes, axes, indexing="ij")
+        damping = torch.sinc(x / padded[0]) * torch.sinc(y / padded[0]) * torch.sinc(z / padded[0])
+        # dF/du_x = sum f(x) (-2 pi i x / n) exp(-2 pi i u.x / n)
+        steps = -2 * math.pi / box * torch.stack([x, y, z]) * (density / damping.square())
+        reach = oversampling * (max_shell + 1)
+        rows = torch.arange(-reach, reach + 1, device=density.device) % padded[0]
+
+        def sampled(volume: Tensor) -> Tensor:
+            spectrum = to_half_spectrum(pad(volume, padded))
+            return spectrum[rows][:, rows][:, :, : reach + 1]
+
+        gradient = [sampled(step) for step in steps]
+        # Multiplying by i turns (re, im) into (-im, re).
+        channels = [torch.view_as_real(sampled(density))]
+        channels += [torch.stack([-part.imag, part.real], -1) for part in gradient]
+        return FourierTable(torch.cat(channels, -1).contiguous(), oversampling, max_shell, box)
+
+    def within(self, max_shell: int) -> FourierTable:
+        """The part of the table up to a smaller shell: a smaller table is a faster one."""
+        cut = self.oversampling * (self.max_shell - max_shell)
+        middle = slice(cut, self.samples.shape[0] - cut)
+        samples = self.samples[middle, middle, : self.samples.shape[2] - cut].contiguous()
+        return FourierTable(samples, self.oversampling, max_shell, self.box)
+
+    def to(self, *args, **kwargs) -> FourierTable:
+        """The same table in another dtype or on another device."""
+        return FourierTable(self.samples.to(*args, **kwargs), self.oversampling, self.max_shell, self.box)
+
+    def lookup(
+        self, points: Float[Tensor, "*batch 3"]
+    ) -> tuple[Complex[Tensor, "*batch"], Complex[Tensor, "*batch 3"]]:
+        """Value and gradient at frequencies ``u`` (x, y, z); the reference form of every faster kernel.
+
+        Not differentiable itself; see `sample`.
+        """
+        mirrored = points[..., 0] < 0
+        half = torch.where(mirrored[..., None], -points, points)
+        reach = self.oversampling * (self.max_shell + 1)
+        offset = torch.tensor([0, reach, reach], device=points.device, dtype=points.dtype)
+        place = half * self.oversampling + offset
+        sizes = torch.tensor(self.samples.shape[2::-1], device=points.device)
+        corner = torch.minimum(place.floor().long().clamp_min(0), sizes - 2)
+        t = place - corner
+        _, uy, ux, _ = self.samples.shape
+        first = (corner[..., 2] * uy + corner[..., 1]) * ux + corner[..., 0]
+        flat = self.samples.reshape(-1, CHANNELS)
+        strides = (uy * ux, ux, 1)
+        corners = [
+            flat[first + dz * strides[0] + dy * strides[1] + dx * strides[2]]
+            for dz in (0, 1)
+            for dy in (0, 1)
+            for dx in (0, 1)
+        ]
+        step = 1 / self.oversampling
+        for axis in (2, 1, 0):  # z first: corners are ordered z, y, x
+            half_count = len(corners) // 2
+            corners = [
+                _reduce(low, high, t[..., axis, None], axis, step)
+                for low, high in zip(corners[:half_count], corners[half_count:], strict=True)
+            ]
+        pairs = corners[0].unflatten(-1, (4, 2))
+        value, gradient = torch.view_as_complex(pairs[..., 0, :].contiguous()), pairs[..., 1:, :]
+        gradient = torch.view_as_complex(gradient.contiguous())
+        # F(-u) = conj F(u), so the gradient there is minus the conjugate.
+        value = torch.where(mirrored, value.conj(), value)
+        gradient = torch.where(mirrored[..., None], -gradient.conj(), gradient)
+        return value, gradient
+
+    def sample(self, points: Float[Tensor, "*batch 3"]) -> Complex[Tensor, "*batch"]:
+        """Value at frequencies ``u``, differentiable with respect to `points` (once) by the stored gradient."""
+        return _Sample.apply(points, self)  # pyright: ignore[reportReturnType]
+
+
+def _reduce(low: Tensor, high: Tensor, t: Tensor, axis: int, step: float) -> Tensor:
+    """Interpolate one axis: everything linearly, the value (channels 0, 1) with the gradient's correction."""
+    mixed = low + t * (high - low)
+    channels = slice(2 + 2 * axis, 4 + 2 * axis)
+    bend = (0.5 * step) * t * (1 - t) * (low[..., channels] - high[..., channels])
+    return torch.cat([mixed[..., :2] + bend, mixed[..., 2:]], -1)
+
+
+class _Sample(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, points: Tensor, table: FourierTable) -> Tensor:
+        value, gradient = table.lookup(points)
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    def backward(ctx, *grad_outputs: Tensor):
+        (gradient,) = ctx.saved_tensors
+        (upstream,) = grad_outputs
+        return (upstream[..., None].conj() * gradient).real, None

@@ -1,0 +1,55 @@
+"""What it means to read a volume between its voxels."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.axes import Vectors
+from torchsag.fourier import from_half_spectrum, pad_spectrum, to_half_spectrum
+
+
+@runtime_checkable
+class Interpolant(Protocol):
+    """A volume as a function of position.
+
+    Positions are ``(x, y, z)`` in voxels relative to the box centre; outside the box the volume is zero.
+    """
+
+    def __call__(self, points: Vectors) -> Float[Tensor, "*batch"]:
+        """Values; differentiable in the points and in the volume the interpolant was made from."""
+        ...
+
+    def with_gradient(self, points: Vectors) -> tuple[Float[Tensor, "*batch"], Vectors]:
+        """Values and their gradients ``d value / d(x, y, z)``, of the same interpolant; not for autograd."""
+        ...
+
+
+@runtime_checkable
+class Interpolation(Protocol):
+    """A way to interpolate: a frozen dataclass and one yaml under ``conf/interpolation``."""
+
+    def prepare(self, volume: Float[Tensor, "z y x"]) -> Interpolant:
+        """Do once what depends on the volume alone (oversampling, prefilter)."""
+        ...
+
+
+def oversample(volume: Float[Tensor, "z y x"], factor: int) -> Float[Tensor, "fine_z fine_y fine_x"]:
+    """The same band-limited volume on a grid `factor` times as fine; the centre of the box stays the centre.
+
+    Voxel ``n // 2 + i`` becomes voxel ``factor * n // 2 + factor * i`` with its value unchanged.
+    """
+    if factor == 1:
+        return volume
+    z, y, x = volume.shape
+    fine = (z * factor, y * factor, x * factor)
+    return from_half_spectrum(pad_spectrum(to_half_spectrum(volume), (z, y, x), fine), fine) * float(factor**3)
+
+
+def table_coordinates(points: Vectors, box: tuple[int, ...], factor: int) -> Vectors:
+    """Where `points` lie in a table of `box` (z, y, x) samples, `factor` samples a voxel: indices ``(x, y, z)``."""
+    centre = [float(n // 2) for n in reversed(box)]
+    return points * factor + torch.tensor(centre, dtype=points.dtype, device=points.device)

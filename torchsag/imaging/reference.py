@@ -1,0 +1,24 @@
+"""Make a map fit to be a model: no background, nothing near the box faces, its size known."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.imaging.masks import centred_radius, spherical_mask
+
+
+def isolated(density: Float[Tensor, "z y x"], edge: float = 4.0) -> Float[Tensor, "z y x"]:
+    """Subtract the mean outside the inscribed sphere's inner 80 % and fade to zero at its rim (`edge` voxels)."""
+    box = (density.shape[0], density.shape[1], density.shape[2])
+    radius = centred_radius(box, density.device)
+    rim = (radius > 0.4 * min(box)) & (radius < 0.5 * min(box))
+    return (density - density[rim].mean()) * spherical_mask(box, edge=edge, device=density.device)
+
+
+def radius_of_gyration(density: Float[Tensor, "z y x"]) -> float:
+    """Root mean squared distance (voxels) of squared density from the box centre.
+
+    Squared, so that noise around the particle or negative lobes count little.
+    """
+    box = (density.shape[0], density.shape[1], density.shape[2])
+    mass = density.square()
+    return float((mass * centred_radius(box, density.device).square()).sum().div(mass.sum()).sqrt())
