@@ -1,0 +1,93 @@
+"""Particles in memory, all in one form: ``particle = W * (reference at its pose) + white noise`` in Fourier space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Complex, Float, Integer
+from torch import Tensor
+
+from torchsag.fourier import from_half_spectrum, to_half_spectrum
+from torchsag.geometry import Poses
+
+
+@dataclass(frozen=True)
+class ParticleBatch:
+    """A few particles ready for computation.
+
+    Whatever a file's weights mean (see `torchsag.particles.weighting`), here the noise is white where ``W > 0`` and
+    the signal is the placed reference times ``W``; nothing was measured where ``W = 0``. A binary missing wedge is the
+    simplest ``W``.
+
+    Attributes
+    ----------
+    spectra
+        Half-spectra of the volumes in that form (see `torchsag.fourier.transforms`).
+    weights
+        The distinct ``W`` in half-spectrum layout.
+    weight_index
+        For each particle, which of `weights` is its own. Particles of one tomogram usually share one.
+    names
+        How to call each particle in messages and results.
+    voxel_size
+        Angstrom per voxel.
+    box
+        Size (z, y, x) in voxels.
+    poses
+        Prior poses, where known.
+    """
+
+    spectra: Complex[Tensor, "particles z y kx"]
+    weights: Float[Tensor, "weights z y kx"]
+    weight_index: Integer[Tensor, " particles"]
+    names: tuple[str, ...]
+    voxel_size: float
+    box: tuple[int, int, int]
+    poses: Poses | None = None
+
+    @staticmethod
+    def from_volumes(
+        volumes: Float[Tensor, "particles z y x"],
+        weights: Float[Tensor, "weights z y kx"],
+        weight_index: Integer[Tensor, " particles"],
+        names: tuple[str, ...],
+        voxel_size: float,
+        poses: Poses | None = None,
+    ) -> ParticleBatch:
+        """The batch of volumes that are in the canonical form already."""
+        _, z, y, x = volumes.shape
+        return ParticleBatch(to_half_spectrum(volumes), weights, weight_index, names, voxel_size, (z, y, x), poses)
+
+    def __len__(self) -> int:
+        return self.spectra.shape[0]
+
+    @cached_property
+    def volumes(self) -> Float[Tensor, "particles z y x"]:
+        """The same in real space, transformed once."""
+        return from_half_spectrum(self.spectra, self.box)
+
+    def masked(self, mask: Float[Tensor, "z y x"]) -> ParticleBatch:
+        """The particles multiplied by a mask in real space."""
+        return replace(self, spectra=to_half_spectrum(self.volumes * mask))
+
+    def __getitem__(self, index: slice) -> ParticleBatch:
+        """A slice of the particles; the distinct weights are kept whole."""
+        return replace(
+            self,
+            spectra=self.spectra[index],
+            weight_index=self.weight_index[index],
+            names=self.names[index],
+            poses=None if self.poses is None else self.poses[index],
+        )
+
+    def to(self, device: torch.device | str) -> ParticleBatch:
+        """The same particles on another device."""
+        return replace(
+            self,
+            spectra=self.spectra.to(device),
+            weights=self.weights.to(device),
+            weight_index=self.weight_index.to(device),
+            poses=None if self.poses is None else self.poses.to(device),
+        )

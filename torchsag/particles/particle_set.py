@@ -1,0 +1,221 @@
+"""Particles on disk: everything known about them without reading a volume, and the way to read a few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.errors import InputError
+from torchsag.fourier import half_weight, to_half_spectrum
+from torchsag.geometry import Poses
+from torchsag.imaging.wedge import missing_wedge
+from torchsag.particles.batch import ParticleBatch
+from torchsag.particles.sources import TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.weight_cache import WeightCache
+from torchsag.particles.weighting import Weighting, Whitening
+
+
+class ParticleError(InputError):
+    """Some particles cannot be used; the others can.
+
+    Attributes
+    ----------
+    faults
+        Position in the set -> what is wrong with that particle, one sentence. A workflow may set these aside and load
+        the rest.
+    """
+
+    def __init__(self, faults: dict[int, str]):
+        self.faults = dict(faults)
+        first = next(iter(self.faults.values()))
+        others = len(self.faults) - 1
+        super().__init__(first if others == 0 else f"{first} (and {others} more unusable particles in this batch)")
+
+    def __reduce__(self):
+        return ParticleError, (self.faults,)
+
+
+@dataclass(frozen=True)
+class ParticleSet:
+    """A list of particles, all of one box and voxel size, that are read as they are needed.
+
+    Attributes
+    ----------
+    names
+        How the list calls each particle, word for word (``rlnImageName``, the csv's ``volume``, a file name).
+    box
+        Size (z, y, x) in voxels.
+    voxel_size
+        Angstrom per voxel.
+    volumes
+        Where each volume is.
+    weights
+        Where each weight comes from.
+    weighting
+        What a weight volume means.
+    reader
+        Reads a volume.
+    poses
+        Prior poses relative to each volume's own box, float64; None where the list gives none.
+    box_frames
+        Rotations from each volume's box to its tomogram; None where boxes are parallel to their tomograms. The
+        orientation in the tomogram is ``box_frames @ poses.rotations``.
+    halves
+        Half-set of each particle, 1 or 2.
+    classes
+        Class of each particle, from 1.
+    tomograms
+        The tomogram each particle was cut from.
+    rows
+        The row of the list each particle stands in, from zero.
+    origin
+        What the list said, for the writer to keep; only `torchsag.io` looks inside.
+    """
+
+    names: tuple[str, ...]
+    box: tuple[int, int, int]
+    voxel_size: float
+    volumes: tuple[VolumeSource, ...]
+    weights: tuple[WeightSource, ...]
+    weighting: Weighting
+    reader: VolumeReader
+    poses: Poses | None = None
+    box_frames: Float[Tensor, "particles 3 3"] | None = None
+    halves: Integer[Tensor, " particles"] | None = None
+    classes: Integer[Tensor, " particles"] | None = None
+    tomograms: tuple[str, ...] | None = None
+    rows: tuple[int, ...] = ()
+    origin: Any = field(default=None, repr=False)
+    _cache: WeightCache = field(default_factory=WeightCache, repr=False, compare=False)
+
+    def __post_init__(self):
+        count = len(self.names)
+        if count == 0:
+            raise InputError("particles: expected at least one particle, got an empty list")
+        if not self.rows:
+            object.__setattr__(self, "rows", tuple(range(count)))
+        columns = ("volumes", "weights", "poses", "box_frames", "halves", "classes", "tomograms", "rows")
+        for name in columns:
+            column = getattr(self, name)
+            if column is not None and len(column) != count:
+                raise InputError(f"particles: expected {count} {name}, one for each name, got {len(column)}")
+        if not self.voxel_size > 0:
+            raise InputError(f"particles: expected a voxel size above 0 angstrom, got {self.voxel_size}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def select(self, indices: Iterable[int]) -> ParticleSet:
+        """Some of the particles, in the order given."""
+        keep = list(indices)
+        pick = torch.tensor(keep, dtype=torch.long)
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in keep),
+            volumes=tuple(self.volumes[i] for i in keep),
+            weights=tuple(self.weights[i] for i in keep),
+            poses=None if self.poses is None else self.poses[pick],
+            box_frames=None if self.box_frames is None else self.box_frames[pick],
+            halves=None if self.halves is None else self.halves[pick],
+            classes=None if self.classes is None else self.classes[pick],
+            tomograms=None if self.tomograms is None else tuple(self.tomograms[i] for i in keep),
+            rows=tuple(self.rows[i] for i in keep),
+        )
+
+    def load(self, indices: Sequence[int], device: torch.device | str = "cpu") -> ParticleBatch:
+        """Read some particles and bring them to the form ``W * signal + white noise``.
+
+        Parameters
+        ----------
+        indices
+            Positions in the set.
+        device
+            Where the batch shall live; the whitening runs there.
+
+        Raises
+        ------
+        ParticleError
+            If some of them cannot be used; its `faults` name all of those in `indices`.
+        """
+        indices = [int(i) for i in indices]
+        sources = list(dict.fromkeys(self.weights[i] for i in indices))
+        volumes, faults = self._read(indices)
+        whitenings, weight_faults = self._whitenings(sources)
+        for i in indices:
+            if self.weights[i] in weight_faults:
+                faults.setdefault(i, f"particle {self.names[i]}: {weight_faults[self.weights[i]]}")
+        if faults:
+            raise ParticleError({i: faults[i] for i in indices if i in faults})
+        position = {source: k for k, source in enumerate(sources)}
+        weight_index = torch.tensor([position[self.weights[i]] for i in indices], device=device)
+        spectra = to_half_spectrum(volumes.to(device))
+        if any(source is not None for source in sources):
+            spectra *= torch.stack([w.factor for w in whitenings]).to(device)[weight_index]
+        poses = None if self.poses is None else self.poses[torch.tensor(indices)].to(volumes).to(device)
+        weights = torch.stack([w.weight for w in whitenings]).to(device)
+        names = tuple(self.names[i] for i in indices)
+        return ParticleBatch(spectra, weights, weight_index, names, self.voxel_size, self.box, poses)
+
+    def _read(self, indices: list[int]) -> tuple[Float[Tensor, "particles z y x"], dict[int, str]]:
+        volumes = torch.empty(len(indices), *self.box)
+        faults: dict[int, str] = {}
+        for k, i in enumerate(indices):
+            try:
+                volume = self.reader(self.volumes[i])
+            except InputError as error:
+                faults[i] = f"particle {self.names[i]}: {error}"
+                continue
+            if tuple(volume.shape) != self.box:
+                faults[i] = (
+                    f"particle {self.names[i]}: expected a box of {self.box} voxels (z, y, x), "
+                    f"got {tuple(volume.shape)}; has the file changed?"
+                )
+                continue
+            low, high = map(float, volume.aminmax())
+            if not abs(low) + abs(high) < float("inf"):
+                faults[i] = (
+                    f"particle {self.names[i]}: expected finite values, got NaN or infinity; "
+                    "extract the particle again or take it out of the list"
+                )
+            elif low == high:
+                faults[i] = (
+                    f"particle {self.names[i]}: expected density that varies, got {low:g} in every voxel; "
+                    "extract the particle again or take it out of the list"
+                )
+            volumes[k] = volume
+        return volumes, faults
+
+    def _whitenings(self, sources: list[WeightSource]) -> tuple[list[Whitening], dict[WeightSource, str]]:
+        made: list[Whitening] = []
+        faults: dict[WeightSource, str] = {}
+        for source in sources:
+            try:
+                key = (self.weighting, source, self.box)
+                made.append(self._cache.get(key, lambda source=source: self._interpret(source)))
+            except InputError as error:
+                faults[source] = f"weight {source}: {error}"
+        return made, faults
+
+    def _interpret(self, source: WeightSource) -> Whitening:
+        z, y, x = self.box
+        if not isinstance(source, VolumeSource):
+            weight = torch.ones(z, y, x // 2 + 1)
+            if isinstance(source, TiltRange):
+                weight = missing_wedge(self.box, source.tilt_min_deg, source.tilt_max_deg)
+            return Whitening(weight, weight)
+        stored = self.reader(source)
+        if not torch.isfinite(stored).all():
+            raise InputError("expected finite values, got NaN or infinity")
+        if tuple(stored.shape) == self.box:
+            return self.weighting(half_weight(stored))
+        if tuple(stored.shape) == (z, y, x // 2 + 1):  # RELION also writes the half that FFTW keeps, in FFT order
+            return self.weighting(stored)
+        raise InputError(
+            f"expected {self.box} voxels (zero frequency at the centre) or {(z, y, x // 2 + 1)} (half-spectrum in FFT "
+            f"order), got {tuple(stored.shape)}"
+        )
