@@ -1,0 +1,110 @@
+"""Truth: losses against their formulas; contract: what the interfaces promise, for every loss in conf/."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from torchsag.app.components import build
+from torchsag.errors import InputError
+from torchsag.scoring.constrained import constrained_correlation, filter_volume, masked_deviation
+from torchsag.scoring.constrained_distance import ConstrainedDistance
+from torchsag.scoring.cross_correlation import CrossCorrelation
+from torchsag.scoring.robust_distance import RobustDistance
+from torchsag.scoring.score import PointwiseScore, Score, require_additive
+
+LOSSES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
+
+
+def load(path):
+    return build(OmegaConf.to_container(OmegaConf.load(path)))
+
+
+def sample(seed=0, batch=3, voxels=60):
+    generator = torch.Generator().manual_seed(seed)
+    first, second = torch.randn(2, batch, voxels, generator=generator, dtype=torch.float64)
+    return first, 0.5 * first + second + 0.3, torch.rand(batch, voxels, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
+def test_contract(path):
+    loss = load(path)
+    assert isinstance(loss, Score)
+    observed, model, mask = sample()
+    assert loss.loss(observed, model, mask).shape == (3,)
+    perfect = loss.loss(model, model, mask)
+    torch.testing.assert_close(perfect, torch.zeros_like(perfect))
+    assert (loss.loss(observed, model, mask) > 1e-3).all()
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
+def test_additive_losses_add_up_and_others_say_so(path):
+    loss, (observed, model, mask) = load(path), sample()
+    parts = [loss.loss(*(voxels[:, cut] for voxels in (observed, model, mask))) for cut in (slice(25), slice(25, None))]
+    assert torch.allclose(parts[0] + parts[1], loss.loss(observed, model, mask)) == loss.additive
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
+def test_penalty_is_the_loss_with_its_derivative_and_weight(path):
+    loss = load(path)
+    if not isinstance(loss, PointwiseScore):
+        pytest.skip("not a sum over voxels")
+    observed, model, mask = sample()
+    residual = (mask * (observed - model)).requires_grad_()
+    value, derivative, weight = loss.penalty(residual)
+    torch.testing.assert_close(value.sum(-1), loss.loss(observed, model, mask))
+    torch.testing.assert_close(torch.autograd.grad(value.sum(), residual)[0], derivative)
+    torch.testing.assert_close(weight * residual, derivative)
+
+
+def test_correlation_and_distance_are_the_papers():
+    """``d^2 = |f*/|f*| - g*/|g*||^2 = 2 - 2 CCC``."""
+    first, second, mask = sample()
+    stars = [masked_deviation(voxels, mask) for voxels in (first, second)]
+    unit = [star / star.norm(dim=-1, keepdim=True) for star in stars]
+    distance = (unit[0] - unit[1]).square().sum(-1)
+    torch.testing.assert_close(distance, 2 - 2 * constrained_correlation(first, second, mask))
+    torch.testing.assert_close(distance, 2 * CrossCorrelation().loss(first, second, mask))
+    torch.testing.assert_close(stars[0].sum(-1), torch.zeros(3).double(), atol=1e-12, rtol=0)
+
+
+def test_best_amplitude_and_offset_give_one_minus_squared_correlation():
+    """With a binary mask the sum of squares at its best a and b is ``|f*|^2 (1 - CCC^2)``."""
+    first, second, mask = sample()
+    mask = (mask > 0.4).double()
+    for f, g, m in zip(first, second, mask, strict=True):
+        columns = torch.stack([m * g, m], -1)
+        a, b = torch.linalg.lstsq(columns, (m * f)[:, None]).solution[:, 0]
+        expected = masked_deviation(f, m).square().sum() * (1 - constrained_correlation(f, g, m) ** 2)
+        torch.testing.assert_close(ConstrainedDistance().loss(f, a * g + b, m), expected)
+
+
+def test_correlation_ignores_scale_and_offset_and_flat_volumes():
+    first, second, mask = sample()
+    torch.testing.assert_close(
+        constrained_correlation(first, 3 * second - 7, mask), constrained_correlation(first, second, mask)
+    )
+    assert (constrained_correlation(first, torch.full_like(first, 2.5), mask).abs() < 1e-6).all()
+
+
+def test_robust_distance_is_square_near_zero_and_linear_far_away():
+    loss = RobustDistance(1.5)
+    small, far = torch.tensor([1e-3, -1e-3]).double(), torch.tensor([1e3, 2e3]).double()
+    torch.testing.assert_close(loss.penalty(small)[0], small.square(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(loss.penalty(far)[1], torch.full((2,), 3.0).double(), rtol=1e-5, atol=0)
+    with pytest.raises(InputError, match="scale"):
+        RobustDistance(0.0)
+
+
+def test_a_loss_that_is_no_sum_is_refused_in_one_sentence():
+    require_additive(ConstrainedDistance(), "SAG")
+    with pytest.raises(InputError, match=r"^SAG needs a loss that is a sum over terms, which CrossCorrelation is not"):
+        require_additive(CrossCorrelation(), "SAG")
+
+
+@pytest.mark.parametrize("box", [(6, 6, 6), (5, 7, 6)])
+def test_filter_of_all_ones_changes_nothing(box):
+    volume = torch.randn(2, *box, generator=torch.Generator().manual_seed(0))
+    ones = torch.ones(1, box[0], box[1], box[2] // 2 + 1)
+    torch.testing.assert_close(filter_volume(volume, ones.expand(2, -1, -1, -1)), volume)

@@ -1,0 +1,1 @@
+"""How alike two volumes are, as sums over slices or Fourier blocks."""

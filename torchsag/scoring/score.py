@@ -1,0 +1,54 @@
+"""What a score offers: how unlike an observed and a modelled part of a particle are."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.errors import InputError
+
+Voxels = Float[Tensor, "*batch voxels"]
+Masks = Float[Tensor, "*#batch voxels"]
+PerPart = Float[Tensor, "*batch"]
+
+
+@runtime_checkable
+class Score(Protocol):
+    """A dissimilarity of voxels, lower is better: a frozen dataclass and one yaml under ``conf/loss``.
+
+    Tensor operations only: gradients come from autograd.
+    """
+
+    @property
+    def additive(self) -> bool:
+        """Whether the loss of a volume is the sum of the losses of its parts.
+
+        If so, `loss` is asked about single slices, and the model comes with its amplitude and offset as unknowns of the
+        fit. If not, it is asked about whole volumes of arbitrary scale and offset.
+        """
+        ...
+
+    def loss(self, observed: Voxels, model: Voxels, mask: Masks) -> PerPart:
+        """Dissimilarity of each part; `observed` has mean zero and unit variance under the whole mask."""
+        ...
+
+
+@runtime_checkable
+class PointwiseScore(Score, Protocol):
+    """A sum over voxels of a function of the masked residual: it has Gauss-Newton blocks, by iterated reweighting."""
+
+    def penalty(self, residual: Voxels) -> tuple[Voxels, Voxels, Voxels]:
+        """The function rho(r), its derivative, and the weight ``rho'(r) / r``, each at least as large as zero but the
+        derivative."""
+        ...
+
+
+def require_additive(score: Score, method: str) -> None:
+    """Refuse a loss that is not a sum over terms."""
+    if not score.additive:
+        raise InputError(
+            f"{method} needs a loss that is a sum over terms, which {type(score).__name__} is not; "
+            "choose one that is, such as constrained_distance, or the partition whole_volume without SAG"
+        )
