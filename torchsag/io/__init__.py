@@ -1,0 +1,19 @@
+"""Files of this and other programs: the only door for foreign conventions."""
+
+from torchsag.io.atomic import atomic_path, write_text
+from torchsag.io.convert import convert_list
+from torchsag.io.particles import read_particles
+from torchsag.io.poses import write_poses
+from torchsag.io.relion import read_covariances
+from torchsag.io.volumes import read_map, write_map
+
+__all__ = [
+    "atomic_path",
+    "convert_list",
+    "read_covariances",
+    "read_map",
+    "read_particles",
+    "write_map",
+    "write_poses",
+    "write_text",
+]

@@ -1,0 +1,41 @@
+"""Files appear under their final name only when they are complete."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from torchsag.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error.
+
+    A killed process leaves at most a hidden ``.<name>.<random>.tmp``; an earlier file at `path` stays untouched.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
+    finally:
+        with suppress(OSError):  # gone already, or its folder never came to be
+            temporary.unlink()
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file in one piece."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,133 @@
+"""Turn the list of one program into that of another; the volumes need not be there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from torchsag.errors import InputError
+from torchsag.io import av3, dynamo, pytom, relion, stopgap
+from torchsag.io.atomic import write_text
+from torchsag.io.lists import read_list
+from torchsag.io.particle_list import ParticleList, find_folder, parse_name
+from torchsag.io.relion_document import file_version, relion_document, set_poses
+from torchsag.io.star import write_star
+
+_LOG = logging.getLogger(__name__)
+
+
+def convert_list(
+    source: Path | str,
+    target: Path | str,
+    *,
+    voxel_size_angstrom: float | int | None = None,
+    program: str | None = None,
+) -> int:
+    """Convert a particle list; conventions of angles, shifts and boxes are converted with it.
+
+    Parameters
+    ----------
+    source
+        Anything `read_particles` takes.
+    target
+        The file to write.
+    voxel_size_angstrom
+        Used in place of what the list says.
+    program
+        ``relion``, ``stopgap``, ``dynamo``, ``av3``, ``pytom`` or ``csv``; by default the target's suffix decides:
+        ``.star`` (RELION), ``.tbl`` (Dynamo), ``.em`` (AV3), ``.xml`` (PyTom), ``.csv``.
+
+    Returns
+    -------
+    The number of particles.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read, the target cannot be written, or something needed is unknown.
+    """
+    target = Path(target)
+    chosen = program or _BY_SUFFIX.get(target.suffix.lower())
+    if chosen not in _WRITERS:
+        raise InputError(
+            f"{target}: expected a name ending in {', '.join(_BY_SUFFIX)}, or program one of {', '.join(_WRITERS)}, "
+            f"got {program or target.suffix!r}"
+        )
+    listing = read_list(source)
+    sizes = listing.voxel_sizes or [None]
+    voxel_size = sizes[0] if voxel_size_angstrom is None else float(voxel_size_angstrom)
+    _WRITERS[chosen](target, listing, voxel_size)
+    if listing.positions is None and chosen not in ("relion", "csv"):
+        _LOG.warning("%s gives no positions in voxels of a tomogram; those of %s are zero", source, target)
+    return len(listing.names)
+
+
+def _write_relion(target: Path, listing: ParticleList, voxel_size: float | None) -> None:
+    table = dict(relion.particle_table(listing.path, listing.blocks).columns)
+    poses = listing.poses(voxel_size) if voxel_size is not None else None
+    if poses is not None and voxel_size is not None and relion.ORIGINS_PIXEL[0] in table:
+        set_poses(table, poses, voxel_size)
+    folder, weighting = _folder(listing), listing.weighting
+    document = relion_document(target, listing.blocks, table, folder, weighting, voxel_size)
+    write_star(target, document, file_version(table))
+
+
+def _folder(listing: ParticleList) -> Path:
+    """Where names start; beside the list where no volume is there to tell."""
+    try:
+        return find_folder(listing)
+    except InputError:
+        return listing.path.parent
+
+
+def _write_csv(target: Path, listing: ParticleList, voxel_size: float | None) -> None:
+    folder = _folder(listing)
+
+    def beside(name: str | None) -> str:
+        if name is None:
+            return ""
+        parsed = parse_name(name, listing.path)
+        number = "" if parsed.index is None else f"{parsed.index + 1:06d}@"
+        path = parsed.path
+        if not path.is_absolute():
+            path = Path(os.path.relpath(folder.resolve() / path, target.parent.resolve()))
+        return f"{number}{path.as_posix()}"
+
+    columns: dict[str, list[str]] = {"volume": [beside(name) for name in listing.names]}
+    if listing.weight_names is not None:
+        columns["weight"] = [beside(name) for name in listing.weight_names]
+    ranges = listing.tilt_ranges or [None]
+    if all(ranges):
+        columns["tilt_min_deg"] = [f"{r.tilt_min_deg:g}" for r in ranges if r is not None]
+        columns["tilt_max_deg"] = [f"{r.tilt_max_deg:g}" for r in ranges if r is not None]
+    for name, values in (("tomogram", listing.tomograms), ("half", listing.halves), ("class", listing.classes)):
+        if values is not None:
+            columns[name] = [value if isinstance(value, str) else str(int(value)) for value in values]
+    poses = listing.poses(voxel_size)
+    if poses is not None:
+        numbers = torch.cat([torch.rad2deg(poses.zyz), poses.shifts], -1)
+        names = ("rot_deg", "tilt_deg", "psi_deg", "shift_x", "shift_y", "shift_z")
+        for name, values in zip(names, numbers.unbind(-1), strict=True):
+            columns[name] = [f"{value + 0.0:.6f}" for value in values.tolist()]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    write_text(target, text.getvalue())
+
+
+_WRITERS: dict[str, Callable[[Path, ParticleList, float | None], None]] = {
+    "relion": _write_relion,
+    "stopgap": stopgap.write_motive_list,
+    "dynamo": dynamo.write_table,
+    "av3": av3.write_motive_list,
+    "pytom": pytom.write_particle_list,
+    "csv": _write_csv,
+}
+_BY_SUFFIX = {".star": "relion", ".tbl": "dynamo", ".em": "av3", ".xml": "pytom", ".csv": "csv"}

@@ -1,0 +1,73 @@
+"""Any list of particles, a folder or a pattern: the name decides who reads it."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import re
+from pathlib import Path
+
+from torchsag.errors import InputError
+from torchsag.io import av3, dynamo, pytom, relion, stopgap
+from torchsag.io.csv_list import read_csv_list
+from torchsag.io.particle_list import ParticleList
+from torchsag.io.relion_document import with_table
+from torchsag.io.star import read_star
+from torchsag.io.volumes import is_volume, read_volume_header
+from torchsag.particles import Corrected
+
+_LOG = logging.getLogger(__name__)
+_LIST_NAMES = ("particles.star", "particles.csv")
+_READERS = {".csv": read_csv_list, ".tbl": dynamo.read_table, ".xml": pytom.read_particle_list}
+
+
+def read_list(source: Path | str) -> ParticleList:
+    """Read what a list says about its particles; the volumes need not be there.
+
+    Raises
+    ------
+    InputError
+        If there is no such list, it is empty or cannot be read.
+    """
+    path = Path(source)
+    suffix = path.suffix.lower()
+    if suffix in _READERS:
+        return _READERS[suffix](path)
+    if suffix == ".star":
+        blocks = read_star(path)
+        module = stopgap if stopgap.BLOCK in blocks else relion
+        return module.particle_list(path, blocks)
+    if suffix == ".em" and path.is_file() and av3.is_motive_list(path):
+        return av3.read_motive_list(path)
+    return _read_volumes(source)
+
+
+def _read_volumes(source: Path | str) -> ParticleList:
+    """Volumes without a list."""
+    path = Path(source)
+    if path.is_dir():
+        for name in _LIST_NAMES:
+            if (path / name).is_file():
+                _LOG.info("%s: reading the list %s", path, name)
+                return read_list(path / name)
+        files = [str(file) for file in path.iterdir() if is_volume(file)]
+    elif path.exists() and not is_volume(path):
+        raise InputError(f"{path}: unknown kind of particle list; expected .star, .csv, a folder, a glob or a stack")
+    elif path.exists():
+        files = [str(path)]
+    elif any(sign in str(source) for sign in "*?["):
+        files = [file for file in glob.glob(str(source)) if is_volume(file)]
+    else:
+        raise InputError(f"{path}: no such file or folder; check the path")
+    if not files:
+        raise InputError(f"{source}: expected at least one volume, got none; check the folder or the pattern")
+    names: list[str] = []
+    for file in sorted(files, key=_natural):
+        count = read_volume_header(file).count
+        names += [file] if count == 1 else [f"{k:06d}@{file}" for k in range(1, count + 1)]
+    return with_table(ParticleList(path, (Path(),), names, Corrected()))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key that puts vol_9 before vol_10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

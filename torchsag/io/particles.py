@@ -1,0 +1,202 @@
+"""One door to particles on disk, whatever lists them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from torchsag.errors import InputError
+from torchsag.io.lists import read_list
+from torchsag.io.particle_list import ListOrigin, ParticleList, find_folder, parse_name
+from torchsag.io.volume_header import VolumeHeader
+from torchsag.io.volumes import read_volume, read_volume_header
+from torchsag.particles import ParticleSet, TiltRange, VolumeSource, Weighting, WeightSource
+
+_LOG = logging.getLogger(__name__)
+
+
+def read_particles(
+    source: Path | str,
+    *,
+    voxel_size_angstrom: float | int | None = None,
+    tilt_min_deg: float | int | None = None,
+    tilt_max_deg: float | int | None = None,
+    weighting: Weighting | None = None,
+) -> ParticleSet:
+    """Describe the particles of a list, a folder, a glob or a stack, and check all headers before anything runs.
+
+    Parameters
+    ----------
+    source
+        A ``.star`` (RELION 3.0 to 5, STOPGAP), a ``.csv``, another program's list (Dynamo ``.tbl``, AV3 ``.em``,
+        PyTom ``.xml``), a folder that holds ``particles.star``, ``particles.csv`` or just volumes, a glob of volumes,
+        or a stack of volumes.
+    voxel_size_angstrom
+        Used in place of what the list and the volumes say.
+    tilt_min_deg, tilt_max_deg
+        Tilt range of particles for which the list gives neither a weight volume nor a tilt range.
+    weighting
+        What weight volumes mean; by default `Corrected` for a csv, and for a STAR file `Premultiplied` where its
+        optics say that the data are CTF-premultiplied, else `Transfer`.
+
+    Raises
+    ------
+    InputError
+        For anything that can be seen without reading voxels: missing, damaged or truncated files, an empty list,
+        duplicates, unequal boxes or voxel sizes, an unknown column. NaN and empty volumes are found by
+        `ParticleSet.load`.
+    """
+    fallback = _tilt_range(tilt_min_deg, tilt_max_deg)
+    if voxel_size_angstrom is not None and not 0 < voxel_size_angstrom < float("inf"):
+        raise InputError(f"voxel_size_angstrom: expected a value above 0, got {voxel_size_angstrom}")
+    listing = read_list(source)
+    folder = find_folder(listing)
+    sources = _sources(listing, folder)
+    headers = _check_volumes(listing, sources)
+    box = headers[0].shape
+    voxel_size = float(voxel_size_angstrom or _voxel_size(listing, headers))
+    weights = _weights(listing, folder, box, fallback)
+    return ParticleSet(
+        names=tuple(listing.names),
+        box=box,
+        voxel_size=voxel_size,
+        volumes=tuple(sources),
+        weights=tuple(weights),
+        weighting=weighting or listing.weighting,
+        reader=read_volume,
+        poses=listing.poses(voxel_size),
+        box_frames=listing.box_frames,
+        halves=listing.halves,
+        classes=listing.classes,
+        tomograms=None if listing.tomograms is None else tuple(listing.tomograms),
+        origin=ListOrigin(folder, listing.blocks),
+    )
+
+
+def _tilt_range(tilt_min_deg: float | int | None, tilt_max_deg: float | int | None) -> TiltRange | None:
+    if tilt_min_deg is None and tilt_max_deg is None:
+        return None
+    if tilt_min_deg is None or tilt_max_deg is None:
+        raise InputError(
+            f"tilt range: expected both tilt_min_deg and tilt_max_deg, got {tilt_min_deg} and {tilt_max_deg}"
+        )
+    return TiltRange(float(tilt_min_deg), float(tilt_max_deg))
+
+
+def _sources(listing: ParticleList, folder: Path) -> list[VolumeSource]:
+    sources: list[VolumeSource] = []
+    first_row: dict[VolumeSource, int] = {}
+    for row, name in enumerate(listing.names):
+        parsed = parse_name(name, listing.path)
+        resolved = VolumeSource(folder / parsed.path, parsed.index)
+        if resolved in first_row:
+            raise InputError(
+                f"{listing.path}: particle {name} stands twice in the list (entries {first_row[resolved] + 1} and "
+                f"{row + 1}); remove one"
+            )
+        first_row[resolved] = row
+        sources.append(resolved)
+    return sources
+
+
+def _check_volumes(listing: ParticleList, sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
+    """One header per particle; a stack's header is read once."""
+    known: dict[Path, VolumeHeader] = {}
+    headers: list[VolumeHeader] = []
+    for name, source in zip(listing.names, sources, strict=True):
+        header = known.get(source.path)
+        if header is None:
+            header = known[source.path] = _header_of(listing, name, source.path)
+        if (source.index or 0) >= header.count or (source.index is None and header.count > 1):
+            raise InputError(
+                f"{listing.path}: particle {name}: the file holds {header.count} volumes; "
+                "name one of them as in 000001@stack.mrcs"
+            )
+        headers.append(header)
+    box = headers[0].shape
+    if len(set(box)) > 1:
+        raise InputError(
+            f"particle {listing.names[0]}: expected a cubic box, got {box} voxels (z, y, x); crop or pad it to a cube"
+        )
+    for name, header in zip(listing.names, headers, strict=True):
+        if header.shape != box:
+            raise InputError(
+                f"particle {name}: expected a box of {box} voxels (z, y, x) like particle {listing.names[0]}, "
+                f"got {header.shape}; extract all particles with one box size"
+            )
+    return headers
+
+
+def _header_of(listing: ParticleList, name: str, path: Path) -> VolumeHeader:
+    try:
+        return read_volume_header(path)
+    except InputError as error:
+        raise InputError(f"{listing.path}: particle {name}: {error}") from None
+
+
+def _voxel_size(listing: ParticleList, headers: Sequence[VolumeHeader]) -> float:
+    """The one voxel size of list and volumes: what the list says, else what the headers say."""
+    from_headers = [header.voxel_size for header in headers]
+    said = listing.voxel_sizes if listing.voxel_sizes is not None else from_headers
+    for name, size in zip(listing.names, said, strict=True):
+        if size is None or not 0 < size < float("inf"):
+            raise InputError(
+                f"particle {name}: neither the list nor the volume's header gives a voxel size; "
+                "give voxel_size_angstrom=..."
+            )
+    sizes = [float(size) for size in said if size is not None]
+    for name, size in zip(listing.names, sizes, strict=True):
+        if abs(size - sizes[0]) > 1e-3 * sizes[0]:
+            raise InputError(
+                f"particle {name}: expected a voxel size of {sizes[0]:g} angstrom like particle {listing.names[0]}, "
+                f"got {size:g}; bring all particles to one scale, or give voxel_size_angstrom=..."
+            )
+    if listing.voxel_sizes is None and sizes[0] == 1:
+        _LOG.warning("the volumes say 1 angstrom per voxel, which many programs write when they do not know")
+    if listing.voxel_sizes is not None:
+        _compare_with_headers(listing, sizes[0], from_headers)
+    return sizes[0]
+
+
+def _compare_with_headers(listing: ParticleList, size: float, from_headers: Sequence[float | None]) -> None:
+    for name, header in zip(listing.names, from_headers, strict=True):
+        # A header that says exactly 1 says nothing.
+        if header is not None and header != 1 and abs(header - size) > 2e-2 * size:
+            raise InputError(
+                f"particle {name}: {listing.path} says {size:g} angstrom per voxel, the volume's header {header:g}; "
+                "give voxel_size_angstrom=... to decide"
+            )
+
+
+def _weights(
+    listing: ParticleList, folder: Path, box: tuple[int, int, int], fallback: TiltRange | None
+) -> list[WeightSource]:
+    count = len(listing.names)
+    files = listing.weight_names if listing.weight_names is not None else [None] * count
+    ranges = listing.tilt_ranges if listing.tilt_ranges is not None else [None] * count
+    weights: list[WeightSource] = []
+    known: dict[str, VolumeSource] = {}
+    half = (box[0], box[1], box[2] // 2 + 1)
+    for name, file, tilt_range in zip(listing.names, files, ranges, strict=True):
+        if file is None:
+            weights.append(tilt_range or fallback)
+            continue
+        if file not in known:
+            parsed = parse_name(file, listing.path)
+            known[file] = VolumeSource(folder / parsed.path, parsed.index)
+            shape = _header_of(listing, name, known[file].path).shape
+            if shape not in (box, half):
+                raise InputError(
+                    f"particle {name}: expected a weight of {box} voxels (or {half}, half-spectrum), "
+                    f"got {shape} in {file}"
+                )
+        weights.append(known[file])
+    if None in weights:
+        _LOG.warning(
+            "%d of %d particles come without weight volume and tilt range: taken as measured in all directions; "
+            "give tilt_min_deg=... tilt_max_deg=... if there is a missing wedge",
+            weights.count(None),
+            count,
+        )
+    return weights

@@ -1,0 +1,269 @@
+"""RELION particle lists, versions 3.0 to 5, read into this library's conventions."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.errors import InputError
+from torchsag.geometry import zyz_to_matrix
+from torchsag.io.particle_list import ParticleList
+from torchsag.io.star import Block, Loop, read_star
+from torchsag.particles import Corrected, Premultiplied, TiltRange, Transfer, Weighting
+
+ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+ANGLE_PRIORS = ("rlnAngleRotPrior", "rlnAngleTiltPrior", "rlnAnglePsiPrior")
+BOX_ANGLES = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
+ORIGINS_ANGSTROM = ("rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
+ORIGINS_PIXEL = ("rlnOriginX", "rlnOriginY", "rlnOriginZ")
+TILTS = ("torchsagTiltMinDeg", "torchsagTiltMaxDeg")
+POSITIONS = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
+WEIGHT = "torchsagWeightImage"
+SCORE = "torchsagScore"
+COVARIANCE = "torchsagCovarianceDegAngst"
+NOTES = "torchsag"  # a block of ours with what RELION has no place for
+FOLDER_NOTE, WEIGHTING_NOTE = "torchsagVolumesFolder", "torchsagWeighting"
+WEIGHTINGS: dict[str, type[Corrected] | type[Transfer] | type[Premultiplied]] = {
+    "corrected": Corrected,
+    "transfer": Transfer,
+    "premultiplied": Premultiplied,
+}
+_UNSET = ("", "None", "none", "<NA>")
+
+
+def read_relion_list(path: Path | str) -> ParticleList:
+    """Read a particle list, or an optimisation set that names one.
+
+    Columns understood: ``rlnImageName``, ``rlnCtfImage``, the angles (else their priors), the origins in angstrom or,
+    before RELION 3.1, in pixels, ``rlnRandomSubset``, ``rlnClassNumber``, ``rlnTomoName`` or ``rlnMicrographName``,
+    ``rlnTomoSubtomogram{Rot,Tilt,Psi}`` and the pixel size. All others are kept as text.
+
+    Raises
+    ------
+    InputError
+        For a missing file, an empty list, a list without 3D volumes, or a value that is no number.
+    """
+    path = Path(path)
+    return particle_list(path, read_star(path))
+
+
+def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
+    """What the blocks of a STAR file say; see `read_relion_list`."""
+    named = blocks.get("optimisation_set")
+    if named is not None:
+        particles_file = _entry(named, "rlnTomoParticlesFile")
+        if particles_file is None:
+            raise InputError(f"{path}: expected rlnTomoParticlesFile in the optimisation set")
+        folders = [folder for folder in _folders(path, {}) if (folder / particles_file).is_file()]
+        return read_relion_list((folders or [path.parent])[0] / particles_file)
+    table = particle_table(path, blocks)
+    _check_three_dimensional(path, blocks, table)
+    weights = table.columns.get("rlnCtfImage", table.columns.get(WEIGHT))
+    shifts, unit = _shifts(path, table)
+    return ParticleList(
+        path=path,
+        folders=_folders(path, blocks),
+        names=table.columns["rlnImageName"],
+        weighting=_weighting(blocks),
+        weight_names=None if weights is None else [None if name in _UNSET else name for name in weights],
+        tilt_ranges=_tilt_ranges(path, table),
+        voxel_sizes=_voxel_sizes(path, blocks, table),
+        rotations=_rotations(path, table),
+        shifts=shifts,
+        shift_unit=unit,
+        box_frames=_euler(path, table, BOX_ANGLES) if all(name in table.columns for name in BOX_ANGLES) else None,
+        halves=_integers(path, table, "rlnRandomSubset", allowed=(1, 2)),
+        classes=_integers(path, table, "rlnClassNumber"),
+        tomograms=table.columns.get("rlnTomoName", table.columns.get("rlnMicrographName")),
+        positions=_positions(path, blocks, table),
+        scores=_numbers(path, table, SCORE) if SCORE in table.columns else None,
+        blocks=blocks,
+    )
+
+
+def particle_block_name(blocks: dict[str, Block]) -> str | None:
+    """The block that lists the particles: ``particles``, or before RELION 3.1 the only loop."""
+    if isinstance(blocks.get("particles"), Loop):
+        return "particles"
+    loops = [name for name, block in blocks.items() if isinstance(block, Loop) and name != "optics"]
+    return loops[0] if len(loops) == 1 else None
+
+
+def particle_table(path: Path, blocks: dict[str, Block]) -> Loop:
+    """The loop that lists the particles.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is empty or names no volumes.
+    """
+    name = particle_block_name(blocks)
+    table = blocks[name] if name is not None else None
+    if not isinstance(table, Loop):
+        raise InputError(f"{path}: expected a block data_particles with a loop, got blocks {', '.join(blocks)}")
+    if "rlnImageName" not in table.columns:
+        raise InputError(
+            f"{path}: expected a column rlnImageName with a volume for each particle, got "
+            f"{', '.join(list(table.columns)[:6])}, ...; extract subtomograms first"
+        )
+    if len(table) == 0:
+        raise InputError(f"{path}: expected at least one particle, got an empty list")
+    return table
+
+
+def _folders(path: Path, blocks: dict[str, Block]) -> tuple[Path, ...]:
+    """RELION's names start at its project folder, which is where it runs or some levels above the file."""
+    noted = _entry(blocks.get(NOTES, {}), FOLDER_NOTE)
+    own = [] if noted is None else [path.parent / noted]
+    return (*own, path.parent, Path(), *list(path.resolve().parents)[1:6])
+
+
+def _entry(block: Block, name: str) -> str | None:
+    """A single value, whether it stands alone or in a loop of one row."""
+    if isinstance(block, Loop):
+        return next(iter(block.columns.get(name, ())), None)
+    return block.get(name)
+
+
+def optics_table(blocks: dict[str, Block]) -> Loop:
+    """The optics groups; a block of single values is a table of one row, a missing one has no columns."""
+    optics = blocks.get("optics", {})
+    return optics if isinstance(optics, Loop) else Loop({name: [value] for name, value in optics.items()})
+
+
+def _check_three_dimensional(path: Path, blocks: dict[str, Block], table: Loop) -> None:
+    optics = blocks.get("optics", {})
+    flat = _entry(blocks.get("general", {}), "rlnTomoSubTomosAre2DStacks") == "1"
+    if flat or _entry(optics, "rlnImageDimensionality") == "2":
+        raise InputError(
+            f"{path}: expected 3D subtomograms, got 2D images ({table.columns['rlnImageName'][0]}); "
+            "extract pseudo-subtomograms as 3D volumes"
+        )
+
+
+def _weighting(blocks: dict[str, Block]) -> Weighting:
+    noted = _entry(blocks.get(NOTES, {}), WEIGHTING_NOTE)
+    if noted in WEIGHTINGS:
+        return WEIGHTINGS[noted]()
+    return Premultiplied() if _entry(blocks.get("optics", {}), "rlnCtfDataAreCtfPremultiplied") == "1" else Transfer()
+
+
+def _numbers(path: Path, table: Loop, name: str) -> Float[Tensor, " rows"]:
+    values = table.columns[name]
+    try:
+        numbers = torch.tensor([float(value) for value in values], dtype=torch.float64)
+    except ValueError:
+        bad = next(value for value in values if not _is_number(value))
+        raise InputError(f"{path}: expected numbers in column {name}, got {bad!r}") from None
+    if not torch.isfinite(numbers).all():
+        row = int((~torch.isfinite(numbers)).nonzero()[0])
+        raise InputError(f"{path}: entry {row + 1}: expected a finite number as {name}, got {values[row]!r}")
+    return numbers
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _euler(path: Path, table: Loop, names: tuple[str, str, str]) -> Float[Tensor, "rows 3 3"]:
+    degrees = [
+        _numbers(path, table, name) if name in table.columns else torch.zeros(len(table), dtype=torch.float64)
+        for name in names
+    ]
+    return zyz_to_matrix(torch.stack(degrees, -1) * (math.pi / 180))
+
+
+def _rotations(path: Path, table: Loop) -> Float[Tensor, "rows 3 3"] | None:
+    for names in (ANGLES, ANGLE_PRIORS):
+        if any(name in table.columns for name in names):
+            return _euler(path, table, names)
+    return None
+
+
+def _shifts(path: Path, table: Loop) -> tuple[Float[Tensor, "rows 3"] | None, str]:
+    """RELION's origin moves the particle to the centre, hence the minus sign."""
+    for names, unit in ((ORIGINS_ANGSTROM, "angstrom"), (ORIGINS_PIXEL, "voxel")):
+        if all(name in table.columns for name in names):
+            return -torch.stack([_numbers(path, table, name) for name in names], -1), unit
+    return None, "voxel"
+
+
+def _positions(path: Path, blocks: dict[str, Block], table: Loop) -> Float[Tensor, "rows 3"] | None:
+    """RELION 4 counts positions in pixels of the tilt series, whatever the particles' binning."""
+    if not all(name in table.columns for name in POSITIONS):
+        return None
+    optics = optics_table(blocks)
+    scale = 1.0
+    if {"rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize"} <= set(optics.columns):
+        series, image = (_numbers(path, optics, n) for n in ("rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize"))
+        scale = float(series[0] / image[0])
+    return torch.stack([_numbers(path, table, name) for name in POSITIONS], -1) * scale
+
+
+def _integers(
+    path: Path, table: Loop, name: str, allowed: tuple[int, ...] | None = None
+) -> Integer[Tensor, " rows"] | None:
+    if name not in table.columns:
+        return None
+    numbers = _numbers(path, table, name).long()
+    if allowed is not None and not torch.isin(numbers, torch.tensor(allowed)).all():
+        return None  # for example the many subsets of a stochastic run: not half-sets
+    return numbers
+
+
+def _tilt_ranges(path: Path, table: Loop) -> list[TiltRange | None] | None:
+    if not all(name in table.columns for name in TILTS):
+        return None
+    pairs = zip(table.columns[TILTS[0]], table.columns[TILTS[1]], strict=True)
+    try:
+        return [None if low in _UNSET else TiltRange(float(low), float(high)) for low, high in pairs]
+    except ValueError as error:
+        raise InputError(f"{path}: columns {TILTS[0]} and {TILTS[1]}: {error}") from None
+
+
+def _voxel_sizes(path: Path, blocks: dict[str, Block], table: Loop) -> list[float] | None:
+    optics = optics_table(blocks)
+    if "rlnImagePixelSize" in optics.columns:
+        sizes = _numbers(path, optics, "rlnImagePixelSize").tolist()
+        if "rlnOpticsGroup" not in table.columns or "rlnOpticsGroup" not in optics.columns:
+            return [sizes[0]] * len(table)
+        of_group = dict(zip(optics.columns["rlnOpticsGroup"], sizes, strict=True))
+        missing = set(table.columns["rlnOpticsGroup"]) - set(of_group)
+        if missing:
+            raise InputError(f"{path}: optics group {min(missing)} is used by particles but not in data_optics")
+        return [of_group[group] for group in table.columns["rlnOpticsGroup"]]
+    if "rlnPixelSize" in table.columns:
+        return _numbers(path, table, "rlnPixelSize").tolist()
+    if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(table.columns):
+        # Detector pixels are given in micrometres.
+        detector, magnification = (_numbers(path, table, n) for n in ("rlnDetectorPixelSize", "rlnMagnification"))
+        return (detector * 1e4 / magnification).tolist()
+    return None
+
+
+def read_covariances(path: Path | str) -> Float[Tensor, "particles 6 6"] | None:
+    """Pose covariances of a list that torchsag wrote: degrees and angstrom, tangent order (rotation, shift).
+
+    None where the list has none; NaN for particles without one.
+    """
+    path = Path(path)
+    texts = particle_table(path, read_star(path)).columns.get(COVARIANCE)
+    if texts is None:
+        return None
+    upper = torch.triu_indices(6, 6)
+    covariances = torch.full((len(texts), 6, 6), math.nan, dtype=torch.float64)
+    for covariance, text in zip(covariances, texts, strict=True):
+        if text not in _UNSET:
+            values = torch.tensor(json.loads(text), dtype=torch.float64)
+            covariance[upper[0], upper[1]] = values
+            covariance[upper[1], upper[0]] = values
+    return covariances

@@ -1,0 +1,107 @@
+"""STOPGAP motive lists (``.star`` with a block ``stopgap_motivelist``).
+
+Angles ``phi psi the`` are those of AV3, in degrees; ``orig_*`` is the position of the box centre and ``*_shift`` the
+shift, voxels; half-sets are A and B. Source: Wan et al. (2024) Acta Cryst. D80:336, and the program's ``sg_toolbox``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.errors import InputError
+from torchsag.io.atomic import write_text
+from torchsag.io.foreign import (
+    numbered_names,
+    particle_numbers,
+    poses_and_positions,
+    tomogram_numbers,
+)
+from torchsag.io.particle_list import ParticleList
+from torchsag.io.relion_document import with_table
+from torchsag.io.star import Block, Loop, read_star
+from torchsag.io.zxz import matrix_to_zxz, zxz_to_matrix
+from torchsag.particles import Transfer
+
+BLOCK = "stopgap_motivelist"
+_POSITION = ("orig_x", "orig_y", "orig_z")
+_SHIFT = ("x_shift", "y_shift", "z_shift")
+_ANGLES = ("phi", "psi", "the")
+_COLUMNS = (
+    "motl_idx", "tomo_num", "object", "subtomo_num", "halfset", *_POSITION, "score", *_SHIFT, *_ANGLES, "class",
+)  # fmt: skip
+
+
+def read_motive_list(path: Path | str) -> ParticleList:
+    """Read a motive list; volumes are looked for beside it under the particles' numbers.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no motive list.
+    """
+    path = Path(path)
+    return particle_list(path, read_star(path))
+
+
+def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
+    """What the blocks of a STAR file say; see `read_motive_list`."""
+    table = blocks.get(BLOCK)
+    missing = [n for n in _COLUMNS if n != "halfset" and not (isinstance(table, Loop) and n in table.columns)]
+    if not isinstance(table, Loop) or missing:
+        raise InputError(f"{path}: expected a STOPGAP motive list, {', '.join(missing)} missing")
+    if len(table) == 0:
+        raise InputError(f"{path}: expected at least one particle, got an empty list")
+    numbers = _numbers(path, table, ("subtomo_num",)).long().flatten().tolist()
+    halves = table.columns.get("halfset", [])
+    split = set(halves) == {"A", "B"}
+    return with_table(
+        ParticleList(
+            path=path,
+            folders=(path.parent, Path()),
+            names=numbered_names(path, numbers, "subtomo_{:d}.mrc"),
+            weighting=Transfer(),
+            rotations=zxz_to_matrix(_numbers(path, table, _ANGLES)),
+            shifts=_numbers(path, table, _SHIFT),
+            halves=torch.tensor(["AB".index(half) + 1 for half in halves]) if split else None,
+            classes=_numbers(path, table, ("class",)).long().flatten(),
+            tomograms=table.columns["tomo_num"],
+            positions=_numbers(path, table, _POSITION),
+            scores=_numbers(path, table, ("score",)).flatten(),
+        )
+    )
+
+
+def _numbers(path: Path, table: Loop, names: Sequence[str]) -> Float[Tensor, "rows columns"]:
+    try:
+        columns = [[float(value) for value in table.columns[name]] for name in names]
+    except ValueError as error:
+        raise InputError(f"{path}: expected numbers in {', '.join(names)} ({error})") from None
+    return torch.tensor(columns, dtype=torch.float64).mT
+
+
+def write_motive_list(path: Path | str, listing: ParticleList, voxel_size: float | None = None) -> None:
+    """Write a motive list; particle numbers are those that the volume names end in.
+
+    Raises
+    ------
+    InputError
+        If shifts are in angstrom and no voxel size is known, or the file cannot be written.
+    """
+    poses, positions, scores, classes = poses_and_positions(listing, voxel_size)
+    tomograms, numbers = tomogram_numbers(listing), particle_numbers(listing)
+    angles = matrix_to_zxz(poses.rotations)
+    # STOPGAP's reader wants bare column names and an empty line before the first particle.
+    lines = ["", f"data_{BLOCK}", "", "loop_", *(f"_{name}" for name in _COLUMNS), ""]
+    for k in range(len(listing.names)):
+        half = "A" if listing.halves is None else "AB"[int(listing.halves[k]) - 1]
+        shift, angle, position = (f"{x:.6f} {y:.6f} {z:.6f}" for x, y, z in (poses.shifts[k], angles[k], positions[k]))
+        lines.append(
+            f"{k + 1} {tomograms[k]} 1 {numbers[k]} {half} {position} {float(scores[k]):.6f} {shift} {angle} "
+            f"{int(classes[k])}"
+        )
+    write_text(path, "\n".join(lines) + "\n")
