@@ -1,0 +1,1 @@
+"""Where to start: rotational and translational matching over all poses."""

@@ -1,0 +1,78 @@
+"""Candidate poses: what a search hands to refinement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from torchsag.geometry import Poses, Symmetry
+from torchsag.particles import DensityMap, ParticleBatch
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far refinement may move away from one pose per particle.
+
+    Attributes
+    ----------
+    centres
+        The poses in the middle of what is allowed.
+    angle
+        Largest rotation away from them, modulo symmetry; radians.
+    shift
+        Largest distance from them, voxels.
+    symmetry
+        Of the reference.
+    """
+
+    centres: Poses
+    angle: float
+    shift: float
+    symmetry: Symmetry
+
+    def allow(self, poses: Poses, particle: Tensor) -> Bool[Tensor, " poses"]:
+        """Which poses, each of particle ``particle[i]``, are within the limits."""
+        centres = self.centres[particle]
+        turned = self.symmetry.distance(centres.rotations, poses.rotations)
+        return (turned <= self.angle) & ((poses.shifts - centres.shifts).norm(dim=-1) <= self.shift)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The same number of starting poses for every particle, best first.
+
+    Attributes
+    ----------
+    poses
+        Rotations ``[particles, candidates, 3, 3]`` and shifts ``[particles, candidates, 3]``.
+    scores
+        The search's own score, higher is better; ``-inf`` marks a repeat that only fills the row.
+    limits
+        Where refinement must stay.
+    """
+
+    poses: Poses
+    scores: Float[Tensor, "particles candidates"]
+    limits: Limits
+
+
+@runtime_checkable
+class PreparedSearch(Protocol):
+    """A search that has done what depends on the reference alone."""
+
+    def __call__(self, particles: ParticleBatch) -> Candidates:
+        """Find starting poses for each particle."""
+        ...
+
+
+@runtime_checkable
+class Search(Protocol):
+    """A way to find starting poses: a frozen dataclass and one yaml under ``conf/search``."""
+
+    def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedSearch:
+        """Do once what depends on the reference alone."""
+        ...
