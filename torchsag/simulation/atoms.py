@@ -1,0 +1,88 @@
+"""Read atomic models (PDB and mmCIF, also gzipped) through gemmi."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gemmi
+import torch
+
+from torchsag.errors import InputError
+from torchsag.simulation.point_model import PointModel
+from torchsag.simulation.scattering import Scattering
+
+SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
+
+
+def is_atomic_model(path: Path | str) -> bool:
+    """Whether the name is that of a PDB or mmCIF file."""
+    path = Path(path)
+    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower() in SUFFIXES
+
+
+def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = None) -> PointModel:
+    """Atoms of the first model of a file, centre of mass at the origin, water left out.
+
+    Occupancies become amplitudes; B factors are not used: the stated resolution alone blurs.
+
+    Parameters
+    ----------
+    path
+        PDB or mmCIF, plain or gzipped.
+    scattering
+        What each element contributes.
+    assembly
+        Name of the biological assembly to build (usually ``"1"``); None takes the chains as they are.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has no atoms, has an unknown element or no such assembly.
+    """
+    path = Path(path)
+    structure = _read(path)
+    if assembly is not None:
+        _expand(structure, assembly, path)
+    structure.remove_waters()
+    if len(structure) == 0:
+        raise InputError(f"{path}: expected an atomic model, found no atoms")
+    found = list(structure[0].all())
+    if not found:
+        raise InputError(f"{path}: expected an atomic model, found no atoms")
+    elements = {one.atom.element.name: one.atom.element for one in found}
+    for one in found:
+        if one.atom.element.atomic_number == 0:
+            where = (
+                f"atom {one.atom.name!r} of residue {one.residue.name} {one.residue.seqid} in chain {one.chain.name}"
+            )
+            raise InputError(f"{path}: {where} has an unknown element; correct the element column")
+    names = sorted(elements)
+    positions = torch.tensor([one.atom.pos.tolist() for one in found], dtype=torch.float64)
+    weights = torch.tensor([one.atom.occ * one.atom.element.weight for one in found], dtype=torch.float64)
+    centre = (positions * weights[:, None]).sum(0) / weights.sum()
+    return PointModel(
+        positions=positions - centre,
+        amplitudes=torch.tensor([one.atom.occ for one in found], dtype=torch.float64),
+        kind=torch.tensor([names.index(one.atom.element.name) for one in found]),
+        form_factors=torch.stack([scattering.form_factor(elements[name]) for name in names]),
+        name=str(path),
+    )
+
+
+def _read(path: Path) -> gemmi.Structure:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a PDB or mmCIF file")
+    try:
+        return gemmi.read_structure(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as PDB or mmCIF ({str(error).splitlines()[0]})") from error
+
+
+def _expand(structure: gemmi.Structure, assembly: str, path: Path) -> None:
+    known = [one.name for one in structure.assemblies]
+    if assembly not in known:
+        said = f"it has {', '.join(known)}" if known else "it has none"
+        raise InputError(
+            f"{path}: expected a biological assembly named {assembly!r}, {said}; choose one or leave it out"
+        )
+    structure.transform_to_assembly(assembly, gemmi.HowToNameCopiedChain.AddNumber)
