@@ -1,0 +1,88 @@
+"""What is done to an average once its FSC is known: weighting by trust, and sharpening."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.errors import InputError
+from torchsag.fourier import shell_sums, to_half_spectrum
+from torchsag.fourier.radial import apply_shell_curve
+from torchsag.particles import DensityMap
+
+
+def full_map_fsc(fsc: Float[Tensor, " shells"]) -> Float[Tensor, " shells"]:
+    """Correlation of the average of both halves with a noise-free map, squared: ``2 F / (1 + F)``.
+
+    Negative values count as zero. Source: Rosenthal & Henderson 2003, J. Mol. Biol. 333:721, equation 16.
+    """
+    positive = fsc.clamp(0, 1)
+    return 2 * positive / (1 + positive)
+
+
+def figure_of_merit(fsc: Float[Tensor, " shells"], threshold: float = 0.143) -> Float[Tensor, " shells"]:
+    """Weight ``sqrt(2 F / (1 + F))`` of each shell up to where the curve first falls below `threshold`, zero beyond."""
+    below = (fsc[1:] < threshold).nonzero()
+    last = int(below[0]) + 1 if len(below) else len(fsc)
+    keep = torch.arange(len(fsc), device=fsc.device) < last
+    return full_map_fsc(fsc).sqrt() * keep
+
+
+def wiener_weight(fsc: Float[Tensor, " shells"]) -> Float[Tensor, " shells"]:
+    """Least-squares weight ``2 F / (1 + F)`` of each shell of the whole average; zero from the first F <= 0."""
+    alive = torch.cumprod((fsc > 0).to(fsc.dtype), 0)
+    return full_map_fsc(fsc) * alive
+
+
+def weigh_shells(volume: DensityMap, weight: Float[Tensor, " shells"]) -> DensityMap:
+    """Multiply each Fourier shell of a map."""
+    return replace(volume, density=apply_shell_curve(volume.density, weight))
+
+
+def sharpen(volume: DensityMap, b_factor_angstrom2: float) -> DensityMap:
+    """Multiply amplitudes by ``exp(-B / (4 d^2))``, d the resolution: a negative B sharpens, a positive one blurs."""
+    n = max(volume.box)
+    frequency = torch.arange(math.ceil(n * math.sqrt(3) / 2) + 2) / (n * volume.voxel_size)
+    return weigh_shells(volume, torch.exp(-b_factor_angstrom2 / 4 * frequency.square()))
+
+
+def estimate_b_factor(
+    volume: DensityMap,
+    fsc: Float[Tensor, " shells"],
+    resolution_angstrom: float,
+    low_resolution_angstrom: float = 15.0,
+) -> float:
+    """B-factor (square angstrom) of a straight line through the Guinier plot, amplitudes weighted by `fsc`.
+
+    Sharpen with its value as it is: for a decaying spectrum it is negative. Proteins follow such a line beyond 10 to 15
+    angstrom only. Source: Rosenthal & Henderson 2003, section "Contrast restoration".
+
+    Raises
+    ------
+    InputError
+        If fewer than three shells lie between the two resolutions.
+    """
+    n = max(volume.box)
+    spectrum = to_half_spectrum(volume.density.double())
+    counts = shell_sums(torch.ones_like(spectrum.real), volume.box)
+    power = shell_sums(spectrum.abs().square(), volume.box) / counts
+    frequency = torch.arange(len(power), dtype=torch.float64) / (n * volume.voxel_size)
+    used = (frequency >= 1 / low_resolution_angstrom) & (frequency <= 1 / resolution_angstrom) & (power > 0)
+    used &= fsc.double() > 0
+    if int(used.sum()) < 3:
+        raise InputError(
+            f"B-factor: expected at least three Fourier shells between {low_resolution_angstrom:g} and "
+            f"{resolution_angstrom:g} angstrom, got {int(used.sum())}; give the B-factor or widen the range"
+        )
+    amplitude = power.sqrt() * full_map_fsc(fsc.double()).sqrt()
+    slope = _slope(frequency[used].square(), amplitude[used].log())
+    return 4 * slope
+
+
+def _slope(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
+    x, y = x - x.mean(), y - y.mean()
+    return float((x * y).sum() / x.square().sum())

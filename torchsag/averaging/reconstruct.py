@@ -1,0 +1,272 @@
+"""From particles at poses to a map: weighted sums in the reference's Fourier frame.
+
+The least-squares map of particles ``P = W * placed reference + white noise`` is
+``G(q) = sum_p W_p(R q) P_p(R q) exp(2 pi i (R q).t / n) / (sum_p W_p(R q)^2 + tau)``. Numerator and denominator are
+kept as float64 sums over a sphere of coefficients, so memory does not grow with the number of particles, and sums made
+by several processes can simply be added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Complex, Float, Integer
+from torch import Tensor
+
+from torchsag.averaging.gather import gather_torch
+from torchsag.averaging.gather_numba import gather_numba
+from torchsag.averaging.tables import Sphere, padded_table
+from torchsag.errors import InputError
+from torchsag.fourier import from_half_spectrum, half_shells, to_half_spectrum
+from torchsag.fourier.kaiser_bessel import compensate
+from torchsag.geometry import Poses, Symmetry
+from torchsag.particles import DensityMap, ParticleBatch
+
+# Particles turned into tables at a time: bounds memory (1.3 MB each for a 64-voxel box), not accuracy.
+_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class MapSums:
+    """Sums from which maps are made, one row per group (a half-set, a class, or both).
+
+    Attributes
+    ----------
+    numerator, denominator
+        The sums of the module's formula over the coefficients of `sphere`.
+    counts
+        Particles seen.
+    sphere
+        Which coefficients.
+    box
+        Cubic box, voxels.
+    voxel_size
+        Angstrom per voxel.
+    """
+
+    numerator: Complex[Tensor, "groups points"]
+    denominator: Float[Tensor, "groups points"]
+    counts: Float[Tensor, " groups"]
+    sphere: Sphere
+    box: tuple[int, int, int]
+    voxel_size: float
+
+    @staticmethod
+    def empty(
+        box: tuple[int, int, int],
+        voxel_size: float,
+        groups: int = 1,
+        last_shell: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> MapSums:
+        """Sums of nothing.
+
+        Parameters
+        ----------
+        box
+            Cubic box of particles and maps.
+        voxel_size
+            Angstrom per voxel.
+        groups
+            Maps made side by side.
+        last_shell
+            Highest Fourier shell to keep, ``n // 2`` by default; time grows with its third power.
+        device
+            Where the sums live and the work is done.
+
+        Raises
+        ------
+        InputError
+            For a box that is not cubic or a shell outside ``1 .. n // 2``.
+        """
+        n = box[0]
+        if len(set(box)) != 1:
+            raise InputError(f"average: expected a cubic box, got {box}; crop or pad the particles first")
+        last_shell = n // 2 if last_shell is None else last_shell
+        if not 1 <= last_shell <= n // 2:
+            raise InputError(f"average: expected last_shell in 1 .. {n // 2}, got {last_shell}")
+        sphere = Sphere.up_to(n, last_shell, device)
+        shape = (groups, len(sphere.flat))
+        return MapSums(
+            torch.zeros(shape, dtype=torch.complex128, device=device),
+            torch.zeros(shape, dtype=torch.float64, device=device),
+            torch.zeros(groups, dtype=torch.float64, device=device),
+            sphere,
+            box,
+            voxel_size,
+        )
+
+    def add(
+        self,
+        particles: ParticleBatch,
+        poses: Poses,
+        groups: Integer[Tensor, " particles"] | None = None,
+        strength: Float[Tensor, " particles"] | None = None,
+    ) -> None:
+        """Add particles at poses, in place.
+
+        Parameters
+        ----------
+        particles
+            On the same device as the sums.
+        poses
+            One per particle; ``particles.poses`` is not looked at.
+        groups
+            Which row each belongs to; row 0 by default.
+        strength
+            Multiplies a particle's part of both sums, for example a likelihood or a function of its score.
+
+        Raises
+        ------
+        InputError
+            If box or voxel size differ from those of the sums.
+        """
+        self._check(particles)
+        count = len(particles)
+        if groups is None:
+            groups = torch.zeros(count, dtype=torch.long, device=self.numerator.device)
+        if strength is None:
+            strength = torch.ones(count, dtype=torch.float64, device=self.numerator.device)
+        weights = padded_table(particles.weights.float(), self.box[0])
+        for start in range(0, count, _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            value, weight = _gather(
+                particles.volumes[chunk], weights, particles.weight_index[chunk], poses[chunk], self.sphere
+            )
+            scaled = strength[chunk, None].double() * weight
+            self.numerator.index_add_(0, groups[chunk], scaled * value.to(torch.complex128))
+            self.denominator.index_add_(0, groups[chunk], scaled * weight)
+        self.counts.index_add_(0, groups, torch.ones_like(groups, dtype=torch.float64))
+
+    def _check(self, particles: ParticleBatch) -> None:
+        if particles.box != self.box or abs(particles.voxel_size / self.voxel_size - 1) > 1e-3:
+            name = particles.names[0] if len(particles) else "batch"
+            raise InputError(
+                f"average: expected particles of {self.box} voxels at {self.voxel_size:g} angstrom, "
+                f"got {particles.box} at {particles.voxel_size:g} ({name}); resample them first"
+            )
+
+    def reduce(self, total: Callable[[Tensor], Tensor]) -> MapSums:
+        """Sums over processes: `total` must return the sum of a tensor over all of them."""
+        return replace(
+            self,
+            numerator=torch.view_as_complex(total(torch.view_as_real(self.numerator))),
+            denominator=total(self.denominator),
+            counts=total(self.counts),
+        )
+
+    def to(self, device: torch.device | str) -> MapSums:
+        """The same sums on another device."""
+        return replace(
+            self,
+            numerator=self.numerator.to(device),
+            denominator=self.denominator.to(device),
+            counts=self.counts.to(device),
+            sphere=Sphere(self.sphere.flat.to(device), self.sphere.index.to(device)),
+        )
+
+    def __add__(self, other: MapSums) -> MapSums:
+        """Sums over the particles of both."""
+        return replace(
+            self,
+            numerator=self.numerator + other.numerator,
+            denominator=self.denominator + other.denominator,
+            counts=self.counts + other.counts,
+        )
+
+    def pooled(self) -> MapSums:
+        """All groups in one."""
+        return replace(
+            self,
+            numerator=self.numerator.sum(0, keepdim=True),
+            denominator=self.denominator.sum(0, keepdim=True),
+            counts=self.counts.sum(0, keepdim=True),
+        )
+
+    def symmetrised(self, symmetry: Symmetry) -> MapSums:
+        """Sums as if every particle had been added at each of its equivalent poses.
+
+        Each group's map is turned by every rotation of the group and averaged with its own denominator as weight: the
+        map is compact in real space and interpolates well, which the bare numerator is not.
+        """
+        if symmetry.order == 1:
+            return self
+        n, device = self.box[0], self.numerator.device
+        maps = self._to_volumes(self._quotient(self.denominator))
+        rotations = symmetry.rotations.float().to(device)
+        turns = Poses(rotations, torch.zeros(len(rotations), 3, device=device))
+        numerator, denominator = torch.zeros_like(self.numerator), torch.zeros_like(self.denominator)
+        for group, volume in enumerate(maps):
+            weights = padded_table(self._to_half(self.denominator[group : group + 1]).float(), n)
+            index = torch.zeros(1, dtype=torch.long, device=device)
+            for turn in range(len(turns)):
+                value, weight = _gather(volume[None], weights, index, turns[turn : turn + 1], self.sphere)
+                numerator[group] += weight[0].double() * value[0]
+                denominator[group] += weight[0]
+        return replace(self, numerator=numerator, denominator=denominator)
+
+    def finish(
+        self,
+        symmetry: Symmetry | None = None,
+        floor: float = 0.01,
+        signal_to_noise: Float[Tensor, "groups shells"] | None = None,
+    ) -> tuple[DensityMap, ...]:
+        """One map per group.
+
+        Parameters
+        ----------
+        symmetry
+            Imposed on numerator and denominator before the division.
+        floor
+            Least denominator, as a fraction of its mean over the Fourier shell: keeps coefficients that hardly any
+            particle measured from being blown up.
+        signal_to_noise
+            Per shell, for Wiener regularisation: tau is the shell's mean denominator divided by it. Usually
+            ``FSC / (1 - FSC)`` of half-maps.
+
+        Raises
+        ------
+        InputError
+            If a group is empty.
+        """
+        if not bool((self.counts > 0).all()):
+            empty = (self.counts == 0).nonzero()[:, 0].tolist()
+            raise InputError(f"average: expected at least one particle in every group, got none in {empty}")
+        sums = self if symmetry is None else self.symmetrised(symmetry)
+        shells = half_shells(self.box, device=self.numerator.device).flatten()[self.sphere.flat]
+        mean = _shell_mean(sums.denominator, shells)
+        denominator = torch.maximum(sums.denominator, floor * mean[:, shells])
+        if signal_to_noise is not None:
+            tau = mean / signal_to_noise.to(mean)[:, : mean.shape[1]].clamp_min(1e-6)
+            denominator = denominator + tau[:, shells]
+        volumes = self._to_volumes(sums._quotient(denominator))
+        return tuple(DensityMap(volume, self.voxel_size) for volume in volumes)
+
+    def _quotient(self, denominator: Tensor) -> Tensor:
+        measured = denominator > 0
+        return torch.where(measured, self.numerator / torch.where(measured, denominator, 1.0), 0)
+
+    def _to_half(self, values: Tensor) -> Tensor:
+        n = self.box[0]
+        half = torch.zeros(len(values), n * n * (n // 2 + 1), dtype=values.dtype, device=values.device)
+        half[:, self.sphere.flat] = values
+        return half.unflatten(-1, (n, n, n // 2 + 1))
+
+    def _to_volumes(self, values: Tensor) -> Tensor:
+        return from_half_spectrum(self._to_half(values), self.box).float()
+
+
+def _gather(volumes: Tensor, weights: Tensor, weight_index: Tensor, poses: Poses, sphere: Sphere):
+    """Values and weights of volumes at rotated frequencies, by the kernel of their device."""
+    n = volumes.shape[-1]
+    spectra = padded_table(to_half_spectrum(compensate(volumes.float())), n)
+    rotations, shifts = poses.rotations.float(), poses.shifts.float()
+    kernel = gather_numba if volumes.device.type == "cpu" else gather_torch
+    return kernel(spectra, weights, weight_index, rotations, shifts, sphere.index, n)
+
+
+def _shell_mean(values: Float[Tensor, "groups points"], shells: Tensor) -> Float[Tensor, "groups shells"]:
+    count = torch.bincount(shells).clamp_min(1)
+    return values.new_zeros(len(values), len(count)).index_add_(1, shells, values) / count
