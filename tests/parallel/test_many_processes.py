@@ -1,0 +1,166 @@
+"""Commands run by mpiexec and torchrun: what comes out is what one process makes, also after a rank was killed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from torchsag.app.main import main
+from torchsag.io import read_map, read_particles
+
+pytestmark = pytest.mark.slow
+
+PARTICLES = 24
+ALIGN = ["particles=data/particles.star", "reference=data/reference.mrc", "device=cpu", "~report"]
+# Without symmetry: among equivalent poses of a symmetric particle rounding decides, and it varies with the chunk.
+SIMULATION = [f"n={PARTICLES}", "structure=ribosome", "snr=0.1", "box=32", "voxel_size_angstrom=12", "device=cpu"]
+ALLOWED_SECONDS = 300
+
+_DAWDLING = '''
+import time
+from dataclasses import dataclass
+
+import torch
+
+from torchsag.alignment.aligner import AlignmentResult
+from torchsag.geometry import Poses
+
+
+@dataclass(frozen=True)
+class Dawdling:
+    """Takes its time; the result tells particles apart."""
+
+    seconds: float = 0.5
+
+    def prepare(self, reference, symmetry, device="cpu"):
+        def align(particles):
+            time.sleep(self.seconds * len(particles))
+            count = len(particles)
+            nothing = torch.full((count,), float("nan"))
+            shifts = particles.volumes.std((1, 2, 3))[:, None] * torch.ones(3)
+            poses, done = Poses(torch.eye(3).expand(count, 3, 3), shifts), torch.ones(count, dtype=torch.bool)
+            return AlignmentResult(poses, torch.ones(count), torch.zeros(count, 6, 6), nothing, done, nothing)
+
+        return align
+'''
+
+
+def launch(kind, ranks, *words):
+    """The command line that runs torchsag on so many ranks."""
+    torchsag = ["-m", "torchsag", *words]
+    if kind == "mpi":
+        mpiexec = Path(sys.executable).with_name("mpiexec")
+        found = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
+        if found is None:
+            pytest.skip("no mpiexec: pip install 'torchsag[mpi]'")
+        return [found, "-n", str(ranks), sys.executable, *torchsag]
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks), *torchsag]
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": os.getcwd()}
+
+
+def run(kind, ranks, *words):
+    done = subprocess.run(
+        launch(kind, ranks, *words), capture_output=True, text=True, timeout=ALLOWED_SECONDS, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Particles, and what one process makes of them."""
+    folder = tmp_path_factory.mktemp("ranks")
+    before = Path.cwd()
+    os.chdir(folder)
+    package = folder / "mymethods"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "dawdling.py").write_text(_DAWDLING)
+    (folder / "conf" / "method").mkdir(parents=True)
+    (folder / "conf" / "method" / "dawdling.yaml").write_text("_target_: mymethods.dawdling.Dawdling\nseconds: 0.5\n")
+    assert main(["simulate", *SIMULATION, "out=data", "threads=1"]) == 0
+    assert main(["align", *ALIGN, "out=one", "threads=1", "parallel=serial"]) == 0
+    yield folder
+    os.chdir(before)
+
+
+def assert_same_poses(one, other):
+    one, other = (read_particles(str(folder / "poses.star")).poses for folder in (one, other))
+    torch.testing.assert_close(one.rotations, other.rotations, atol=1e-5, rtol=0)
+    torch.testing.assert_close(one.shifts, other.shifts, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
+@pytest.mark.parametrize(("ranks", "chunk"), [(1, 64), (2, 5), (4, 3)])
+def test_poses_do_not_depend_on_the_number_of_ranks(folder, kind, ranks, chunk):
+    done = run(kind, ranks, "align", *ALIGN, f"chunk={chunk}", f"out={kind}{ranks}-{chunk}")
+    assert_same_poses(folder / "one", folder / f"{kind}{ranks}-{chunk}")
+    assert done.stdout.count("particles aligned") == 1
+    assert done.stderr.count("aligning: 24/24") == 1
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
+def test_half_maps_agree(folder, kind):
+    settings = ["particles=data/particles.star", "reference=data/reference.mrc", "device=cpu", "~report"]
+    settings += ["iterations=1", "chunk=3"]
+    if not (folder / "average").exists():
+        assert main(["average", *settings, "out=average", "threads=1", "parallel=serial"]) == 0
+    run(kind, 2, "average", *settings, f"out=average-{kind}")
+    for name in ("half1.mrc", "half2.mrc"):
+        one, two = (read_map(folder / out / name).density for out in ("average", f"average-{kind}"))
+        torch.testing.assert_close(one, two, atol=2e-6 * float(one.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
+def test_simulated_particles_agree(folder, kind):
+    run(kind, 2, "simulate", *SIMULATION, "chunk=2", f"out=data-{kind}")
+    for number in (0, PARTICLES - 1):
+        name = f"particles/particle_{number:06d}.mrc"
+        one, two = (read_map(folder / out / name).density for out in ("data", f"data-{kind}"))
+        torch.testing.assert_close(one, two, atol=1e-5 * float(one.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("rank", [1])
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
+def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(folder, kind, rank):
+    out = folder / f"killed-{kind}-{rank}"
+    words = ["align", *ALIGN, "hydra.searchpath=[file://conf]", "allow=[mymethods]", "method=dawdling", "chunk=2"]
+    log = folder / f"killed-{kind}-{rank}.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            launch(kind, 2, *words, f"out={out}"), stdout=file, stderr=subprocess.STDOUT, env=environment()
+        )
+        victim = kill_after_a_chunk(log, out, rank)
+        assert process.wait(timeout=60) != 0
+    said = log.read_text()
+    # mpiexec knows the process, which the first line of the run calls by its rank.
+    assert re.search(rf"rank +: {rank} .local" if kind == "torch" else rf"PID {victim} ", said), said
+    assert not (out / "poses.star").exists()
+
+    resumed = run(kind, 2, *words, f"out={out}")
+    assert re.search(rf"resuming: \d+ of {PARTICLES} particles are done", resumed.stderr)
+    if not (folder / "dawdled").exists():
+        assert main([*words, "parallel=serial", "threads=1", "method.seconds=0.0", "out=dawdled"]) == 0
+    assert_same_poses(folder / "dawdled", out)
+
+
+def kill_after_a_chunk(log, out, rank):
+    """SIGKILL a rank once some work is done; returns its process number."""
+    deadline = time.monotonic() + ALLOWED_SECONDS
+    while time.monotonic() < deadline:
+        named = re.search(rf"rank {rank} is process (\d+)", log.read_text())
+        if named and list(out.glob(".checkpoint/chunk-*.npz")):
+            os.kill(int(named[1]), signal.SIGKILL)
+            return int(named[1])
+        time.sleep(0.05)
+    return pytest.fail(f"no chunk was finished: {log.read_text()}")

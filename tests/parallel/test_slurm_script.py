@@ -1,0 +1,44 @@
+"""The job script's own part: what it would ask Slurm to run. It has no Slurm to talk to here."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm_align.sh"
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None or not SCRIPT.exists(), reason="needs bash and scripts/")
+
+
+@pytest.fixture
+def submit(tmp_path):
+    for name, body in (("srun", 'printf "%s\\n" "$@"'), ("scontrol", "printf 'node7\\nnode8\\n'")):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    job = {"SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "42"}
+
+    def run(*words, **variables):
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **job, **variables}
+        return subprocess.run(["bash", str(SCRIPT), *words], capture_output=True, text=True, env=environment)
+
+    return run
+
+
+def test_one_torchrun_per_node_meets_on_the_first(submit):
+    words = submit("my particles.star", "r.mrc", "out", "symmetry=D7", SLURM_GPUS_ON_NODE="4").stdout.splitlines()
+    assert words[:3] == ["--ntasks-per-node=1", "--kill-on-bad-exit=1", "torchrun"]
+    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=42", "--rdzv-endpoint=node7:29400"} <= set(words)
+    expected = ["torchsag", "align", "particles=my particles.star", "reference=r.mrc", "out=out", "symmetry=D7"]
+    assert words[-6:] == expected
+
+
+def test_processes_can_be_given(submit):
+    words = submit("p.star", "r.mrc", "out", PROCESSES="8", SLURM_GPUS_ON_NODE="4").stdout.splitlines()
+    assert "--nproc-per-node=8" in words
+
+
+def test_says_how_it_is_used(submit):
+    done = submit("p.star")
+    assert done.returncode == 2
+    assert "usage: sbatch" in done.stderr

@@ -1,0 +1,23 @@
+"""Take the processes that there are."""
+
+from __future__ import annotations
+
+import os
+
+from torchsag.launch import Launch
+from torchsag.parallel.serial import Serial
+from torchsag.parallel.workers import Workers
+
+
+def detected() -> Workers:
+    """`Mpi` when started by mpiexec or srun, `Torchrun` when started by torchrun, else `Serial`."""
+    launcher = Launch.of(os.environ).launcher
+    if launcher == "mpi":
+        from torchsag.parallel.mpi import Mpi
+
+        return Mpi()
+    if launcher == "torch":
+        from torchsag.parallel.torchrun import Torchrun
+
+        return Torchrun()
+    return Serial()
