@@ -1,0 +1,176 @@
+"""Recovery of known poses by the default method."""
+
+import csv
+import dataclasses
+import math
+from functools import lru_cache
+
+import pytest
+import torch
+
+from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner
+from torchsag.alignment.curvature_sag import CurvatureSAGAligner
+from torchsag.app.components import build
+from torchsag.app.composition import compose_command
+from torchsag.errors import InputError
+from torchsag.geometry import Poses, Symmetry, rotation_distance
+from torchsag.io import read_map, read_particles
+from torchsag.particles import DensityMap
+from torchsag.search.local_grid import LocalGrid
+from torchsag.search.rotational_matching import RotationalMatching
+from torchsag.simulation import density_of, groel_phantom, ribosome_phantom, simulate_particles
+
+C1 = Symmetry("C1")
+
+
+@lru_cache
+def _simulated(box=32, count=8, snr=0.05):
+    reference = density_of(ribosome_phantom(), box, 12.0, 20.0)
+    return reference, *simulate_particles(reference, count, snr)
+
+
+@lru_cache
+def _aligned(box=32):
+    reference, particles, _ = _simulated(box)
+    aligner = CurvatureSAGAligner().prepare(reference, C1)
+    return aligner, aligner(particles)
+
+
+def _errors(poses, truth):
+    turned = rotation_distance(poses.rotations, truth.rotations).rad2deg()
+    return turned, (poses.shifts - truth.shifts).norm(dim=-1)
+
+
+@pytest.mark.parametrize("box", [32, 33])
+def test_recovers_poses_from_nothing(box):
+    _, particles, truth = _simulated(box)
+    aligner, result = _aligned(box)
+    assert isinstance(aligner, PreparedAligner)
+    turned, moved = _errors(result.poses, truth)
+    # The least root-mean-square error possible is 3.7 degrees.
+    assert float(turned.max()) < 8
+    assert float(turned.median()) < 5
+    assert float(moved.max()) < 0.8
+    assert len(result) == len(particles)
+    assert bool(((result.scores > 0.05) & (result.scores < 1)).all())
+    assert bool((result.ambiguity < 0.1).all())
+    # The truth lies where the reported covariance says.
+    miss = truth.move_to(result.poses).double()
+    squared = torch.einsum("pi,pij,pj->p", miss, torch.linalg.inv(result.covariances.double()), miss)
+    assert 2 < float(squared.mean()) < 14
+
+
+def test_everything_is_single_precision():
+    _, result = _aligned()
+    for values in (result.poses.rotations, result.poses.shifts, result.scores, result.covariances, result.ambiguity):
+        assert values.dtype == torch.float32
+
+
+def test_batch_does_not_matter():
+    _, particles, _ = _simulated()
+    aligner, whole = _aligned()
+    alone = AlignmentResult.concatenate([aligner(particles[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(alone.poses.rotations, whole.poses.rotations[:4], atol=1e-4, rtol=0)
+    torch.testing.assert_close(alone.poses.shifts, whole.poses.shifts[:4], atol=1e-4, rtol=0)
+    torch.testing.assert_close(alone.scores, whole.scores[:4], atol=1e-4, rtol=0)
+
+
+def test_scale_and_background_of_the_reference_do_not_matter():
+    reference, particles, _ = _simulated()
+    _, expected = _aligned()
+    other = DensityMap(250 * reference.density + 3.0, reference.voxel_size)
+    found = CurvatureSAGAligner().prepare(other, C1)(particles[:2])
+    torch.testing.assert_close(found.poses.rotations, expected.poses.rotations[:2], atol=2e-3, rtol=0)
+
+
+def _disturbed(particles, truth, degrees, voxels):
+    generator = torch.Generator().manual_seed(0)
+    turn, shift = torch.nn.functional.normalize(torch.randn(2, len(truth), 3, generator=generator), dim=-1)
+    move = torch.cat([math.radians(degrees) * turn, voxels * shift], -1)
+    return dataclasses.replace(particles, poses=truth.retract(move))
+
+
+def test_local_search_comes_closer():
+    reference, particles, truth = _simulated(snr=0.2)
+    start = _disturbed(particles, truth, 5.0, 1.0)
+    result = CurvatureSAGAligner(search=LocalGrid()).prepare(reference, C1)(start)
+    turned, moved = _errors(result.poses, truth)
+    assert bool((turned <= 5.0).all())
+    assert float(turned.median()) < 2.5
+    assert bool((moved <= 1.0).all())
+
+
+def test_limits_hold():
+    reference, particles, truth = _simulated()
+    start = _disturbed(particles, truth, 6.0, 0.5)
+    result = CurvatureSAGAligner(search=LocalGrid(cone_deg=20.0, max_shift=4.0)).prepare(reference, C1)(start)
+    assert start.poses is not None
+    turned, moved = _errors(result.poses, start.poses)
+    assert bool((turned <= 20.0).all())
+    assert bool((moved <= 4.0).all())
+
+
+def test_symmetric_reference():
+    symmetry = Symmetry("D7")
+    reference = density_of(groel_phantom(), 32, 8.0, 8.0)
+    particles, truth = simulate_particles(reference, 4, 0.1, max_shift=2.0)
+    search = RotationalMatching(degree=14)
+    result = CurvatureSAGAligner(search=search).prepare(reference, symmetry)(particles)
+    turned = symmetry.distance(result.poses.rotations, truth.rotations).rad2deg()
+    assert float(turned.max()) < 5
+    assert float((result.poses.shifts - truth.shifts).norm(dim=-1).max()) < 0.6
+    assert bool((result.ambiguity < 0.5).all())  # symmetric copies are no other optimum
+
+
+def test_a_mask_that_holds_the_reference_does_no_harm():
+    reference, particles, truth = _simulated()
+    masked = CurvatureSAGAligner(mask_diameter_angstrom=340.0)
+    turned, _ = _errors(masked.prepare(reference, C1)(particles[:4]).poses, truth[:4])
+    assert float(turned.max()) < 8
+
+
+def test_yaml_lists_every_field_and_builds():
+    config = compose_command("align", ["particles=p", "reference=r", "out=o", "method=curvature_sag"])["method"]
+    method = build(config)
+    assert isinstance(method, Aligner)
+    assert set(config) == {"_target_", *(field.name for field in dataclasses.fields(method))}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("information", 0.0),
+        ("information", 1.1),
+        ("basin_deg", 0.5),
+        ("mask_diameter_angstrom", 0.0),
+        ("passes", (1.0,)),
+        ("margin", 0.0),
+    ],
+)
+def test_fields_are_checked(field, value):
+    with pytest.raises(InputError, match=rf"method\.{field}"):
+        CurvatureSAGAligner(**{field: value})
+
+
+@pytest.mark.slow
+def test_real_ribosomes_are_found(shared_data):
+    folder = shared_data / "ribosome70s"
+    with open(folder / "poses.csv") as lines:
+        rows = list(csv.DictReader(lines))
+    rotations = torch.tensor([[float(row[f"R{i}{j}"]) for i in range(3) for j in range(3)] for row in rows])
+    truth = Poses(rotations.unflatten(1, (3, 3)), torch.tensor([[float(row[f"t{a}"]) for a in "xyz"] for row in rows]))
+    listed = read_particles(folder / "particles.csv")
+    particles = listed.load(range(len(listed)))
+    result = CurvatureSAGAligner().prepare(read_map(folder / "reference.mrc"), C1)(particles)
+    turned, _ = _errors(result.poses, truth)
+    assert int((turned < 10).sum()) >= 17
+
+
+def test_equivalent_poses_are_reported_as_one():
+    reference = density_of(groel_phantom(), 32, 12.0, 6.0)
+    particles, truth = simulate_particles(reference, 3, 0.2, max_shift=1.0, seed=4)
+    symmetry = Symmetry("D7")
+    poses = CurvatureSAGAligner().prepare(reference, symmetry)(particles).poses
+    identity = Poses.identity(3).rotations
+    assert (symmetry.distance(poses.rotations, truth.rotations) < 0.15).all()
+    torch.testing.assert_close(symmetry.nearest(poses.rotations, identity), poses.rotations, atol=1e-5, rtol=0)

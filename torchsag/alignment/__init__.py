@@ -1,0 +1,1 @@
+"""Aligners: search then refinement against one reference, one file per method."""

@@ -1,0 +1,84 @@
+"""What every alignment method offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from torchsag.geometry import Poses, Symmetry
+from torchsag.particles import DensityMap, ParticleBatch
+
+
+@dataclass(frozen=True)
+class AlignmentResult:
+    """One row per particle.
+
+    Attributes
+    ----------
+    poses
+        The best pose found.
+    scores
+        Constrained correlation of particle and placed reference, -1 to 1, over what the particle measured.
+    covariances
+        Covariance of the pose's tangent move (radians, voxels); NaN where the method gives none.
+    ambiguity
+        Posterior probability that the pose lies in another, separated candidate; NaN where the method gives none.
+    converged
+        Whether the method's own stopping rule was met.
+    passes
+        Passes over the particle's data that refinement spent.
+    """
+
+    poses: Poses
+    scores: Float[Tensor, " particles"]
+    covariances: Float[Tensor, "particles 6 6"]
+    ambiguity: Float[Tensor, " particles"]
+    converged: Bool[Tensor, " particles"]
+    passes: Float[Tensor, " particles"]
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    @staticmethod
+    def concatenate(parts: list[AlignmentResult]) -> AlignmentResult:
+        """Results one after another."""
+        return AlignmentResult(
+            Poses.concatenate([part.poses for part in parts]),
+            *(
+                torch.cat([getattr(part, name) for part in parts])
+                for name in ("scores", "covariances", "ambiguity", "converged", "passes")
+            ),
+        )
+
+    def to(self, device: torch.device | str) -> AlignmentResult:
+        """The same result on another device."""
+        return AlignmentResult(
+            self.poses.to(device),
+            self.scores.to(device),
+            self.covariances.to(device),
+            self.ambiguity.to(device),
+            self.converged.to(device),
+            self.passes.to(device),
+        )
+
+
+@runtime_checkable
+class PreparedAligner(Protocol):
+    """An aligner that has done what depends on the reference alone."""
+
+    def __call__(self, particles: ParticleBatch) -> AlignmentResult:
+        """Align a batch. Prior poses, where the method uses them, are ``particles.poses``."""
+        ...
+
+
+@runtime_checkable
+class Aligner(Protocol):
+    """A method with its hyper-parameters: a frozen dataclass and one yaml under ``conf/method``."""
+
+    def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedAligner:
+        """Do once what depends on the reference alone (filters, harmonics, interpolation tables)."""
+        ...

@@ -1,0 +1,229 @@
+"""Rotational matching, then coarse-to-fine refinement by SAG with curvature: the default method.
+
+1. *Search.* Every rotation and a ball of shifts at low resolution (`torchsag.search.rotational_matching`), or turns
+   around prior poses (`torchsag.search.local_grid`). A particle leaves with a handful of candidates.
+2. *Refine, coarse to fine.* All candidates of all particles move at once towards the optimum of the least-squares
+   distance over a Fourier band (`torchsag.refinement.fourier_objective`), by SAG with curvature memory
+   (`torchsag.optim.CurvatureSAG`). After each band, candidates that became the same or that the data speak against are
+   dropped; the next band is wider. The last one holds a given part of the reference's pose information, no more.
+3. *Judge.* The sums of the last band give the correlation, the noise level, the covariance of the pose (inverse Fisher
+   matrix, amplitude unknown) and the probability that another remaining candidate is the true one.
+
+Limits: noise is taken as white where a particle's weight is above zero; the covariance is that of the surroundings of
+one optimum, under an exact reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.alignment.aligner import AlignmentResult
+from torchsag.errors import InputError
+from torchsag.geometry import Poses, Symmetry
+from torchsag.imaging.fourier_band import FourierBand
+from torchsag.imaging.fourier_table import FourierTable
+from torchsag.imaging.masks import spherical_mask
+from torchsag.imaging.reference import isolated, radius_of_gyration
+from torchsag.optim import CurvatureSAG, LengthScaling, Preconditioned
+from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.refinement.contenders import Contenders
+from torchsag.refinement.information import shell_of_information
+from torchsag.refinement.levels import Level
+from torchsag.scoring.fisher import noise_variance, pose_covariance
+from torchsag.scoring.noise_spectrum import residual_spectrum, total_spectrum, whitened
+from torchsag.scoring.observations import Observations, observe
+from torchsag.search.candidates import Candidates, Limits, Search
+from torchsag.search.rotational_matching import RotationalMatching
+from torchsag.timing import stage
+
+_SAME_ANGLE = math.radians(3.0)  # candidates closer than this after a level have found the same optimum
+_SAME_SHIFT = 1.0  # voxels
+
+
+@dataclass(frozen=True)
+class CurvatureSAGAligner:
+    """Align by rotational matching and SAG with curvature memory.
+
+    Attributes
+    ----------
+    search
+        Where the candidates come from.
+    optimizer
+        Minimises within each band; lengths in voxels.
+    information
+        Part of the reference's pose information that the last band holds.
+    max_resolution_angstrom
+        A resolution not to be exceeded whatever the information; None for no such limit.
+    basin_deg
+        How far from the optimum a candidate may start, degrees: sets the first band, coarse enough to lead back.
+    mask_diameter_angstrom
+        Diameter of a soft spherical mask about the box centre of each particle, against neighbours in crowded
+        specimens; None for no mask. It should hold the reference at every shift allowed.
+    keep
+        Most candidates of one particle that enter each level, from the second on.
+    passes
+        Passes over the data at each level, coarse to fine; one more entry than `keep`.
+    margin
+        Loss of log-likelihood against the best at which a candidate is dropped.
+    """
+
+    search: Search = field(default_factory=RotationalMatching)
+    optimizer: CurvatureSAG = field(default_factory=lambda: CurvatureSAG(batch_fraction=0.25, tolerance=1e-2))
+    information: float = 0.99
+    max_resolution_angstrom: float | None = None
+    basin_deg: float = 15.0
+    mask_diameter_angstrom: float | None = None
+    keep: Sequence[int] = (6, 3)
+    passes: Sequence[float] = (2.0, 1.0, 2.0)
+    margin: float = 15.0
+
+    def __post_init__(self):
+        if not 0 < self.information <= 1:
+            raise InputError(f"method.information: expected a part above 0 and at most 1, got {self.information}")
+        if not 1 <= self.basin_deg <= 90:
+            raise InputError(f"method.basin_deg: expected 1 to 90 degrees, got {self.basin_deg}")
+        if self.mask_diameter_angstrom is not None and not self.mask_diameter_angstrom > 0:
+            raise InputError(
+                f"method.mask_diameter_angstrom: expected a diameter above 0, got {self.mask_diameter_angstrom}"
+            )
+        if len(self.passes) != len(self.keep) + 1:
+            raise InputError(
+                f"method.passes: expected one entry more than keep ({len(self.keep)}), got {len(self.passes)}"
+            )
+        if not self.margin > 0:
+            raise InputError(f"method.margin: expected a loss of log-likelihood above 0, got {self.margin}")
+
+    def prepare(
+        self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
+    ) -> PreparedCurvatureSAG:
+        """Choose the bands and build their models."""
+        return PreparedCurvatureSAG(self, reference, symmetry, device)
+
+
+class PreparedCurvatureSAG:
+    """See `CurvatureSAGAligner`."""
+
+    def __init__(
+        self, method: CurvatureSAGAligner, reference: DensityMap, symmetry: Symmetry, device: torch.device | str
+    ):
+        self._method, self._symmetry = method, symmetry
+        self._mask = None
+        if method.mask_diameter_angstrom is not None:
+            radius = 0.5 * method.mask_diameter_angstrom / reference.voxel_size
+            self._mask = spherical_mask(reference.box, radius, device=device)
+        # A mask lowers the noise of every coefficient by this factor, and correlates them by as much.
+        self._independent = 1.0 if self._mask is None else float(self._mask.square().mean())
+        self._search = method.search.prepare(reference, symmetry, device)
+        density = isolated(reference.density.float()).to(device)
+        length = radius_of_gyration(density)
+        optimizer = Preconditioned(method.optimizer, LengthScaling(length))
+        shells = self._shells(reference, density, length)
+        table = FourierTable.from_density(density, shells[-1])
+        self._levels = [
+            Level(
+                table.within(shell),
+                FourierBand.of(reference.box[0], shell, num_blocks=8, device=density.device),
+                optimizer,
+                passes,
+            )
+            for shell, passes in zip(shells, method.passes, strict=True)
+        ]
+        self._shell_band = FourierBand.by_shell(reference.box[0], self._levels[-1].band.max_shell, density.device)
+
+    def __call__(self, particles: ParticleBatch) -> AlignmentResult:
+        """Align a batch."""
+        with stage("transform"):
+            if self._mask is not None:
+                particles = particles.masked(self._mask)
+            measured = [observe(particles, level.band) for level in self._levels]
+            by_shell = observe(particles, self._shell_band)
+        with stage("search"):
+            candidates = self._search(particles)
+        contenders = _contenders(candidates)
+        spectrum = total_spectrum(by_shell, self._shell_band)
+        observed = whitened(measured[0], self._levels[0].band, spectrum)
+        contenders = self._levels[0].judge(observed, contenders)
+        for number, level in enumerate(self._levels):
+            with stage(f"refinement {number + 1}"):
+                if number > 0:
+                    contenders = self._thin(observed, contenders, self._method.keep[number - 1])
+                    spectrum = self._residual_spectrum(by_shell, contenders)
+                    observed = whitened(measured[number], level.band, spectrum)
+                contenders = level.judge(observed, level.refine(observed, contenders))
+                contenders = _enforce(candidates.limits, contenders)
+        with stage("judging"):
+            return self._result(self._levels[-1], observed, contenders, candidates.limits.centres)
+
+    def _residual_spectrum(self, by_shell: Observations, contenders: Contenders) -> Float[Tensor, "particles shells"]:
+        best = contenders[contenders.best(len(by_shell))]
+        return residual_spectrum(by_shell, self._shell_band, self._levels[-1].table, best.poses, best.particle)
+
+    def _shells(self, reference: DensityMap, density: Tensor, length: float) -> list[int]:
+        """Bands from what a refinement from some ten degrees away needs to what the reference can tell."""
+        box = reference.box[0]
+        last = shell_of_information(density, self._method.information)
+        if self._method.max_resolution_angstrom is not None:
+            last = min(last, max(2, int(box * reference.voxel_size / self._method.max_resolution_angstrom)))
+        first = min(last, max(4, round(180 / self._method.basin_deg * box / (2 * math.pi * length))))
+        count = len(self._method.passes)
+        if count == 1:
+            return [last]
+        return [round(first * (last / first) ** (step / (count - 1))) for step in range(count)]
+
+    def _noise_variance(self, observed: Observations, score: Tensor) -> Float[Tensor, " particles"]:
+        return noise_variance(observed, score) / self._independent
+
+    def _thin(self, observed: Observations, contenders: Contenders, most: int) -> Contenders:
+        best = contenders.score[contenders.best(len(observed))]
+        margin = self._method.margin * self._noise_variance(observed, best)
+        return contenders.thin(len(observed), most, margin, _SAME_ANGLE, _SAME_SHIFT, self._symmetry)
+
+    def _result(self, level: Level, observed: Observations, contenders: Contenders, centres: Poses) -> AlignmentResult:
+        count = len(observed)
+        best = contenders.best(count)
+        chosen = contenders[best]
+        variance = self._noise_variance(observed, chosen.score)
+        sums = level.sums(observed, chosen.poses, chosen.particle)
+        power = observed.power.sum(-1).clamp_min(torch.finfo(variance.dtype).tiny)
+        return AlignmentResult(
+            # Of equivalent poses always the same one, whatever rounding preferred.
+            poses=replace(chosen.poses, rotations=self._symmetry.nearest(chosen.poses.rotations, centres.rotations)),
+            scores=chosen.score * power.rsqrt(),
+            covariances=pose_covariance(sums, chosen.amplitude, variance),
+            ambiguity=self._ambiguity(contenders, chosen, variance),
+            converged=chosen.converged,
+            passes=torch.full_like(variance, sum(self._method.passes)),
+        )
+
+    def _ambiguity(
+        self, contenders: Contenders, chosen: Contenders, variance: Float[Tensor, " particles"]
+    ) -> Float[Tensor, " particles"]:
+        """Posterior probability of all other optima; their widths are taken as alike."""
+        own = chosen.poses[contenders.particle]
+        apart = self._symmetry.distance(own.rotations, contenders.poses.rotations) > _SAME_ANGLE
+        apart |= (own.shifts - contenders.poses.shifts).norm(dim=-1) > _SAME_SHIFT
+        lost = 0.5 * (chosen.score.square()[contenders.particle] - contenders.score.square())
+        weight = torch.where(apart, torch.exp(-lost / variance[contenders.particle]), 0)
+        others = torch.zeros_like(variance).index_add_(0, contenders.particle, weight)
+        return others / (1 + others)
+
+
+def _contenders(candidates: Candidates) -> Contenders:
+    each = candidates.scores.shape[1]
+    scores = candidates.scores.flatten()
+    contenders = Contenders.of(candidates.poses, torch.arange(len(candidates.scores), device=scores.device))
+    # Repeats that only fill a row are worth nothing, but a particle must keep its first candidate.
+    first = torch.arange(len(scores), device=scores.device) % each == 0
+    return contenders[scores.isfinite() | first]
+
+
+def _enforce(limits: Limits, contenders: Contenders) -> Contenders:
+    """What left the limits ranks last; where nothing stayed, it is the best that can be said."""
+    outside = ~limits.allow(contenders.poses, contenders.particle)
+    return replace(contenders, score=torch.where(outside, contenders.score - 1e6, contenders.score))
