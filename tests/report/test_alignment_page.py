@@ -1,0 +1,73 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from torchsag.errors import InputError
+from torchsag.report.alignment import AlignmentPage
+
+COUNT = 5
+
+
+@pytest.fixture
+def finished_run(tmp_path):
+    rng = np.random.default_rng(0)
+    numbers = rng.random(COUNT).tolist()
+    names = ("score", "shift_angstrom", "rotation_sigma_deg", "shift_sigma_angstrom", "cpu_seconds")
+    table = dict.fromkeys(names, numbers)
+    table["view_longitude_deg"] = [0.0, 90.0, -90.0, 179.0, 10.0]
+    table["view_latitude_deg"] = [0.0, 45.0, -45.0, 89.0, 10.0]
+    table |= {"name": [f"<p{i}>" for i in range(COUNT)], "fault": [""] * COUNT}
+    metrics = {"summary": {"aligned": COUNT, "median_score": None}, "stage_cpu_seconds": {"reading": 0.1}}
+    metrics |= {"method": "M", "particle_list": "p", "reference": "r", "symmetry": "C1", "voxel_size_angstrom": 5}
+    metrics |= {"device": "cpu", "threads": 1, "seed": 0, "versions": {"torch": "2"}, "particles": table}
+    write(tmp_path, metrics)
+    images = rng.random((3, 8, 8))
+    names = np.array(["<p0>", "p1", "p2"])
+    np.savez(tmp_path / "slices.npz", reference=images, average=images, particles=images, expected=images, names=names)
+    return tmp_path, metrics
+
+
+def write(folder, metrics):
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def headings(folder):
+    return re.findall(r"<h2>(.*?)</h2>", (folder / "report.html").read_text())
+
+
+def test_page_needs_nothing_beside_it(finished_run):
+    folder, _ = finished_run
+    AlignmentPage("A & B")(folder)
+    page = (folder / "report.html").read_text()
+    assert page.count("<img") == page.count("src='data:image/png;base64,") == 5
+    assert "http" not in page
+    assert "<h1>A &amp; B</h1>" in page
+
+
+def test_errors_and_faults_have_sections_only_where_there_are_any(finished_run):
+    folder, metrics = finished_run
+    AlignmentPage()(folder)
+    assert not {"Errors against the true poses", "Particles set aside"} & set(headings(folder))
+    metrics["particles"] |= {"rotation_error_deg": [1.0] * COUNT, "shift_error_angstrom": [None] * COUNT}
+    metrics["particles"]["fault"][2] = "NaN <here>"
+    write(folder, metrics)
+    AlignmentPage()(folder)
+    assert {"Errors against the true poses", "Particles set aside"} <= set(headings(folder))
+    assert "NaN &lt;here&gt;" in (folder / "report.html").read_text()
+
+
+def test_methods_without_covariance_get_no_histogram_of_it(finished_run):
+    folder, metrics = finished_run
+    AlignmentPage()(folder)
+    assert "Expected errors" in headings(folder)
+    metrics["particles"]["rotation_sigma_deg"] = [None] * COUNT
+    write(folder, metrics)
+    AlignmentPage()(folder)
+    assert "Expected errors" not in headings(folder)
+
+
+def test_unfinished_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"expected the files of a finished alignment"):
+        AlignmentPage()(tmp_path)

@@ -1,0 +1,315 @@
+"""``torchsag average`` on a few small simulated particles."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import mrcfile
+import pytest
+import torch
+
+from torchsag.alignment.curvature_sag import CurvatureSAGAligner
+from torchsag.averaging.frames import bring_back
+from torchsag.averaging.halves import ListedHalves
+from torchsag.averaging.outline import SphericalOutline
+from torchsag.averaging.starts import ListedPoses
+from torchsag.errors import InputError
+from torchsag.fourier import fourier_shell_correlation, low_pass, to_half_spectrum
+from torchsag.geometry import Poses, Symmetry, random_rotations, rotation_distance
+from torchsag.io import read_map, read_particles, write_map, write_poses
+from torchsag.particles import DensityMap
+from torchsag.report.average import AveragePage
+from torchsag.search.local_grid import LocalGrid
+from torchsag.search.rotational_matching import RotationalMatching
+from torchsag.simulation import simulate_particles
+from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
+from torchsag.workflows import averaging_loop
+from torchsag.workflows.average import Average
+from torchsag.workflows.averaging_state import unaligned
+from torchsag.workflows.provenance import Provenance
+
+N, VOXEL = 24, 14.0
+LOCAL = CurvatureSAGAligner(search=LocalGrid(cone_deg=10.0, max_shift=3.0), keep=(), passes=(2.0,))
+
+
+def _write(folder, structure, count, snr, seed=0):
+    """Particles on disk; the true poses as a list, and a list without poses."""
+    reference = structure.density(N, VOXEL)
+    particles, true = simulate_particles(reference, count, snr, max_shift=1.0, seed=seed)
+    for name, volume in zip(particles.names, particles.volumes, strict=True):
+        write_map(folder / f"{name}.mrc", DensityMap(volume, VOXEL))
+    rows = "".join(f"{name}.mrc,-60,60\n" for name in particles.names)
+    (folder / "blind.csv").write_text("volume,tilt_min_deg,tilt_max_deg\n" + rows)
+    write_poses(folder / "true.star", read_particles(str(folder / "blind.csv")), true)
+    write_map(folder / "reference.mrc", reference)
+    return true
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    true = _write(folder, GroelPhantom(), 12, 0.3)
+    # Poses some degrees off, for a local search to mend.
+    generator = torch.Generator().manual_seed(1)
+    off = torch.cat([0.05 * torch.randn(12, 3, generator=generator), 0.5 * torch.randn(12, 3, generator=generator)], -1)
+    write_poses(folder / "near.star", read_particles(str(folder / "blind.csv")), true.retract(off))
+    return folder
+
+
+@pytest.fixture
+def settings(data, tmp_path):
+    return Average(
+        particles=str(data / "near.star"),
+        out=str(tmp_path / "out"),
+        method=LOCAL,
+        start=ListedPoses(),
+        symmetry="D7",
+        mask=SphericalOutline(diameter_angstrom=250.0, edge_angstrom=40.0),
+        truth=str(data / "true.star"),
+        iterations=2,
+        chunk=4,
+        device="cpu",
+    )
+
+
+def _run(settings):
+    return settings(Provenance("average", "note: a test\n"))
+
+
+def _metrics(settings, tmp_path):
+    return json.loads((tmp_path / "out" / "metrics.json").read_text())
+
+
+def test_a_run_leaves_everything_it_promises_and_the_poses_are_better(settings, tmp_path):
+    outcome = _run(replace(settings, report=AveragePage()))
+    out = tmp_path / "out"
+    expected = {
+        "half1.mrc", "half2.mrc", "average.mrc", "mask.mrc", "fsc.csv", "fsc.png", "poses.star", "metrics.json",
+        "report.html", "iterations.csv", "slices.npz", "config.yaml", "iterations",
+    }  # fmt: skip
+    assert {path.name for path in out.iterdir()} == expected
+    for iteration in (1, 2):
+        names = {path.name for path in (out / "iterations" / f"{iteration:03d}").iterdir()}
+        assert names == {"half1.mrc", "half2.mrc", "fsc.csv", "poses.star"}
+    metrics = _metrics(settings, tmp_path)
+    assert metrics["summary"]["iterations"] == 2
+    assert metrics["iterations"][-1]["median_rotation_error_deg"] < 2.0
+    assert sorted(set(metrics["particles"]["half"])) == [1, 2]
+    with (out / "fsc.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == N // 2 + 1
+    assert "oracle" in table[0]
+    assert any("resolution" in row[0] for row in outcome.rows)
+
+
+def test_the_average_reproduces_the_structure(settings, data, tmp_path):
+    _run(settings)
+    average, truth = (
+        to_half_spectrum(read_map(p).density) for p in (tmp_path / "out/average.mrc", data / "reference.mrc")
+    )
+    assert (fourier_shell_correlation(average, truth, (N, N, N))[1:7] > 0.9).all()
+
+
+def test_written_poses_make_the_written_half_maps(settings, data, tmp_path):
+    _run(settings)
+    out = tmp_path / "out"
+    written = read_particles(str(out / "poses.star"))
+    assert written.halves is not None
+    again = replace(settings, particles=str(out / "poses.star"), halves=ListedHalves(), out=str(tmp_path / "again"))
+    loop = again._loop(written, None)
+    maps = loop.average(written.poses.to(torch.float32), loop.symmetry)
+    for half, made in enumerate(maps, start=1):
+        torch.testing.assert_close(read_map(out / f"half{half}.mrc").density, made.density, atol=1e-3, rtol=1e-2)
+
+
+def test_a_killed_run_resumes_in_the_iteration_it_was_in(settings, tmp_path, monkeypatch):
+    _run(replace(settings, out=str(tmp_path / "whole")))
+    aligned = []
+    real = averaging_loop.align_in_chunks
+
+    def interrupted(aligner, *rest):
+        aligned.append(len(aligner.particles))
+        if len(aligned) == 4:  # the second half of the second iteration
+            raise KeyboardInterrupt
+        return real(aligner, *rest)
+
+    monkeypatch.setattr(averaging_loop, "align_in_chunks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(settings)
+    assert not (tmp_path / "out" / "average.mrc").exists()
+    seen = []
+    monkeypatch.setattr(averaging_loop, "align_in_chunks", lambda *a: seen.append(a[3].folder.name) or real(*a))
+    _run(settings)
+    assert seen == ["002-half1", "002-half2"]
+    for name in ("half1.mrc", "average.mrc"):
+        first, second = (read_map(tmp_path / run / name).density for run in ("whole", "out"))
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+    assert not (tmp_path / "out" / ".checkpoint").exists()
+
+
+def test_other_settings_do_not_continue_an_unfinished_run(settings, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(averaging_loop, "align_in_chunks", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _run(settings)
+    with pytest.raises(InputError, match="unfinished run with other settings"):
+        _run(replace(settings, symmetry="C7"))
+
+
+def test_halves_never_share_a_reference(settings, monkeypatch):
+    """A change of half 2's particles must not change half 1's poses."""
+    references = []
+    real = CurvatureSAGAligner.prepare
+
+    def prepare(self, reference, symmetry, device="cpu"):
+        references.append(reference.density.clone())
+        return real(self, reference, symmetry, device)
+
+    monkeypatch.setattr(CurvatureSAGAligner, "prepare", prepare)
+    loop = settings._loop(settings._read(settings.particles), None)
+    state = settings._begin(loop)
+    spoiled = replace(state, maps=torch.stack([state.maps[0], torch.randn(N, N, N)]))
+    first, _ = loop.step(state, None)
+    second, _ = loop.step(spoiled, None)
+    assert torch.equal(references[0], references[2])
+    assert not torch.equal(references[1], references[3])
+    members = loop.halves == 1
+    assert torch.equal(first.result.poses.rotations[members], second.result.poses.rotations[members])
+    torch.testing.assert_close(first.maps[0], second.maps[0])
+
+
+def test_a_reference_starts_the_run_low_passed(settings, data):
+    run = replace(settings, reference=str(data / "reference.mrc"), initial_resolution_angstrom=80.0)
+    loop = run._loop(run._read(run.particles), None)
+    reference = loop.reference(run._begin(loop), 1)
+    smooth = low_pass(read_map(data / "reference.mrc").density, 80.0, VOXEL)
+    ours = loop.reference(replace(run._begin(loop), maps=torch.stack([smooth, smooth])), 1)
+    curve = fourier_shell_correlation(to_half_spectrum(reference.density), to_half_spectrum(ours.density), (N, N, N))
+    assert (curve[1:5] > 0.99).all()
+
+
+def test_unusable_particles_are_set_aside_when_asked(settings, data, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    for path in data.glob("*.mrc"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "blind.csv").write_text((data / "blind.csv").read_text())
+    damaged = read_map(data / "particle_000003.mrc").density.clone()
+    near = read_particles(str(data / "near.star")).poses
+    write_poses(folder / "near.star", read_particles(str(folder / "blind.csv")), near)
+    damaged[0, 0, 0] = float("nan")
+    with mrcfile.open(folder / "particle_000003.mrc", "r+") as file:
+        file.set_data(damaged.numpy())
+    run = replace(settings, particles=str(folder / "near.star"), truth=None, iterations=1)
+    with pytest.raises(InputError, match="skip_bad=true"):
+        _run(run)
+    _run(replace(run, skip_bad=True))
+    metrics = _metrics(settings, tmp_path)
+    assert metrics["summary"]["set_aside"] == 1
+    assert "NaN" in metrics["particles"]["fault"][3]
+    assert len(read_particles(str(tmp_path / "out" / "poses.star"))) == 11
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"iterations": 0}, "iterations: expected at least 1"),
+        ({"initial_resolution_angstrom": 0.0}, "initial_resolution_angstrom"),
+        ({"symmetry": "Q"}, "symmetry: expected"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, change, message):
+    with pytest.raises(InputError, match=message):
+        replace(settings, **change)
+
+
+@pytest.mark.slow
+def test_reference_free_averaging_finds_the_structure(tmp_path):
+    true = _write(tmp_path, GroelPhantom(), 40, 0.05)
+    method = CurvatureSAGAligner()
+    _run(
+        Average(
+            particles=str(tmp_path / "blind.csv"),
+            out=str(tmp_path / "out"),
+            method=method,
+            symmetry="D7",
+            truth=str(tmp_path / "true.star"),
+            device="cpu",
+            iterations=8,
+        )
+    )
+    summary = _metrics(None, tmp_path)["summary"]
+    assert len(true) == 40
+    shell = N * VOXEL
+    difference = shell / summary["resolution_0.143_angstrom"] - shell / summary["oracle_resolution_0.143_angstrom"]
+    assert difference > -1.0  # within one Fourier shell of the oracle
+    assert summary["median_rotation_error_deg"] < 5.0
+    assert not summary["doubtful"]
+
+
+@pytest.mark.slow
+def test_pure_noise_gives_no_resolution_beyond_the_first_references(tmp_path):
+    generator = torch.Generator().manual_seed(2)
+    names = [f"noise_{i:02d}.mrc" for i in range(40)]
+    for name in names:
+        write_map(tmp_path / name, DensityMap(torch.randn(N, N, N, generator=generator), VOXEL))
+    (tmp_path / "blind.csv").write_text("volume\n" + "".join(f"{name}\n" for name in names))
+    write_map(tmp_path / "reference.mrc", RibosomePhantom().density(N, VOXEL))
+    for start in ({"reference": str(tmp_path / "reference.mrc")}, {}):
+        outcome = _run(
+            Average(
+                particles=str(tmp_path / "blind.csv"),
+                out=str(tmp_path / "out"),
+                device="cpu",
+                iterations=4,
+                method=CurvatureSAGAligner(search=RotationalMatching(degree=6, num_candidates=8)),
+                **start,
+            )
+        )
+        summary = _metrics(None, tmp_path)["summary"]
+        assert summary["doubtful"]
+        assert any("pure noise" in note for note in outcome.notes)
+        resolution = summary["resolution_0.143_angstrom"]
+        assert resolution is None or resolution > 0.9 * 60.0
+        assert not math.isnan(resolution or 0.0)
+
+
+def test_without_a_reference_the_halves_begin_apart_and_without_symmetry(data, tmp_path):
+    run = Average(particles=str(data / "blind.csv"), out=str(tmp_path / "out"), method=LOCAL, device="cpu")
+    loop = run._loop(run._read(run.particles), None)
+    assert not loop.common_frame
+    state = run._begin(replace(loop))
+    assert not state.symmetric
+    assert float(state.maps[0].std()) > 0
+    assert not torch.allclose(state.maps[0], state.maps[1])
+
+
+def test_half_two_is_brought_onto_half_one_with_its_poses(settings, data):
+    """What a run without a common frame does at the end of each iteration."""
+    run = replace(settings, symmetry="C1")
+    loop = replace(run._loop(run._read(run.particles), None), common_frame=False, method=CurvatureSAGAligner())
+    structure = RibosomePhantom().density(N, VOXEL)
+    placement = Poses(random_rotations(1, torch.Generator().manual_seed(0)), torch.tensor([[0.5, -0.4, 0.3]]))
+    moved = bring_back(structure, placement.inverse())
+    result = unaligned(read_particles(str(data / "near.star")).poses.to(torch.float32))
+    after, maps = loop._one_frame(result, (structure, moved), torch.ones(N // 2 + 1), Symmetry("C1"))
+    first, second = (to_half_spectrum(m.density) for m in maps)
+    assert (fourier_shell_correlation(first, second, (N, N, N))[1:7] > 0.97).all()
+    change = result.poses.inverse().compose(after.poses)
+    ones, twos = (change.rotations[loop.halves == half] for half in (1, 2))
+    torch.testing.assert_close(ones, torch.eye(3).expand_as(ones), atol=1e-5, rtol=0)
+    assert float(rotation_distance(twos, placement.rotations.expand_as(twos)).max()) < 0.05
+
+
+def test_errors_of_a_symmetric_particle_averaged_without_symmetry_are_judged_modulo_its_own(settings):
+    run = replace(settings, symmetry="C1", truth_symmetry="D7")
+    particles = run._read(run.particles)
+    truth = run._read_truth(particles)
+    mates = Symmetry("D7").rotations.float()[torch.arange(12)]
+    judged = run._loop(particles, truth).judge(Poses(truth.rotations @ mates, truth.shifts))
+    assert judged["median_rotation_error_deg"] < 0.1
+    asymmetric = replace(run, truth_symmetry=None)._loop(particles, truth)
+    assert asymmetric.judge(Poses(truth.rotations @ mates, truth.shifts))["median_rotation_error_deg"] > 20

@@ -1,0 +1,12 @@
+import pytest
+
+from torchsag.workflows.chunked_alignment import remaining_chunks
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+@pytest.mark.parametrize("done", [[], [range(3)], [range(5, 10)], [range(6, 7), range(1, 3)], [range(10)]])
+def test_remaining_chunks_cover_the_rest_exactly_once(done, chunk):
+    chunks = remaining_chunks(done, 10, chunk)
+    rows = [row for part in [*done, *chunks] for row in part]
+    assert sorted(rows) == list(range(10))
+    assert all(0 < len(part) <= chunk for part in chunks)

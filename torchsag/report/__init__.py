@@ -1,0 +1,1 @@
+"""Plots and the one HTML file of a run."""

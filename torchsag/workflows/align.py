@@ -1,0 +1,251 @@
+"""Align a particle set to one reference: the loop behind ``torchsag align``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchsag.alignment.aligner import Aligner
+from torchsag.errors import InputError
+from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
+from torchsag.geometry import Poses, Symmetry
+from torchsag.io import read_map, read_particles, write_map, write_poses
+from torchsag.parallel import Serial, Workers
+from torchsag.particles import DensityMap, ParticleSet, Weighting
+from torchsag.workflows.checkpoint import Checkpoint, Columns, describe
+from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, stage_seconds, to_result
+from torchsag.workflows.chunked_average import average_at
+from torchsag.workflows.device import pick_device
+from torchsag.workflows.metrics import alignment_columns, alignment_summary, surroundings, write_metrics
+from torchsag.workflows.outcome import Outcome, Report
+from torchsag.workflows.output_folder import claim, publish
+from torchsag.workflows.provenance import Provenance
+from torchsag.workflows.signatures import file_signature, particle_signatures
+from torchsag.workflows.slices import save_alignment_slices
+
+# Settings that say how a run is carried out, not what it computes: they may change when it is resumed.
+_HOW = {"out", "device", "chunk", "resume", "skip_bad", "truth", "evaluation", "parallel", "report", "particles"}
+
+_SHOWN = (
+    ("median_score", "median score", 3),
+    ("median_rotation_error_deg", "median rotation error (deg)", 2),
+    ("median_shift_error_angstrom", "median shift error (angstrom)", 2),
+    ("within_10_deg", "within 10 deg of the truth", 0),
+    ("median_rotation_sigma_deg", "median expected rotation error (deg)", 2),
+    ("median_shift_sigma_angstrom", "median expected shift error (angstrom)", 2),
+    ("median_cpu_seconds", "CPU seconds per particle", 3),
+)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the settings stand for, read and checked."""
+
+    particles: ParticleSet
+    reference: DensityMap
+    symmetry: Symmetry
+    device: torch.device
+    truth: Poses | None
+
+
+@dataclass(frozen=True)
+class Align:
+    """Find where a reference sits in each particle.
+
+    Attributes
+    ----------
+    particles
+        A .star or .csv list, a folder, a glob or a stack of volumes.
+    reference
+        The map to align to.
+    out
+        Folder for all results.
+    method
+        How to align.
+    symmetry
+        Point group of the reference.
+    weighting
+        What a particle's weight volume means; None takes what the kind of list implies.
+    voxel_size_angstrom
+        In place of what the files say; None believes them.
+    tilt_min_deg, tilt_max_deg
+        Tilt range of particles whose list gives neither weight nor tilt range.
+    truth
+        A list of true poses of the same particles, to report errors.
+    evaluation
+        Which frame the poses are judged in.
+    skip_bad
+        Whether particles with unusable data are set aside instead of ending the run.
+    resume
+        Whether an unfinished run in `out` is carried on.
+    chunk
+        Particles aligned at a time.
+    seed
+        Everything random follows from it.
+    device
+        ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes a GPU where there is one.
+    parallel
+        The processes that share the work.
+    report
+        Makes ``report.html``; None for none.
+    """
+
+    particles: str
+    reference: str
+    out: str
+    method: Aligner
+    symmetry: str = "C1"
+    weighting: Weighting | None = None
+    voxel_size_angstrom: float | None = None
+    tilt_min_deg: float | None = None
+    tilt_max_deg: float | None = None
+    truth: str | None = None
+    evaluation: Frame = field(default_factory=SameFrame)
+    skip_bad: bool = False
+    resume: bool = True
+    chunk: int = 64
+    seed: int = 0
+    device: str = "auto"
+    parallel: Workers = field(default_factory=Serial)
+    report: Report | None = None
+
+    def __post_init__(self):
+        if self.chunk < 1:
+            raise InputError(f"chunk: expected at least 1 particle, got {self.chunk}")
+        if not isinstance(self.method, Aligner):
+            raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
+        Symmetry(self.symmetry)
+
+    def __call__(self, provenance: Provenance) -> Outcome:
+        """Align, write the results below `out`, and say how it went.
+
+        Raises
+        ------
+        InputError
+            If something given from outside is unusable; results of earlier runs are then untouched.
+        """
+        start = time.perf_counter()
+        inputs = self._read_inputs()
+        with ExitStack() as stack:
+            if self.parallel.is_root:
+                stack.enter_context(claim(Path(self.out)))
+            checkpoint = self._open_checkpoint()
+            aligner = ChunkAligner(
+                inputs.particles,
+                self.method.prepare(inputs.reference, inputs.symmetry, inputs.device),
+                inputs.device,
+                self.seed,
+                self.skip_bad,
+            )
+            signatures = particle_signatures(inputs.particles)
+            columns = align_in_chunks(aligner, self.chunk, self.parallel, checkpoint, signatures)
+            if checkpoint is None:
+                return Outcome()
+            outcome = self._publish(inputs, columns, provenance, start)
+            checkpoint.remove()
+        return outcome
+
+    def _read_inputs(self) -> _Inputs:
+        particles = read_particles(
+            self.particles,
+            voxel_size_angstrom=self.voxel_size_angstrom,
+            tilt_min_deg=self.tilt_min_deg,
+            tilt_max_deg=self.tilt_max_deg,
+            weighting=self.weighting,
+        )
+        reference = read_map(self.reference, self.voxel_size_angstrom)
+        if reference.box != particles.box:
+            raise InputError(
+                f"{self.reference}: expected the particles' box of {particles.box} voxels (z, y, x), got "
+                f"{reference.box}; crop or pad the reference"
+            )
+        if abs(reference.voxel_size / particles.voxel_size - 1) > 0.01:
+            raise InputError(
+                f"{self.reference}: expected the particles' voxel size of {particles.voxel_size:g} angstrom, got "
+                f"{reference.voxel_size:g}; resample the reference, or give voxel_size_angstrom if a header is wrong"
+            )
+        return _Inputs(
+            particles, reference, Symmetry(self.symmetry), pick_device(self.device), self._read_truth(particles)
+        )
+
+    def _read_truth(self, particles: ParticleSet) -> Poses | None:
+        if self.truth is None:
+            return None
+        # Only the poses matter here: what of these volumes was measured is the particle list's business.
+        true = read_particles(
+            self.truth, voxel_size_angstrom=self.voxel_size_angstrom, tilt_min_deg=-90.0, tilt_max_deg=90.0
+        )
+        if true.poses is None:
+            raise InputError(f"{self.truth}: expected true poses, got a list without poses")
+        row = {name: index for index, name in enumerate(true.names)}
+        missing = [name for name in particles.names if name not in row]
+        if missing:
+            raise InputError(f"{self.truth}: expected a true pose for every particle, found none for {missing[0]}")
+        return true.poses[torch.tensor([row[name] for name in particles.names])]
+
+    def _open_checkpoint(self) -> Checkpoint | None:
+        if not self.parallel.is_root:
+            return None
+        settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in _HOW}
+        settings["reference"] = file_signature(self.reference)
+        return Checkpoint.begin(Path(self.out), settings, self.resume)
+
+    def _publish(self, inputs: _Inputs, columns: Columns, provenance: Provenance, start: float) -> Outcome:
+        rows = np.flatnonzero(columns["fault"] == "")
+        if len(rows) == 0:
+            raise InputError(f"{self.particles}: every particle was set aside; the first: {columns['fault'][0]}")
+        result = to_result(columns, rows)
+        kept = inputs.particles.select(rows.tolist())
+        out = Path(self.out)
+        with publish(out) as staging:
+            average = average_at(kept, result.poses, inputs.symmetry, inputs.device, self.chunk)
+            write_map(staging / "average.mrc", average)
+            save_alignment_slices(staging / "slices.npz", kept, result.poses, inputs.reference, average)
+            metrics = self._metrics(inputs, columns, provenance, time.perf_counter() - start)
+            write_metrics(staging / "metrics.json", metrics)
+            (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
+            if self.report is not None:
+                self.report(staging)
+            # Written straight to its place, in one piece: it names the particles relative to where it stands.
+            write_poses(out / "poses.star", kept, result.poses, scores=result.scores, covariances=result.covariances)
+        return _outcome(out, metrics)
+
+    def _metrics(self, inputs: _Inputs, columns: Columns, provenance: Provenance, seconds: float) -> dict[str, Any]:
+        table = alignment_columns(inputs.particles, columns, self._errors(inputs, columns))
+        return {
+            **surroundings(provenance, self.seed, inputs.device, self.parallel.size),
+            "method": type(self.method).__name__,
+            "symmetry": inputs.symmetry.name,
+            "particle_list": self.particles,
+            "reference": self.reference,
+            "box": inputs.particles.box,
+            "voxel_size_angstrom": inputs.particles.voxel_size,
+            "summary": {**alignment_summary(table), "wall_seconds": round(seconds, 3)},
+            "stage_cpu_seconds": stage_seconds(columns),
+            "particles": table,
+        }
+
+    def _errors(self, inputs: _Inputs, columns: Columns) -> PoseErrors | None:
+        if inputs.truth is None:
+            return None
+        estimated = to_result(columns, np.arange(len(inputs.particles))).poses
+        judged = self.evaluation(estimated, inputs.truth, inputs.symmetry)
+        return compare_poses(judged, inputs.truth, inputs.symmetry)
+
+
+def _outcome(out: Path, metrics: dict[str, Any]) -> Outcome:
+    summary = metrics["summary"]
+    rows = [("particles aligned", str(summary["aligned"]))]
+    if summary["set_aside"]:
+        rows.append(("particles set aside", str(summary["set_aside"])))
+    for name, label, digits in _SHOWN:
+        if summary.get(name) is not None:
+            rows.append((label, f"{summary[name]:.{digits}f}"))
+    notes = [f"{out / name}" for name in ("poses.star", "average.mrc", "metrics.json", "report.html")]
+    return Outcome(f"align with {metrics['method']}", ("", "value"), tuple(rows), tuple(notes))

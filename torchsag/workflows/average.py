@@ -1,0 +1,319 @@
+"""From particles to a map with a resolution one can believe: the loop behind ``torchsag average``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from torchsag.alignment.aligner import Aligner
+from torchsag.averaging.halves import Halves, RandomHalves
+from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.starts import RandomOrientations, Start
+from torchsag.errors import InputError
+from torchsag.evaluation import RemoveCommonTransform, compare_poses
+from torchsag.evaluation.half_map_fsc import HalfMapFSC
+from torchsag.geometry import Poses, Symmetry
+from torchsag.io import read_map, read_particles
+from torchsag.parallel import Serial, Workers
+from torchsag.particles import DensityMap, ParticleSet, Weighting
+from torchsag.workflows.average_files import iteration_folder, write_fsc, write_half_maps, write_rows
+from torchsag.workflows.average_results import FinishedRun, save_poses
+from torchsag.workflows.averaging_loop import AveragingLoop
+from torchsag.workflows.averaging_state import AveragingState, unaligned
+from torchsag.workflows.checkpoint import Checkpoint, describe
+from torchsag.workflows.device import pick_device
+from torchsag.workflows.metrics import surroundings
+from torchsag.workflows.outcome import Outcome, Report
+from torchsag.workflows.output_folder import claim, publish
+from torchsag.workflows.provenance import Provenance
+from torchsag.workflows.signatures import file_signature
+
+# Settings that say how a run is carried out or how long, not what an iteration computes: a resumed run may change them.
+_HOW = {
+    "out",
+    "device",
+    "chunk",
+    "resume",
+    "skip_bad",
+    "truth",
+    "truth_symmetry",
+    "parallel",
+    "report",
+    "particles",
+    "iterations",
+}
+_HOW |= {"truth_symmetry", "converged_deg", "patience", "b_factor_angstrom2"}
+
+
+@dataclass(frozen=True)
+class Average:
+    """Align and average by turns, each half of the particles on its own.
+
+    Attributes
+    ----------
+    particles
+        A .star or .csv list, a folder, a glob or a stack of volumes.
+    out
+        Folder for all results.
+    method
+        How to align over all orientations.
+    local_method
+        How to align near known poses, once they change little; None keeps `method`.
+    reference
+        A map to start from, low-passed; None starts from the particles alone.
+    start
+        Their first poses if there is no reference.
+    symmetry
+        Imposed on both half-maps; without a reference from `symmetry_from` on, after each half has found its own axes.
+    halves
+        How the particles are divided.
+    mask
+        Where the particle is.
+    initial_resolution_angstrom
+        Low-pass of the first references.
+    iterations
+        At most this many.
+    converged_deg
+        The run ends when the median pose change is below this,
+    patience
+        or when this many iterations bring no better resolution. The best iteration is the result.
+    symmetry_from
+        See `symmetry`.
+    local_below_deg
+        `local_method` takes over when the median pose change falls below this.
+    truth_symmetry
+        Divided out of pose errors where it is not imposed; None takes `symmetry`.
+    b_factor_angstrom2
+        Applied to ``average.mrc``; negative sharpens.
+    weighting, voxel_size_angstrom, tilt_min_deg, tilt_max_deg, truth, skip_bad, resume, chunk, seed, device, parallel
+        As in `torchsag.workflows.align.Align`.
+    report
+        Makes ``report.html``; None for none.
+    """
+
+    particles: str
+    out: str
+    method: Aligner
+    local_method: Aligner | None = None
+    reference: str | None = None
+    start: Start = field(default_factory=RandomOrientations)
+    symmetry: str = "C1"
+    halves: Halves = field(default_factory=RandomHalves)
+    mask: Outline = field(default_factory=SphericalOutline)
+    initial_resolution_angstrom: float = 60.0
+    iterations: int = 12
+    converged_deg: float = 0.25
+    patience: int = 3
+    symmetry_from: int = 3
+    local_below_deg: float = 5.0
+    b_factor_angstrom2: float = 0.0
+    weighting: Weighting | None = None
+    voxel_size_angstrom: float | None = None
+    tilt_min_deg: float | None = None
+    tilt_max_deg: float | None = None
+    truth: str | None = None
+    truth_symmetry: str | None = None
+    skip_bad: bool = False
+    resume: bool = True
+    chunk: int = 64
+    seed: int = 0
+    device: str = "auto"
+    parallel: Workers = field(default_factory=Serial)
+    report: Report | None = None
+
+    def __post_init__(self):
+        Symmetry(self.symmetry)
+        Symmetry(self.truth_symmetry or "C1")
+        if not isinstance(self.method, Aligner):
+            raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
+        for name in ("chunk", "iterations", "patience", "symmetry_from"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not self.initial_resolution_angstrom > 0:
+            raise InputError(
+                f"initial_resolution_angstrom: expected a length above 0, got {self.initial_resolution_angstrom}"
+            )
+
+    def __call__(self, provenance: Provenance) -> Outcome:
+        """Average, write the results below `out`, and say how it went.
+
+        Raises
+        ------
+        InputError
+            If something given from outside is unusable; results of earlier runs are then untouched.
+        """
+        start = time.perf_counter()
+        particles = self._read(self.particles)
+        truth = self._read_truth(particles)
+        loop = self._loop(particles, truth)
+        with ExitStack() as stack:
+            if self.parallel.is_root:
+                stack.enter_context(claim(Path(self.out)))
+            checkpoint = self._open_checkpoint()
+            state = self._iterate(loop, checkpoint)
+            maps = loop.average(state.result.poses, Symmetry(self.symmetry if state.symmetric else "C1"))
+            oracle = None if truth is None else loop.average(truth, Symmetry(self.symmetry))
+            if checkpoint is None:
+                return Outcome()
+            run = FinishedRun(loop, state, maps, oracle, self.b_factor_angstrom2)
+            metrics = self._metrics(loop, provenance, time.perf_counter() - start)
+            outcome = run.publish(Path(self.out), metrics, provenance.configuration, self.report)
+            checkpoint.remove()
+        return outcome
+
+    def _read(self, source: str) -> ParticleSet:
+        return read_particles(
+            source,
+            voxel_size_angstrom=self.voxel_size_angstrom,
+            tilt_min_deg=self.tilt_min_deg,
+            tilt_max_deg=self.tilt_max_deg,
+            weighting=self.weighting,
+        )
+
+    def _read_truth(self, particles: ParticleSet) -> Poses | None:
+        if self.truth is None:
+            return None
+        true = self._read(self.truth)
+        row = {name: index for index, name in enumerate(true.names)}
+        missing = [name for name in particles.names if name not in row]
+        if true.poses is None or missing:
+            raise InputError(
+                f"{self.truth}: expected a true pose for every particle, found none for {(missing or true.names)[0]}"
+            )
+        return true.poses[torch.tensor([row[name] for name in particles.names])].to(torch.float32)
+
+    def _loop(self, particles: ParticleSet, truth: Poses | None) -> AveragingLoop:
+        symmetry = Symmetry(self.symmetry)
+        halves = self.halves(particles, self.seed)
+
+        true_symmetry = symmetry if self.truth_symmetry is None else Symmetry(self.truth_symmetry)
+
+        def judge(poses: Poses) -> dict[str, float]:
+            """Median errors over both halves, each in its own frame."""
+            if truth is None:
+                return {}
+            angles, lengths = [], []
+            for half in (1, 2):
+                members = (halves == half) & poses.shifts.isfinite().all(-1)
+                framed = RemoveCommonTransform()(poses[members], truth[members], true_symmetry)
+                errors = compare_poses(framed, truth[members], true_symmetry)
+                angles.append(errors.rotation_deg)
+                lengths.append(errors.shift_voxels * particles.voxel_size)
+            return {
+                "median_rotation_error_deg": float(torch.cat(angles).median()),
+                "median_shift_error_angstrom": float(torch.cat(lengths).median()),
+            }
+
+        return AveragingLoop(
+            particles=particles,
+            halves=halves,
+            method=self.method,
+            local_method=self.local_method,
+            outline=self.mask,
+            symmetry=symmetry,
+            common_frame=self.reference is not None or self.start.common_frame,
+            initial_resolution_angstrom=self.initial_resolution_angstrom,
+            symmetry_from=self.symmetry_from,
+            local_below_deg=self.local_below_deg,
+            device=pick_device(self.device),
+            chunk=self.chunk,
+            seed=self.seed,
+            workers=self.parallel,
+            skip_bad=self.skip_bad,
+            judge=judge,
+        )
+
+    def _open_checkpoint(self) -> Checkpoint | None:
+        if not self.parallel.is_root:
+            return None
+        settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in _HOW}
+        settings["reference"] = "" if self.reference is None else file_signature(self.reference)
+        return Checkpoint.begin(Path(self.out), settings, self.resume)
+
+    def _iterate(self, loop: AveragingLoop, checkpoint: Checkpoint | None) -> AveragingState:
+        saved = None if checkpoint is None else AveragingState.load(checkpoint.folder)
+        if saved is not None and len(saved.faults) != len(loop.particles):
+            raise InputError(
+                f"out={self.out}: holds an unfinished run of {len(saved.faults)} particles, {self.particles} has "
+                f"{len(loop.particles)}; add resume=false to start over"
+            )
+        state = self.parallel.broadcast(saved)
+        state = self._begin(loop) if state is None else state
+        while not self._finished(state):
+            state, fsc = loop.step(state, checkpoint)
+            if checkpoint is not None and fsc is not None:
+                self._record(loop, state, fsc)
+                if state.best_iteration == state.iteration:
+                    state.save(checkpoint.folder, "best")
+                state.save(checkpoint.folder)
+        best = None if checkpoint is None else AveragingState.load(checkpoint.folder, "best")
+        best = self.parallel.broadcast(best)
+        assert best is not None  # at least one iteration was made
+        return replace(best, rows=state.rows)
+
+    def _begin(self, loop: AveragingLoop) -> AveragingState:
+        """References before the first iteration."""
+        particles = loop.particles
+        poses = self.start(particles, self.seed) if self.reference is None else _prior(particles)
+        if self.reference is None:
+            symmetric = self.start.common_frame
+            symmetry = Symmetry(self.symmetry if symmetric else "C1")
+            maps = torch.stack([m.density for m in loop.average(poses, symmetry)])
+            maps = self.parallel.broadcast(maps)
+        else:
+            density = self._read_reference(particles).density
+            maps, symmetric = torch.stack([density, density]), True
+        return AveragingState(0, unaligned(poses), maps, loop.initial_weight(), symmetric, (), ("",) * len(particles))
+
+    def _read_reference(self, particles: ParticleSet) -> DensityMap:
+        assert self.reference is not None
+        reference = read_map(self.reference, self.voxel_size_angstrom)
+        if reference.box != particles.box or abs(reference.voxel_size / particles.voxel_size - 1) > 0.01:
+            raise InputError(
+                f"{self.reference}: expected the particles' {particles.box} voxels at {particles.voxel_size:g} "
+                f"angstrom, got {reference.box} at {reference.voxel_size:g}; resample or crop the reference"
+            )
+        return reference
+
+    def _finished(self, state: AveragingState) -> bool:
+        """Out of iterations, or poses at rest, or no better map for `patience` iterations."""
+        rows = state.rows
+        if state.iteration >= self.iterations:
+            return True
+        if len(rows) < 2 or rows[-1]["symmetry"] != rows[-2]["symmetry"] or not state.symmetric:
+            return False
+        return rows[-1]["median_change_deg"] < self.converged_deg or (
+            state.iteration - state.best_iteration >= self.patience
+        )
+
+    def _record(self, loop: AveragingLoop, state: AveragingState, fsc: HalfMapFSC) -> None:
+        """Maps, curves and poses of one iteration, and the table so far."""
+        out = Path(self.out)
+        with publish(out) as staging:
+            folder = iteration_folder(staging, state.iteration)
+            write_half_maps(folder, state.maps, loop.particles.voxel_size)
+            write_fsc(folder / "fsc.csv", fsc)
+            write_rows(staging / "iterations.csv", state.rows)
+        save_poses(iteration_folder(out, state.iteration) / "poses.star", loop, state)
+
+    def _metrics(self, loop: AveragingLoop, provenance: Provenance, seconds: float) -> dict[str, Any]:
+        return {
+            **surroundings(provenance, self.seed, loop.device, self.parallel.size),
+            "method": type(self.method).__name__,
+            "symmetry": self.symmetry,
+            "particle_list": self.particles,
+            "reference": self.reference,
+            "box": loop.particles.box,
+            "voxel_size_angstrom": loop.particles.voxel_size,
+            "wall_seconds": round(seconds, 1),
+        }
+
+
+def _prior(particles: ParticleSet) -> Poses:
+    """Listed poses, or none."""
+    return Poses.identity(len(particles)) if particles.poses is None else particles.poses.to(torch.float32)

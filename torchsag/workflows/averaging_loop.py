@@ -1,0 +1,238 @@
+"""One turn of gold-standard averaging: align each half to its own map, average, compare the halves, filter.
+
+Nothing of one half's map ever enters the other's reference. What both share are the Fourier weights that their FSC
+gives and, where the two began in unrelated frames, the one rigid placement that brings half-map 2 onto half-map 1.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.alignment.aligner import Aligner, AlignmentResult
+from torchsag.averaging.filtering import weigh_shells
+from torchsag.averaging.frames import as_particle, bring_back, onto_axes
+from torchsag.averaging.outline import Outline
+from torchsag.averaging.symmetry_axes import find_symmetry_axes
+from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
+from torchsag.fourier.filters import raised_cosine
+from torchsag.geometry import Poses, Symmetry
+from torchsag.parallel import Workers
+from torchsag.particles import DensityMap, ParticleSet
+from torchsag.workflows.averaging_state import AveragingState, joined
+from torchsag.workflows.checkpoint import Checkpoint
+from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, to_result
+from torchsag.workflows.half_maps import ChunkSums, half_map_sums
+from torchsag.workflows.signatures import particle_signatures
+
+_log = logging.getLogger(__name__)
+
+_NO_SYMMETRY = Symmetry("C1")
+# Denominators below this part of their shell's mean count as that: a wedge's edge is not worth its noise.
+_FLOOR = 0.05
+
+
+@dataclass(frozen=True)
+class AveragingLoop:
+    """What stays the same from one iteration to the next.
+
+    Attributes
+    ----------
+    particles, halves
+        The set, and 1 or 2 for each particle.
+    method, local_method
+        Aligners for all orientations, and for the neighbourhood of a pose.
+    outline
+        Makes the masks.
+    symmetry
+        Imposed in the end.
+    common_frame
+        Whether both halves began in one frame.
+    initial_resolution_angstrom
+        The references are never filtered more strongly than this.
+    symmetry_from
+        First iteration with symmetry, where the run began without a frame.
+    local_below_deg
+        The local method takes over when the median pose change falls below this.
+    device, chunk, seed, workers, skip_bad
+        How the work is carried out.
+    judge
+        Errors of poses against truth, by name, for the table.
+    """
+
+    particles: ParticleSet
+    halves: Integer[Tensor, " particles"]
+    method: Aligner
+    local_method: Aligner | None
+    outline: Outline
+    symmetry: Symmetry
+    common_frame: bool
+    initial_resolution_angstrom: float
+    symmetry_from: int
+    local_below_deg: float
+    device: torch.device
+    chunk: int
+    seed: int
+    workers: Workers
+    skip_bad: bool
+    judge: Callable[[Poses], dict[str, float]]
+
+    def initial_weight(self) -> Float[Tensor, " shells"]:
+        """A low-pass at the initial resolution."""
+        shells = torch.arange(self.particles.box[0] // 2 + 1, dtype=torch.float32)
+        return raised_cosine(shells, self._shell(self.initial_resolution_angstrom), 2.0)
+
+    def step(self, state: AveragingState, checkpoint: Checkpoint | None) -> tuple[AveragingState, HalfMapFSC | None]:
+        """The next state, on every rank, and on the root the FSC it came with."""
+        began = time.perf_counter()
+        local = self._is_local(state)
+        symmetry = self.symmetry if state.symmetric else _NO_SYMMETRY
+        result, faults = self._align(state, symmetry, local, checkpoint)
+        symmetric = state.symmetric or state.iteration + 1 >= self.symmetry_from
+        if symmetric and not state.symmetric and self.symmetry.order > 1:
+            result = self._onto_symmetry_axes(result, state)
+        symmetry = self.symmetry if symmetric else _NO_SYMMETRY
+        maps = self.average(result.poses, symmetry)
+        after, fsc = state, None
+        if self.workers.is_root:
+            result, maps = self._one_frame(result, maps, state.weight, symmetry)
+            fsc = self.compare(maps)
+            row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
+            weight = self._next_weight(fsc)
+            stacked = torch.stack([m.density for m in maps])
+            after = AveragingState(state.iteration + 1, result, stacked, weight, symmetric, (*state.rows, row), faults)
+        return self.workers.broadcast(after), fsc
+
+    def average(self, poses: Poses, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
+        """Both half-maps at poses; meaningful on the root."""
+        sums = half_map_sums(
+            ChunkSums(self.particles, poses, self.halves, self.device, self.skip_bad), self.chunk, self.workers
+        )
+        if not self.workers.is_root:
+            empty = DensityMap(torch.zeros(self.particles.box), self.particles.voxel_size)
+            return empty, empty
+        first, second = sums.finish(symmetry, floor=_FLOOR)
+        return first, second
+
+    def compare(self, maps: tuple[DensityMap, DensityMap]) -> HalfMapFSC:
+        """FSC of half-maps under the union of their masks."""
+        resolution = self.initial_resolution_angstrom
+        mask = torch.maximum(self.outline(maps[0], resolution), self.outline(maps[1], resolution))
+        return compare_half_maps(*maps, mask=mask, seed=self.seed)
+
+    def _align(
+        self, state: AveragingState, symmetry: Symmetry, local: bool, checkpoint: Checkpoint | None
+    ) -> tuple[AlignmentResult, tuple[str, ...]]:
+        method = self.local_method if local and self.local_method is not None else self.method
+        parts, rows = [], []
+        faults = np.full(len(self.particles), "", dtype=object)
+        for half in (1, 2):
+            members = (self.halves == half).nonzero()[:, 0]
+            prior = state.result.poses[members]
+            subset = replace(self.particles.select(members.tolist()), poses=prior.to(torch.float64))
+            prepared = method.prepare(self.reference(state, half), symmetry, self.device)
+            aligner = ChunkAligner(subset, prepared, self.device, self.seed, self.skip_bad)
+            within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
+            columns = align_in_chunks(aligner, self.chunk, self.workers, within, particle_signatures(subset))
+            columns = self.workers.broadcast(columns)
+            parts.append(to_result(columns, np.arange(len(members))))
+            rows.append(members)
+            faults[members.numpy()] = columns["fault"]
+        return joined(parts, rows), tuple(str(fault) for fault in faults)
+
+    def reference(self, state: AveragingState, half: int) -> DensityMap:
+        """What a half is aligned to: its own map, filtered and masked."""
+        raw = DensityMap(state.maps[half - 1], self.particles.voxel_size)
+        filtered = weigh_shells(raw, state.weight)
+        mask = self.outline(filtered, self.initial_resolution_angstrom)
+        return replace(filtered, density=filtered.density * mask)
+
+    def _onto_symmetry_axes(self, result: AlignmentResult, state: AveragingState) -> AlignmentResult:
+        """Each half finds the axes in its own map, which has stood in a frame of its own so far."""
+        maps = self.average(result.poses, _NO_SYMMETRY)
+        rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()
+        if self.workers.is_root:
+            last = int((state.weight > 0.1).nonzero().max())
+            for half, volume in enumerate(maps, start=1):
+                axes = find_symmetry_axes(weigh_shells(volume, state.weight), self.symmetry, max(3, last))
+                _log.info("half %d: %s axes, agreement %.2f", half, self.symmetry.name, axes.agreement)
+                members = self.halves == half
+                moved = result.poses[members].compose(axes.pose)
+                rotations[members], shifts[members] = moved.rotations, moved.shifts
+        rotations, shifts = self.workers.broadcast((rotations, shifts))
+        return replace(result, poses=Poses(rotations, shifts))
+
+    def _one_frame(
+        self, result: AlignmentResult, maps: tuple[DensityMap, DensityMap], weight: Tensor, symmetry: Symmetry
+    ) -> tuple[AlignmentResult, tuple[DensityMap, DensityMap]]:
+        """Half 2 in the frame of half 1."""
+        if self.common_frame:
+            return result, maps
+        first, second = (weigh_shells(m, weight) for m in maps)
+        mask = self.outline(first, self.initial_resolution_angstrom)
+        prepared = self.method.prepare(replace(first, density=first.density * mask), symmetry, "cpu")
+        placement = onto_axes(prepared(as_particle(second)).poses.to("cpu"), symmetry)
+        members = self.halves == 2
+        moved = result.poses[members].compose(placement)
+        rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()
+        rotations[members], shifts[members] = moved.rotations, moved.shifts
+        return replace(result, poses=Poses(rotations, shifts)), (maps[0], bring_back(maps[1], placement))
+
+    def _next_weight(self, fsc: HalfMapFSC) -> Float[Tensor, " shells"]:
+        """A half-map's least-squares weight is the FSC itself, up to where it is significant."""
+        below = (fsc.corrected[1:] < 0.143).nonzero()
+        last = int(below[0]) + 1 if len(below) else len(fsc.corrected)
+        if last <= self._shell(self.initial_resolution_angstrom):
+            return self.initial_weight()
+        return fsc.corrected.clamp(0, 1) * (torch.arange(len(fsc.corrected)) < last)
+
+    def _is_local(self, state: AveragingState) -> bool:
+        if self.local_method is None or not state.rows or not state.symmetric:
+            return False
+        # The prior poses of a run from a reference say nothing: its first iteration has moved them at will.
+        started_from_map = self.common_frame and state.iteration == 1
+        return started_from_map or state.rows[-1]["median_change_deg"] < self.local_below_deg
+
+    def _shell(self, resolution_angstrom: float) -> float:
+        return self.particles.box[0] * self.particles.voxel_size / resolution_angstrom
+
+    def _row(
+        self,
+        state: AveragingState,
+        result: AlignmentResult,
+        fsc: HalfMapFSC,
+        seconds: float,
+        local: bool,
+        symmetric: bool,
+    ) -> dict[str, Any]:
+        before, after = state.result.poses, result.poses
+        angle = torch.rad2deg(self.symmetry.distance(before.rotations.double(), after.rotations.double()))
+        row = {
+            "iteration": state.iteration + 1,
+            "resolution_0.143_angstrom": fsc.resolution(),
+            "resolution_0.5_angstrom": fsc.resolution(0.5),
+            "resolution_0.143_unmasked_angstrom": fsc.resolution(curve="unmasked"),
+            "median_change_deg": float(angle.nanmedian()),
+            "median_change_voxels": float((before.shifts - after.shifts).norm(dim=-1).nanmedian()),
+            "median_score": float(result.scores.nanmedian()),
+            "search": "local" if local else "global",
+            "symmetry": self.symmetry.name if symmetric else "C1",
+            "seconds": round(seconds, 1),
+            **self.judge(after),
+        }
+        _log.info(
+            "iteration %d: %s angstrom (FSC 0.143), poses changed by %.2f degrees in the median",
+            row["iteration"],
+            f"{row['resolution_0.143_angstrom']:.1f}" if math.isfinite(fsc.resolution()) else "no",
+            row["median_change_deg"],
+        )
+        return row

@@ -1,0 +1,49 @@
+"""Rewrite maps and particle lists in another format: the work behind ``torchsag convert``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchsag.io import convert_list, read_map, write_map
+from torchsag.io.volumes import is_volume
+from torchsag.workflows.outcome import Outcome
+from torchsag.workflows.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class Convert:
+    """One map or one particle list, from one format to another.
+
+    Attributes
+    ----------
+    source
+        A map, or whatever lists particles.
+    out
+        The file to write.
+    program
+        For a list, the program it is meant for; None lets the suffix of `out` decide.
+    voxel_size_angstrom
+        In place of what the files say; None believes them.
+    """
+
+    source: str
+    out: str
+    program: str | None = None
+    voxel_size_angstrom: float | None = None
+
+    def __call__(self, provenance: Provenance) -> Outcome:
+        """Write the file.
+
+        Raises
+        ------
+        InputError
+            If the source cannot be read, or the target cannot be written or is of no known kind.
+        """
+        out = Path(self.out)
+        if self.program is None and is_volume(self.source) and is_volume(out):
+            density = read_map(self.source, self.voxel_size_angstrom)
+            write_map(out, density)
+            return Outcome(notes=(f"{out}: {density.box} voxels (z, y, x) of {density.voxel_size:g} angstrom",))
+        count = convert_list(self.source, out, voxel_size_angstrom=self.voxel_size_angstrom, program=self.program)
+        return Outcome(notes=(f"{out}: {count} particles",))

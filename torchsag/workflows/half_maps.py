@@ -1,0 +1,77 @@
+"""Half-maps of a particle set at poses, chunk by chunk, on as many processes as there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Integer
+from torch import Tensor
+
+from torchsag.averaging import MapSums
+from torchsag.geometry import Poses
+from torchsag.parallel import Workers, fair_chunk
+from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
+
+
+@dataclass(frozen=True)
+class ChunkSums:
+    """Sums over some rows of a particle set, one group per half.
+
+    Attributes
+    ----------
+    particles
+        The set.
+    poses
+        One per particle; a particle whose pose is not finite was set aside and is left out.
+    halves
+        1 or 2 for each particle.
+    device
+        Where the sums are made.
+    skip_bad
+        Whether unusable particles are left out instead of ending the run.
+    """
+
+    particles: ParticleSet
+    poses: Poses
+    halves: Integer[Tensor, " particles"]
+    device: torch.device
+    skip_bad: bool = False
+
+    def __call__(self, rows: range) -> MapSums:
+        """The sums of these rows, on the CPU."""
+        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, groups=2, device=self.device)
+        finite = self.poses.shifts.isfinite().all(-1)
+        batch, kept = self._load([row for row in rows if finite[row]])
+        if batch is not None:
+            sums.add(batch, self.poses[kept].to(self.device), (self.halves[kept] - 1).to(self.device))
+        return sums.to("cpu")
+
+    def _load(self, rows: list[int]) -> tuple[ParticleBatch | None, Integer[Tensor, " kept"]]:
+        """The usable ones of these particles, and which they are."""
+        try:
+            batch = self.particles.load(rows, self.device) if rows else None
+            return batch, torch.tensor(rows, dtype=torch.long)
+        except ParticleError as error:
+            if not self.skip_bad:
+                raise ParticleError(
+                    {row: f"{reason}; or add skip_bad=true to set it aside" for row, reason in error.faults.items()}
+                ) from error
+            return self._load([row for row in rows if row not in error.faults])
+
+
+def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
+    """Sums over all particles, on the root: each rank adds up what it makes, in float64, and one reduction joins them.
+
+    On other ranks the result is of no use.
+    """
+    count = len(sums.particles)
+    size = fair_chunk(count, chunk, workers.size)
+    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, groups=2)]
+
+    def add(rows: range) -> None:
+        own[0] = own[0] + sums(rows)
+
+    for _ in workers.map_chunks(add, [range(start, min(start + size, count)) for start in range(0, count, size)]):
+        pass
+    return own[0].reduce(workers.sum_to_root)

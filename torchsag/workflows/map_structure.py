@@ -1,0 +1,29 @@
+"""A map on disk as a structure to simulate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torchsag.io import read_map
+from torchsag.particles import DensityMap
+from torchsag.simulation.resampling import resample_map
+
+
+@dataclass(frozen=True)
+class MapFile:
+    """A density map, resampled to the simulation's voxel size and box.
+
+    Attributes
+    ----------
+    path
+        An MRC or EM file, plain or gzipped.
+    voxel_size_angstrom
+        In place of what the header says; None believes it.
+    """
+
+    path: str
+    voxel_size_angstrom: float | None = None
+
+    def density(self, box: int, voxel_size: float) -> DensityMap:
+        """The map in a cubic box, centre on centre."""
+        return resample_map(read_map(self.path, self.voxel_size_angstrom), box, voxel_size, self.path)
