@@ -1,0 +1,67 @@
+"""Whatever stands in ``conf/`` composes, builds and lists every field; nobody needs to edit this file."""
+
+import dataclasses
+
+import pytest
+from hydra import compose
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from torchsag.app.catalogue import choices, command_names, conf_folder
+from torchsag.app.components import build
+from torchsag.app.composition import hydra_ready
+
+GROUPS = sorted(path.name for path in conf_folder().iterdir() if path.is_dir() and choices(path.name))
+COMPONENTS = [(group, name) for group in GROUPS for name in choices(group)]
+NOT_FIELDS = {"allow", "threads", "in"}
+
+
+def config_of(path):
+    with hydra_ready():
+        config = compose(config_name=path)
+    for key in path.split("/")[:-1]:
+        config = config[key]
+    return config
+
+
+def without_missing(node):
+    """A stand-in for values that the user must give."""
+    if isinstance(node, dict):
+        return {key: without_missing(value) for key, value in node.items()}
+    return "given" if node == "???" else node
+
+
+def check_fields(node):
+    if isinstance(node, dict):
+        if "_target_" in node:
+            target = get_object(node["_target_"])
+            if dataclasses.is_dataclass(target):
+                fields = {field.name for field in dataclasses.fields(target) if field.init}
+                assert set(node) - {"_target_"} == fields, node["_target_"]
+        for value in node.values():
+            check_fields(value)
+
+
+@pytest.mark.parametrize(("group", "name"), COMPONENTS)
+def test_component_builds_and_lists_every_field(group, name):
+    raw = OmegaConf.to_container(config_of(f"{group}/{name}"), resolve=False)
+    # Below a key of its own, as in a command: at the top, ${oc.select:seed,0} would refer to itself.
+    plain = OmegaConf.to_container(OmegaConf.create({group: without_missing(raw)}), resolve=True)[group]
+    check_fields(plain)
+    assert type(build(plain)).__module__.startswith("torchsag.")
+
+
+@pytest.mark.parametrize("command", command_names())
+def test_command_composes_and_its_keys_are_fields(command):
+    config = OmegaConf.to_container(config_of(command), resolve=False)
+    target = get_object(config["_target_"])
+    fields = {field.name for field in dataclasses.fields(target)}
+    assert set(config) - NOT_FIELDS - {"_target_"} <= fields
+    assert {"threads", "allow"} <= set(config)
+
+
+def test_the_commands_seed_reaches_the_optimizer():
+    with hydra_ready():
+        config = compose(config_name="align", overrides=["particles=p", "reference=r", "out=o", "seed=7", "method=sag"])
+    seeds = OmegaConf.select(config, "method.optimizer.optimizer.seed")
+    assert seeds == 7

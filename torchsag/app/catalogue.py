@@ -1,0 +1,57 @@
+"""Which commands and components there are: read off the yaml files in ``conf/``, without importing hydra or torch."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import torchsag
+
+
+@cache
+def conf_folder() -> Path:
+    """The folder of yaml files: inside the installed package, or beside it in a checkout."""
+    package = Path(torchsag.__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"torchsag is installed without its conf/ folder (looked in and beside {package})")
+
+
+def command_names() -> list[str]:
+    """One command per yaml at the top of ``conf/``."""
+    return sorted(path.stem for path in conf_folder().glob("*.yaml"))
+
+
+def choices(group: str) -> list[str]:
+    """The components torchsag ships for one group."""
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+def overview() -> str:
+    """What ``torchsag --help`` prints."""
+    width = max(len(name) for name in command_names())
+    lines = [f"  {name:<{width}}  {_summary(name)}" for name in command_names()]
+    return (
+        "Usage: torchsag COMMAND [key=value ...]      one run\n"
+        "       torchsag COMMAND -m key=a,b ...       one run per combination\n"
+        "       torchsag COMMAND --help               what the command does and its keys\n"
+        "       torchsag --version\n\nCommands:\n" + "\n".join(lines) + "\n"
+    )
+
+
+def command_help(command: str) -> str:
+    """What ``torchsag COMMAND --help`` prints: the command's yaml, which documents every key, and the choices."""
+    text = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
+    body = re.sub(r"^defaults:\n(?:[ -].*\n)+\n?", "", text, flags=re.MULTILINE)
+    body = re.sub(r"^_target_:.*\n\n?", "", body, flags=re.MULTILINE)
+    groups = re.findall(r"^ +- (?:override )?/?([\w/]+)(?:@[\w.]+)?: *\S+", text, flags=re.MULTILINE)
+    listed = [f"  {group}={' | '.join(choices(group))}" for group in dict.fromkeys(groups) if choices(group)]
+    chosen = "\nComponents (set a field with group.field=value):\n" + "\n".join(listed) + "\n" if listed else ""
+    return f"Usage: torchsag {command} [key=value ...]\n\n{body.rstrip()}\n{chosen}"
+
+
+def _summary(command: str) -> str:
+    first = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()[0]
+    return first.lstrip("# ").rstrip()

@@ -1,0 +1,122 @@
+"""From a command and its ``key=value`` words to one resolved configuration, or one sentence about what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from torchsag.app.catalogue import conf_folder
+from torchsag.app.suggest import did_you_mean
+from torchsag.errors import InputError
+
+
+@contextmanager
+def hydra_ready() -> Iterator[None]:
+    """Hydra with torchsag's own yaml files; ``hydra.searchpath=[folder]`` on the command line adds the user's."""
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3", job_name="torchsag"):
+        yield
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Read ``key=value`` words by hydra's grammar."""
+    parsed = []
+    for word in overrides:
+        try:
+            parsed += OverridesParser.create().parse_overrides([word])
+        except HydraException as error:
+            raise InputError(
+                f"cannot read {word!r}: put values with spaces, commas or brackets in quotes, as in 'key=\"a, b\"'"
+            ) from error
+    for override in parsed:
+        if override.value() is None and (conf_folder() / override.key_or_group).is_dir() and not override.is_delete():
+            raise InputError(f"{override.input_line}: to leave a component out write ~{override.key_or_group}")
+    return parsed
+
+
+def allowed_modules(overrides: Sequence[Override]) -> tuple[str, ...]:
+    """The packages named by ``allow=[...]`` on the command line; a yaml file cannot grant this to itself."""
+    granted: list[str] = []
+    for override in overrides:
+        if override.key_or_group == "allow":
+            value = override.value()
+            granted = [str(name) for name in (value if isinstance(value, list) else [value])]
+    return tuple(granted)
+
+
+def compose_command(command: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The resolved configuration of one run."""
+    parsed = parse(overrides)
+    for override in parsed:
+        if override.is_sweep_override():
+            raise InputError(
+                f"{override.input_line!r} lists several values: add -m for one run per value, or quote the value"
+            )
+    with hydra_ready():
+        try:
+            config = compose(config_name=command, overrides=list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(explain(command, parsed, error)) from error
+    return resolve(command, config)
+
+
+def resolve(command: str, config: DictConfig) -> dict[str, Any]:
+    """Plain containers with every interpolation filled in; names the required keys that are missing."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    missing = sorted(key for key, value in _flatten(raw) if value == "???")
+    if missing:
+        keys = " ".join(f"{key}=..." for key in missing)
+        raise InputError(f"{command} needs {keys}; `torchsag {command} --help` explains the keys")
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"configuration: {_first_line(error)}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def explain(command: str, overrides: Sequence[Override], error: Exception) -> str:
+    """One sentence about a configuration that hydra refused."""
+    message = str(error)
+    if missing := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
+        group, name = missing.groups()
+        options = re.findall(r"^\t(\S+)$", message, flags=re.MULTILINE)
+        return f"{group}: expected one of {', '.join(options)}, got {name!r}{did_you_mean(name, options)}"
+    if unknown := re.search(r"(?:Could not override|Error merging override) '?([\w.@/]+)", message):
+        key = unknown.group(1)
+        known = _known_keys(command, overrides, key)
+        if key not in known:
+            hint = did_you_mean(key, known) or f"; `torchsag {command} --help` lists them"
+            return f"unknown configuration key {key!r} for {command}{hint}"
+    return f"configuration: {_first_line(error)}"
+
+
+def _known_keys(command: str, overrides: Sequence[Override], unknown: str) -> list[str]:
+    """Keys of the command with the chosen components, for suggestions."""
+    others = [str(o.input_line) for o in overrides if o.key_or_group != unknown]
+    for words in (others, [word for word in others if word.startswith("hydra.")], []):
+        try:
+            config = compose(command, words)
+            return [key for key, _ in _flatten(OmegaConf.to_container(config, resolve=False))]
+        except (HydraException, OmegaConfBaseException):
+            continue  # another word may be wrong too; suggest from what is left
+    return []
+
+
+def _flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{prefix}{key}", value
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,20 @@
+"""Show a run's outcome at the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from torchsag.workflows.outcome import Outcome
+
+
+def show(outcome: Outcome) -> None:
+    """Print the outcome's table and notes to standard output."""
+    console = Console(soft_wrap=True)
+    if outcome.rows:
+        table = Table(title=outcome.title, title_justify="left")
+        for index, column in enumerate(outcome.columns):
+            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        for row in outcome.rows:
+            table.add_row(*row)
+        console.print(table)
+    for note in outcome.notes:
+        console.print(note, highlight=False, markup=False)

@@ -1,0 +1,67 @@
+"""The ``torchsag`` command: find the command's yaml, help, or run it.
+
+Nothing heavy is imported before a command really runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchsag import __version__
+from torchsag.app.catalogue import command_help, command_names, overview
+from torchsag.app.structure_files import expand_structure_files
+from torchsag.app.suggest import did_you_mean
+from torchsag.errors import InputError
+
+_HELP = {"-h", "--help", "help"}
+_MULTIRUN = {"-m", "--multirun"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit status: 0 done, 1 a defect, 2 unusable input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except InputError as error:
+        sys.stderr.write(f"torchsag: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("torchsag: interrupted; the same command carries on from the last finished chunk\n")
+        return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in _HELP:
+        sys.stdout.write(overview())
+        return 0
+    if arguments[0] == "--version":
+        sys.stdout.write(f"torchsag {__version__}\n")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in command_names():
+        raise InputError(
+            f"expected one of the commands {', '.join(command_names())}, got {command!r}"
+            f"{did_you_mean(command, command_names())}"
+        )
+    if any(word in _HELP for word in rest):
+        sys.stdout.write(command_help(command))
+        return 0
+    overrides = [word for word in rest if word not in _MULTIRUN]
+    _refuse_flags(command, overrides)
+    several = len(overrides) < len(rest)
+    overrides = expand_structure_files(overrides)
+    if several:
+        from torchsag.app.multirun import run_many
+
+        return run_many(command, overrides)
+    from torchsag.app.single_run import run_one
+
+    return run_one(command, overrides)
+
+
+def _refuse_flags(command: str, overrides: list[str]) -> None:
+    """Settings are ``key=value``; anything else is a slip worth a sentence of its own."""
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise InputError(f"expected key=value, got {word!r}; `torchsag {command} --help` lists the keys")

@@ -1,0 +1,76 @@
+"""Run one configured command in this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from torchsag.app.composition import allowed_modules, compose_command, parse
+from torchsag.errors import InputError
+from torchsag.launch import threads_per_process
+
+# Keys that concern the process rather than the workflow, and "in", which cannot be the name of a field.
+_NOT_FIELDS = ("allow", "threads", "in")
+_HANDLER = "torchsag-command-line"
+
+
+def run_one(command: str, overrides: Sequence[str]) -> int:
+    """Compose, build and run; print the outcome. Returns the exit status."""
+    config = compose_command(command, overrides)
+    execute(command, config, allowed_modules(parse(overrides)))
+    return 0
+
+
+def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> None:
+    """Run a resolved configuration."""
+    threads = config.get("threads")
+    set_threads(threads_per_process() if threads is None else threads)
+    _log_to_stderr()
+    if allowed and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a user's own package is usually being tried from its own folder
+    from torchsag.app.components import build
+    from torchsag.app.console import show
+    from torchsag.parallel import Serial
+    from torchsag.workflows.provenance import Provenance
+
+    recipe = {key: value for key, value in config.items() if key not in _NOT_FIELDS}
+    workflow = build(recipe, allowed)
+    provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)))
+    parallel = getattr(workflow, "parallel", Serial())
+    if not parallel.is_root:
+        logging.getLogger("torchsag").setLevel(logging.ERROR)  # the root says it once for all
+    with parallel.together():
+        outcome = workflow(provenance)
+    if outcome is not None:
+        show(outcome)
+
+
+def set_threads(threads: int | None) -> None:
+    """Use this many CPU threads; None leaves the number to torch and numba."""
+    if threads is None:
+        return
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads: expected a whole number of at least 1, got {threads!r}")
+    # Read by OpenMP, MKL and numba when they are first loaded, which is below.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _log_to_stderr() -> None:
+    """Plain messages on the standard error of now, which a caller may have redirected since the last run."""
+    log = logging.getLogger("torchsag")
+    for handler in [h for h in log.handlers if h.name == _HANDLER]:
+        log.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.name = _HANDLER
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
