@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.fourier_band import FourierBand
 from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
+from torchsag.parallel import Serial, Workers, fair_chunk
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.fourier_blocks import BlockSums, block_sums
@@ -72,6 +73,8 @@ class Compare:
         Everything random follows from it.
     device
         As in `Align`.
+    parallel
+        The processes that share the work.
     report
         Makes the page of plots; None for none.
     """
@@ -82,6 +85,7 @@ class Compare:
     symmetry: str = "C1"
     seed: int = 0
     device: str = "auto"
+    parallel: Workers = field(default_factory=Serial)
     report: Report | None = None
 
     def __post_init__(self):
@@ -95,6 +99,8 @@ class Compare:
     def __call__(self, provenance: Provenance) -> Outcome:
         """Align, and write ``particles.csv``, ``summary.csv``, ``paired_tests.csv`` and the plots below `out`."""
         out, device = Path(self.out), pick_device(self.device)
+        if not self.parallel.is_root:
+            return self._help(device)
         with claim(out):
             particles: list[Row] = []
             summary: list[Row] = []
@@ -110,20 +116,43 @@ class Compare:
                 _write(staging / "summary.csv", summary)
                 _write(staging / "paired_tests.csv", tests)
                 write_metrics(
-                    staging / "metrics.json", {**surroundings(provenance, self.seed, device, 1), "summary": summary}
+                    staging / "metrics.json",
+                    {**surroundings(provenance, self.seed, device, self.parallel.size), "summary": summary},
                 )
                 (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
                 if self.report is not None:
                     self.report(staging)
         return _outcome(out, summary, tests)
 
+    def _help(self, device: torch.device) -> Outcome:
+        """What a process that is not the root does: its share of the particles of each trial, with each method."""
+        for trial in self.trials.make(self.seed, device):
+            for method in self.methods.values():
+                self._run(method, trial, device)
+        return Outcome()
+
+    def _run(self, method: Aligner, trial: Trial, device: torch.device) -> list[tuple[AlignmentResult, float]]:
+        """On the root the alignment of all particles, in parts, and the CPU seconds each took."""
+        aligner = method.prepare(trial.reference, Symmetry(self.symmetry), device)
+        # Compiled code is loaded and tables are filled before the clock starts.
+        aligner(trial.particles[:1])
+        count = len(trial.particles)
+        size = fair_chunk(count, count, self.parallel.size)
+
+        def align(rows: range) -> tuple[AlignmentResult, float]:
+            result, seconds = _timed(aligner, trial.particles[rows.start : rows.stop], self.seed)
+            return result.to("cpu"), seconds
+
+        chunks = [range(start, min(start + size, count)) for start in range(0, count, size)]
+        done = {rows.start: each for rows, each in self.parallel.map_chunks(align, chunks)}
+        return [done[start] for start in sorted(done)]
+
     def _align(self, name: str, method: Aligner, trial: Trial, device: torch.device) -> list[Row]:
         _log.info("%s: aligning with %s", trial.name, name)
         symmetry = Symmetry(self.symmetry)
-        aligner = method.prepare(trial.reference, symmetry, device)
-        # Compiled code is loaded and tables are filled before the clock starts.
-        aligner(trial.particles[:1])
-        result, seconds = _timed(aligner, trial.particles, self.seed)
+        parts = self._run(method, trial, device)
+        result = AlignmentResult.concatenate([part for part, _ in parts]).to(device)
+        seconds = sum(spent for _, spent in parts)
         columns = {
             "ccc": _correlation(trial.particles, trial.reference, result.poses),
             "cpu_seconds": torch.full_like(result.passes, seconds / len(result)),

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from torchsag.averaging import MapSums
 from torchsag.geometry import Poses
-from torchsag.parallel import Workers, fair_chunk
+from torchsag.parallel import Workers
 from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
+from torchsag.workflows.chunked_average import summed
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,6 @@ class ChunkSums:
 
 
 def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
-    """Sums over all particles, on the root: each rank adds up what it makes, in float64, and one reduction joins them.
-
-    On other ranks the result is of no use.
-    """
-    count = len(sums.particles)
-    size = fair_chunk(count, chunk, workers.size)
-    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, groups=2)]
-
-    def add(rows: range) -> None:
-        own[0] = own[0] + sums(rows)
-
-    for _ in workers.map_chunks(add, [range(start, min(start + size, count)) for start in range(0, count, size)]):
-        pass
-    return own[0].reduce(workers.sum_to_root)
+    """Sums over all particles, on the root (see `summed`)."""
+    nothing = MapSums.empty(sums.particles.box, sums.particles.voxel_size, groups=2)
+    return summed(sums, nothing, len(sums.particles), chunk, workers)
