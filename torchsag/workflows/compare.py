@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.fourier_band import FourierBand
 from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
-from torchsag.parallel import Serial, Workers, fair_chunk
+from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.fourier_blocks import BlockSums, block_sums
@@ -74,7 +75,7 @@ class Compare:
     device
         As in `Align`.
     parallel
-        The processes that share the work.
+        The processes that share the work, each aligning all particles of a trial with one method at a time.
     report
         Makes the page of plots; None for none.
     """
@@ -99,14 +100,18 @@ class Compare:
     def __call__(self, provenance: Provenance) -> Outcome:
         """Align, and write ``particles.csv``, ``summary.csv``, ``paired_tests.csv`` and the plots below `out`."""
         out, device = Path(self.out), pick_device(self.device)
-        if not self.parallel.is_root:
-            return self._help(device)
-        with claim(out):
+        with ExitStack() as stack:
+            if self.parallel.is_root:
+                stack.enter_context(claim(out))
+            trials = list(self.trials.make(self.seed, device))
+            done = self._align_all(trials, device)
+            if not self.parallel.is_root:
+                return Outcome()
             particles: list[Row] = []
             summary: list[Row] = []
             tests: list[Row] = []
-            for trial in self.trials.make(self.seed, device):
-                rows = {name: self._align(name, method, trial, device) for name, method in self.methods.items()}
+            for number, trial in enumerate(trials):
+                rows = {name: done[number, name] for name in self.methods}
                 bound = _bound(trial)
                 particles += [row for each in rows.values() for row in each]
                 summary += [_summarise(each) | bound for each in rows.values()]
@@ -115,44 +120,30 @@ class Compare:
                 _write(staging / "particles.csv", particles)
                 _write(staging / "summary.csv", summary)
                 _write(staging / "paired_tests.csv", tests)
-                write_metrics(
-                    staging / "metrics.json",
-                    {**surroundings(provenance, self.seed, device, self.parallel.size), "summary": summary},
-                )
+                where = surroundings(provenance, self.seed, device, self.parallel.size)
+                write_metrics(staging / "metrics.json", {**where, "summary": summary})
                 (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
                 if self.report is not None:
                     self.report(staging)
         return _outcome(out, summary, tests)
 
-    def _help(self, device: torch.device) -> Outcome:
-        """What a process that is not the root does: its share of the particles of each trial, with each method."""
-        for trial in self.trials.make(self.seed, device):
-            for method in self.methods.values():
-                self._run(method, trial, device)
-        return Outcome()
+    def _align_all(self, trials: Sequence[Trial], device: torch.device) -> dict[tuple[int, str], list[Row]]:
+        """Every trial with every method, on the root."""
 
-    def _run(self, method: Aligner, trial: Trial, device: torch.device) -> list[tuple[AlignmentResult, float]]:
-        """On the root the alignment of all particles, in parts, and the CPU seconds each took."""
-        aligner = method.prepare(trial.reference, Symmetry(self.symmetry), device)
-        # Compiled code is loaded and tables are filled before the clock starts.
-        aligner(trial.particles[:1])
-        count = len(trial.particles)
-        size = fair_chunk(count, count, self.parallel.size)
+        def align(task: tuple[int, str]) -> list[Row]:
+            number, name = task
+            return self._align(name, self.methods[name], trials[number], device)
 
-        def align(rows: range) -> tuple[AlignmentResult, float]:
-            result, seconds = _timed(aligner, trial.particles[rows.start : rows.stop], self.seed)
-            return result.to("cpu"), seconds
-
-        chunks = [range(start, min(start + size, count)) for start in range(0, count, size)]
-        done = {rows.start: each for rows, each in self.parallel.map_chunks(align, chunks)}
-        return [done[start] for start in sorted(done)]
+        tasks = [(number, name) for number in range(len(trials)) for name in self.methods]
+        return dict(self.parallel.map_chunks(align, tasks))
 
     def _align(self, name: str, method: Aligner, trial: Trial, device: torch.device) -> list[Row]:
         _log.info("%s: aligning with %s", trial.name, name)
         symmetry = Symmetry(self.symmetry)
-        parts = self._run(method, trial, device)
-        result = AlignmentResult.concatenate([part for part, _ in parts]).to(device)
-        seconds = sum(spent for _, spent in parts)
+        aligner = method.prepare(trial.reference, symmetry, device)
+        # Compiled code is loaded and tables are filled before the clock starts.
+        aligner(trial.particles[:1])
+        result, seconds = _timed(aligner, trial.particles, self.seed)
         columns = {
             "ccc": _correlation(trial.particles, trial.reference, result.poses),
             "cpu_seconds": torch.full_like(result.passes, seconds / len(result)),

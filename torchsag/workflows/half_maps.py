@@ -1,4 +1,4 @@
-"""Half-maps of a particle set at poses, chunk by chunk, on as many processes as there are."""
+"""Maps of a particle set at poses, by half-set or class, chunk by chunk, on as many processes as there are."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from torch import Tensor
 
 from torchsag.averaging import MapSums
 from torchsag.geometry import Poses
-from torchsag.parallel import Workers
+from torchsag.parallel import Workers, fair_chunk
 from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
-from torchsag.workflows.chunked_average import summed
 
 
 @dataclass(frozen=True)
 class ChunkSums:
-    """Sums over some rows of a particle set, one group per half.
+    """Sums over some rows of a particle set, one group per half or whatever else divides it.
 
     Attributes
     ----------
@@ -26,11 +25,13 @@ class ChunkSums:
     poses
         One per particle; a particle whose pose is not finite was set aside and is left out.
     halves
-        1 or 2 for each particle.
+        The group of each particle, from 1: its half-set, or its class and half-set in one number.
     device
         Where the sums are made.
     skip_bad
         Whether unusable particles are left out instead of ending the run.
+    groups
+        How many groups there are.
     """
 
     particles: ParticleSet
@@ -38,10 +39,11 @@ class ChunkSums:
     halves: Integer[Tensor, " particles"]
     device: torch.device
     skip_bad: bool = False
+    groups: int = 2
 
     def __call__(self, rows: range) -> MapSums:
         """The sums of these rows, on the CPU."""
-        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, groups=2, device=self.device)
+        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, self.groups, device=self.device)
         finite = self.poses.shifts.isfinite().all(-1)
         batch, kept = self._load([row for row in rows if finite[row]])
         if batch is not None:
@@ -62,6 +64,17 @@ class ChunkSums:
 
 
 def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
-    """Sums over all particles, on the root (see `summed`)."""
-    nothing = MapSums.empty(sums.particles.box, sums.particles.voxel_size, groups=2)
-    return summed(sums, nothing, len(sums.particles), chunk, workers)
+    """Sums over all particles, on the root: each rank adds up what it makes, in float64, and one reduction joins them.
+
+    On other ranks the result is of no use.
+    """
+    count = len(sums.particles)
+    size = fair_chunk(count, chunk, workers.size)
+    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, sums.groups)]
+
+    def add(rows: range) -> None:
+        own[0] = own[0] + sums(rows)
+
+    for _ in workers.map_chunks(add, [range(start, min(start + size, count)) for start in range(0, count, size)]):
+        pass
+    return own[0].reduce(workers.sum_to_root)
