@@ -28,6 +28,8 @@ from torchsag.scoring.whole_volume import WholeVolume
 from torchsag.search.candidates import Candidates, Limits, PreparedSearch, Search
 from torchsag.timing import stage
 
+_SAME_SCORE = 1e-5  # correlation; the optimizer's tolerance costs less
+
 
 @dataclass(frozen=True)
 class CandidateRefinement:
@@ -137,7 +139,11 @@ class BatchRefinement:
     def choose(self, refined: RefinedCandidates) -> AlignmentResult:
         """The best candidate of each particle."""
         with stage("judging"):
-            scores, best = refined.scores.max(1)
+            # Candidates that found the same optimum differ by rounding, which differs with what shares a batch.
+            level = refined.scores.amax(1, keepdim=True) - _SAME_SCORE
+            ranks = torch.arange(refined.scores.shape[1], device=level.device)
+            best = torch.where(refined.scores >= level, ranks, len(ranks)).amin(1).clamp_max(len(ranks) - 1)
+            scores = refined.scores.gather(1, best[:, None])[:, 0]
             rows = torch.arange(len(best), device=best.device)
             chosen = refined.poses[rows, best]
             return AlignmentResult(
