@@ -81,6 +81,6 @@ def test_other_defects_are_not_taken_for_a_full_disk(tmp_path):
 
 
 def test_too_little_room_is_said_before_the_work(tmp_path):
-    require_room(tmp_path, 1.0)
+    require_room(tmp_path, 1)
     with pytest.raises(InputError, match=r"expected 1000000000000 MB of free disk space"):
-        require_room(tmp_path, 1e18)
+        require_room(tmp_path, 10**18)

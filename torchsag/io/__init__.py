@@ -5,7 +5,7 @@ from torchsag.io.convert import convert_list
 from torchsag.io.particles import read_particles
 from torchsag.io.poses import write_poses
 from torchsag.io.relion import read_covariances
-from torchsag.io.staging import StagedReader
+from torchsag.io.staging import StagedReader, staged
 from torchsag.io.volumes import read_map, write_map
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "read_covariances",
     "read_map",
     "read_particles",
+    "staged",
     "write_map",
     "write_poses",
     "write_text",

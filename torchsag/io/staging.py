@@ -17,9 +17,16 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
-from torchsag.particles.sources import VolumeReader, VolumeSource
+from torchsag.particles import ParticleSet, VolumeReader, VolumeSource
 
 _log = logging.getLogger(__name__)
+
+
+def staged(particles: ParticleSet, folder: str | None) -> ParticleSet:
+    """The same particles, read through copies in `folder`; None reads them where they are."""
+    if folder is None:
+        return particles
+    return replace(particles, reader=StagedReader(particles.reader, Path(folder)))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torchsag.alignment.aligner import Aligner
 from torchsag.errors import InputError
 from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import StagedReader, read_map, read_particles, write_map, write_poses
+from torchsag.io import read_map, read_particles, staged, write_map, write_poses
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleSet, Weighting
 from torchsag.workflows.checkpoint import Checkpoint, Columns, describe
@@ -196,8 +196,6 @@ class Align:
             tilt_max_deg=self.tilt_max_deg,
             weighting=self.weighting,
         )
-        if self.staging is not None:
-            particles = replace(particles, reader=StagedReader(particles.reader, Path(self.staging)))
         reference = read_map(self.reference, self.voxel_size_angstrom)
         if reference.box != particles.box:
             raise InputError(
@@ -209,9 +207,9 @@ class Align:
                 f"{self.reference}: expected the particles' voxel size of {particles.voxel_size:g} angstrom, got "
                 f"{reference.voxel_size:g}; resample the reference, or give voxel_size_angstrom if a header is wrong"
             )
-        return _Inputs(
-            particles, reference, Symmetry(self.symmetry), pick_device(self.device), self._read_truth(particles)
-        )
+        truth = self._read_truth(particles)
+        local = staged(particles, self.staging)
+        return _Inputs(local, reference, Symmetry(self.symmetry), pick_device(self.device), truth)
 
     def _read_truth(self, particles: ParticleSet) -> Poses | None:
         if self.truth is None:
@@ -282,9 +280,9 @@ class Align:
         return compare_poses(judged, inputs.truth, inputs.symmetry)
 
 
-def _room(particles: ParticleSet) -> float:
+def _room(particles: ParticleSet) -> int:
     """Bytes that a run writes: its checkpoint and tables, and a few maps."""
-    return 4000.0 * len(particles) + 40.0 * math.prod(particles.box)
+    return 4000 * len(particles) + 40 * math.prod(particles.box)
 
 
 def _outcome(out: Path, metrics: dict[str, Any]) -> Outcome:

@@ -18,7 +18,7 @@ from torchsag.errors import InputError
 from torchsag.evaluation import RemoveCommonTransform, compare_poses
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import read_map, read_particles
+from torchsag.io import read_map, read_particles, staged
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleSet, Weighting
 from torchsag.workflows.average_files import iteration_folder, write_fsc, write_half_maps, write_rows
@@ -45,6 +45,7 @@ _HOW = {
     "parallel",
     "report",
     "particles",
+    "staging",
     "iterations",
 }
 _HOW |= {"truth_symmetry", "converged_deg", "patience", "b_factor_angstrom2"}
@@ -92,6 +93,8 @@ class Average:
         Applied to ``average.mrc``; negative sharpens.
     weighting, voxel_size_angstrom, tilt_min_deg, tilt_max_deg, truth, skip_bad, resume, chunk, seed, device, parallel
         As in `torchsag.workflows.align.Align`.
+    staging
+        As there.
     report
         Makes ``report.html``; None for none.
     """
@@ -124,6 +127,7 @@ class Average:
     seed: int = 0
     device: str = "auto"
     parallel: Workers = field(default_factory=Serial)
+    staging: str | None = None
     report: Report | None = None
 
     def __post_init__(self):
@@ -167,13 +171,14 @@ class Average:
         return outcome
 
     def _read(self, source: str) -> ParticleSet:
-        return read_particles(
+        listed = read_particles(
             source,
             voxel_size_angstrom=self.voxel_size_angstrom,
             tilt_min_deg=self.tilt_min_deg,
             tilt_max_deg=self.tilt_max_deg,
             weighting=self.weighting,
         )
+        return staged(listed, self.staging)
 
     def _read_truth(self, particles: ParticleSet) -> Poses | None:
         if self.truth is None:

@@ -49,7 +49,7 @@ def claim(folder: Path, together: bool = False) -> Iterator[Path]:
         os.close(handle)
 
 
-def require_room(folder: Path, size: float) -> None:
+def require_room(folder: Path, size: int) -> None:
     """Refuse to begin what the disk cannot hold.
 
     Parameters
