@@ -66,7 +66,7 @@ def launch(kind, ranks, *words):
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": os.getcwd()}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])}
 
 
 def run(kind, ranks, *words):
