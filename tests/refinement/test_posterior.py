@@ -43,27 +43,24 @@ def test_with_little_noise_it_is_the_fisher_matrix_at_the_optimum():
 
 
 def test_it_solves_its_own_equations():
-    """Averages over the Gaussian found, by many random points instead of twelve: no force, and the right curvature."""
+    """Averages over the Gaussian found, by many random points: no force, and the right curvature."""
     level, observed, found, variance, fisher = _at_optimum(noise=0.8)
     poses, covariance = nearest_gaussian(level, observed, found.poses, found.particle, variance, fisher)
-    half = torch.randn(3000, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    half = torch.randn(400, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     points = torch.cat([half, -half])
 
     def force_and_curvature(one, centre, covariance):
-        # By Stein's lemma E[gradient] = E[x log p], E[hessian] = E[(x x' - 1) log p], in the Gaussian's own units.
+        """What should be zero: E[gradient], and E[hessian] + 1, in the Gaussian's own units, by Stein's lemma."""
         at = centre[torch.tensor([one])].retract(points @ torch.linalg.cholesky(covariance[one]).T)
         sums = level.sums(observed, at, torch.full((len(points),), one))
-        values = sums.cross[:, 0].square() / sums.energy[:, 0] / (2 * variance[one])
-        values = values - values.mean()
-        return (points * values[:, None]).mean(0), (points * values[:, None]).T @ points / len(points)
+        excess = sums.cross[:, 0].square() / sums.energy[:, 0] / (2 * variance[one]) + points.square().sum(1) / 2
+        excess = excess - excess.mean()
+        force, curvature = (points * excess[:, None]).mean(0), (points * excess[:, None]).T @ points / len(points)
+        return torch.stack([force.norm(), curvature.norm()])
 
-    # The points' own scatter leaves an error of 0.25 in each curvature.
-    ours = [force_and_curvature(one, poses, covariance) for one in range(5)]
-    fisher_s = [force_and_curvature(one, found.poses, fisher) for one in range(5)]
-    force, force_before = (sum(float(f.norm()) for f, _ in each) for each in (ours, fisher_s))
-    off, off_before = (sum(float((c + torch.eye(6)).norm()) for _, c in each) for each in (ours, fisher_s))
-    assert force < 0.5 * force_before
-    assert off < 0.6 * off_before
+    ours = sum(force_and_curvature(one, poses, covariance) for one in range(5))
+    before = sum(force_and_curvature(one, found.poses, fisher) for one in range(5))
+    assert bool((ours < 0.6 * before).all()), (ours, before)
 
 
 def test_a_pose_without_information_is_left_alone():
