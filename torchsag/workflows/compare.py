@@ -8,7 +8,8 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.fourier_band import FourierBand
 from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
+from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.fourier_blocks import BlockSums, block_sums
@@ -72,6 +74,8 @@ class Compare:
         Everything random follows from it.
     device
         As in `Align`.
+    parallel
+        The processes that share the work, each aligning all particles of a trial with one method at a time.
     report
         Makes the page of plots; None for none.
     """
@@ -82,6 +86,7 @@ class Compare:
     symmetry: str = "C1"
     seed: int = 0
     device: str = "auto"
+    parallel: Workers = field(default_factory=Serial)
     report: Report | None = None
 
     def __post_init__(self):
@@ -95,12 +100,18 @@ class Compare:
     def __call__(self, provenance: Provenance) -> Outcome:
         """Align, and write ``particles.csv``, ``summary.csv``, ``paired_tests.csv`` and the plots below `out`."""
         out, device = Path(self.out), pick_device(self.device)
-        with claim(out):
+        with ExitStack() as stack:
+            if self.parallel.is_root:
+                stack.enter_context(claim(out))
+            trials = list(self.trials.make(self.seed, device))
+            done = self._align_all(trials, device)
+            if not self.parallel.is_root:
+                return Outcome()
             particles: list[Row] = []
             summary: list[Row] = []
             tests: list[Row] = []
-            for trial in self.trials.make(self.seed, device):
-                rows = {name: self._align(name, method, trial, device) for name, method in self.methods.items()}
+            for number, trial in enumerate(trials):
+                rows = {name: done[number, name] for name in self.methods}
                 bound = _bound(trial)
                 particles += [row for each in rows.values() for row in each]
                 summary += [_summarise(each) | bound for each in rows.values()]
@@ -109,13 +120,22 @@ class Compare:
                 _write(staging / "particles.csv", particles)
                 _write(staging / "summary.csv", summary)
                 _write(staging / "paired_tests.csv", tests)
-                write_metrics(
-                    staging / "metrics.json", {**surroundings(provenance, self.seed, device, 1), "summary": summary}
-                )
+                where = surroundings(provenance, self.seed, device, self.parallel.size)
+                write_metrics(staging / "metrics.json", {**where, "summary": summary})
                 (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
                 if self.report is not None:
                     self.report(staging)
         return _outcome(out, summary, tests)
+
+    def _align_all(self, trials: Sequence[Trial], device: torch.device) -> dict[tuple[int, str], list[Row]]:
+        """Every trial with every method, on the root."""
+
+        def align(task: tuple[int, str]) -> list[Row]:
+            number, name = task
+            return self._align(name, self.methods[name], trials[number], device)
+
+        tasks = [(number, name) for number in range(len(trials)) for name in self.methods]
+        return dict(self.parallel.map_chunks(align, tasks))
 
     def _align(self, name: str, method: Aligner, trial: Trial, device: torch.device) -> list[Row]:
         _log.info("%s: aligning with %s", trial.name, name)
