@@ -19,6 +19,7 @@ from torchsag.refinement.around import objective_around
 from torchsag.refinement.calibration import calibrate
 from torchsag.refinement.comparison import Comparison, compare
 from torchsag.refinement.slice_objective import UNKNOWNS
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.constrained_distance import ConstrainedDistance
 from torchsag.scoring.partition import Partition
 from torchsag.scoring.score import Score
@@ -99,7 +100,14 @@ class PreparedCandidateRefinement:
             comparison = self._compare(particles, self.method.loss, self.method.partition)
             objective = objective_around(comparison, starts, particle)
             unmoved = starts.shifts.new_zeros(len(starts), UNKNOWNS)
-            minimum = minimize(self.method.optimizer, objective, unmoved, self.method.max_passes)
+
+            def watch(spent: Tensor, move: Tensor) -> None:
+                note(
+                    spent.sum() / len(particles) + kept,
+                    lambda: (_moved(starts, move[:, :6], particle, found.limits), particle),
+                )
+
+            minimum = minimize(self.method.optimizer, objective, unmoved, self.method.max_passes, watch)
             poses = _moved(starts, minimum.move[:, :6], particle, found.limits)
         with stage("judging"):
             return self._choose(particles, comparison, poses, particle, minimum)
@@ -123,8 +131,8 @@ class PreparedCandidateRefinement:
             covariances=_covariances(comparison, chosen, particle[rows], ranked),
             ambiguity=torch.full_like(ranked, torch.nan),
             converged=minimum.converged[rows],
-            # One more for the amplitude at the start.
-            passes=minimum.settled_after[rows] + 1,
+            # Of all candidates; one more of each for the amplitude at the start.
+            passes=(minimum.settled_after + 1).unflatten(0, (len(particles), -1)).sum(1),
         )
 
     def _compare(self, particles: ParticleBatch, loss: Score, partition: Partition) -> Comparison:

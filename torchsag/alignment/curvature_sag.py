@@ -35,6 +35,7 @@ from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.refinement.contenders import Contenders
 from torchsag.refinement.information import shell_of_information
 from torchsag.refinement.levels import Level
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.scoring.observations import Observations, observe
@@ -149,6 +150,7 @@ class PreparedCurvatureSAG:
         spectrum = total_spectrum(by_shell, self._shell_band)
         observed = whitened(measured[0], self._levels[0].band, spectrum)
         contenders = self._levels[0].judge(observed, contenders)
+        spent = torch.zeros_like(contenders.score[: len(particles)])
         for number, level in enumerate(self._levels):
             with stage(f"refinement {number + 1}"):
                 if number > 0:
@@ -157,8 +159,16 @@ class PreparedCurvatureSAG:
                     observed = whitened(measured[number], level.band, spectrum)
                 contenders = level.judge(observed, level.refine(observed, contenders))
                 contenders = _enforce(candidates.limits, contenders)
+                spent = spent + self._spent(number, contenders, len(particles))
+            note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
         with stage("judging"):
-            return self._result(self._levels[-1], observed, contenders, candidates.limits.centres)
+            return self._result(self._levels[-1], observed, contenders, candidates.limits.centres, spent)
+
+    def _spent(self, number: int, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
+        """Evaluations of a level and their judgement, in those of the last band."""
+        part = len(self._levels[number].band.frequencies) / len(self._levels[-1].band.frequencies)
+        each = torch.bincount(contenders.particle, minlength=count).to(contenders.score)
+        return part * (self._method.passes[number] + 1) * each
 
     def _residual_spectrum(self, by_shell: Observations, contenders: Contenders) -> Float[Tensor, "particles shells"]:
         best = contenders[contenders.best(len(by_shell))]
@@ -184,7 +194,9 @@ class PreparedCurvatureSAG:
         margin = self._method.margin * self._noise_variance(observed, best)
         return contenders.thin(len(observed), most, margin, _SAME_ANGLE, _SAME_SHIFT, self._symmetry)
 
-    def _result(self, level: Level, observed: Observations, contenders: Contenders, centres: Poses) -> AlignmentResult:
+    def _result(
+        self, level: Level, observed: Observations, contenders: Contenders, centres: Poses, spent: Tensor
+    ) -> AlignmentResult:
         count = len(observed)
         best = contenders.best(count)
         chosen = contenders[best]
@@ -198,7 +210,7 @@ class PreparedCurvatureSAG:
             covariances=pose_covariance(sums, chosen.amplitude, variance),
             ambiguity=self._ambiguity(contenders, chosen, variance),
             converged=chosen.converged,
-            passes=torch.full_like(variance, sum(self._method.passes)),
+            passes=spent,
         )
 
     def _ambiguity(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,12 +37,17 @@ class Minimum:
 
 
 def minimize(
-    optimizer: Optimizer, objective: Objective, start: Float[Tensor, "problems n"], max_passes: float | int
+    optimizer: Optimizer,
+    objective: Objective,
+    start: Float[Tensor, "problems n"],
+    max_passes: float | int,
+    watch: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Minimum:
     """Step until all problems have converged or `max_passes` passes over the terms are spent.
 
     A problem that converges stays where it was at that moment while others go on, so that its result does not depend
-    on which problems share its batch. The last step may overshoot the budget.
+    on which problems share its batch. The last step may overshoot the budget. `watch` is told after every step what
+    each problem has spent, in passes, and where it stands.
 
     Raises
     ------
@@ -58,4 +64,6 @@ def minimize(
         move = torch.where(converged[:, None], move, state.move)
         settled_after = torch.where(converged, settled_after, state.passes)
         converged = converged | state.converged
+        if watch is not None:
+            watch(settled_after, move)
     return Minimum(move, converged, state.passes, settled_after)
