@@ -74,7 +74,7 @@ def compose_command(command: str, overrides: Sequence[str]) -> dict[str, Any]:
     return resolve(command, config, choices)
 
 
-def resolve(command: str, config: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+def resolve(command: str, config: DictConfig, choices: Mapping[str, str | None]) -> dict[str, Any]:
     """Plain containers with every interpolation filled in; names the required keys that are missing.
 
     `choices` says which component was taken for each group.
@@ -92,9 +92,9 @@ def resolve(command: str, config: DictConfig, choices: Mapping[str, str]) -> dic
     return _alone({str(key): value for key, value in plain.items()}, choices)
 
 
-def _alone(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
+def _alone(config: dict[str, Any], choices: Mapping[str, str | None]) -> dict[str, Any]:
     """``method=sag`` given to a command that compares several methods: that one alone, under its own name."""
-    if "methods" in config and "method" in config:
+    if "methods" in config and choices.get("method"):
         config["methods"] = {choices["method"]: config.pop("method")}
     return config
 
@@ -102,10 +102,11 @@ def _alone(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any]
 def explain(command: str, overrides: Sequence[Override], error: Exception) -> str:
     """One sentence about a configuration that hydra refused."""
     message = str(error)
+    if plugin := re.search(r"Could not (?:load|find) '(hydra/(?:launcher|sweeper))/([^'/]+)'", message):
+        group, name = plugin.groups()
+        return f"{group}: {name} is a plugin that is not installed; pip install 'torchsag[{_PLUGINS[group]}]'"
     if missing := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
         group, name = missing.groups()
-        if group in _PLUGINS:
-            return f"{group}: {name} is a plugin that is not installed; pip install 'torchsag[{_PLUGINS[group]}]'"
         options = re.findall(r"^\t(\S+)$", message, flags=re.MULTILINE)
         return f"{group}: expected one of {', '.join(options)}, got {name!r}{did_you_mean(name, options)}"
     if unknown := re.search(r"(?:Could not override|Error merging override) '?([\w.@/]+)", message):

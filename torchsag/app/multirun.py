@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def _job(config: DictConfig) -> float:
     except InputError as refusal:
         error = str(refusal)
     except Exception as defect:  # a defect in one method must not cost the others' results
-        error = f"{type(defect).__name__}: {defect}"
+        traceback.print_exc()
+        error = traceback.format_exception_only(_root(defect))[-1].strip()
     if error:
         sys.stderr.write(f"torchsag: [{label}] {error}\n")
     else:
@@ -95,3 +97,10 @@ def _job(config: DictConfig) -> float:
     varied = {o.key_or_group: str(o.input_line).partition("=")[2] for o in parsed if o.key_or_group not in fixed}
     Job(label, varied, error, merit).write(out)
     return math.nan if merit is None else merit
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error came from in the first place."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -3,7 +3,8 @@
 - ``particles.csv``: a row for each particle, method and trial: correlation, pose error, CPU seconds, evaluations;
 - ``summary.csv``: means and medians, and the Cramer-Rao bound;
 - ``paired_tests.csv``: every pair of methods on every quantity;
-- ``convergence.csv``: correlation and error by evaluations spent.
+- ``convergence.csv``: correlation and error by evaluations spent;
+- ``fsc.csv``: Fourier shell correlation of the averages of every other particle, at found and at true poses.
 
 Evaluations are of the whole objective over a particle, all of its candidates together.
 """
@@ -24,7 +25,8 @@ from torchsag.errors import InputError
 from torchsag.evaluation.paired_tests import paired_tests
 
 _QUANTITIES = ("ccc", "rotation_error_deg", "shift_error_angstrom")
-_TEXT = ("trial", "method", "particle", "converged")
+TABLES = ("particles.csv", "summary.csv", "paired_tests.csv", "convergence.csv", "fsc.csv")
+_TEXT = ("trial", "method", "particle")
 
 Row = dict[str, Any]
 
@@ -36,6 +38,7 @@ class Tables:
     particles: list[Row] = field(default_factory=list)
     summary: list[Row] = field(default_factory=list)
     convergence: list[Row] = field(default_factory=list)
+    fsc: list[Row] = field(default_factory=list)
 
     @staticmethod
     def read(folder: Path) -> Tables:
@@ -47,11 +50,10 @@ class Tables:
             If files are missing.
         """
         try:
-            return Tables(*(_read(folder / f"{name}.csv") for name in ("particles", "summary", "convergence")))
+            return Tables(*(_read(folder / f"{each.name}.csv") for each in dataclasses.fields(Tables)))
         except OSError as error:
             raise InputError(
-                f"{folder}: expected the tables of a finished comparison (particles.csv, summary.csv, "
-                f"convergence.csv), got: {error}"
+                f"{folder}: expected the tables of a finished comparison ({', '.join(TABLES)}), got: {error}"
             ) from error
 
     @property
@@ -69,6 +71,7 @@ class Tables:
         _write(folder / "summary.csv", self.summary)
         _write(folder / "paired_tests.csv", self.tests)
         _write(folder / "convergence.csv", self.convergence)
+        _write(folder / "fsc.csv", self.fsc)
 
 
 def summarise(rows: Sequence[Row]) -> Row:
@@ -114,8 +117,8 @@ def _read(path: Path) -> list[Row]:
 def _value(key: str, text: str) -> Any:
     if key in _TEXT:
         return text
-    if not text:
-        return None
+    if text in ("", "True", "False"):
+        return {"": None, "True": True, "False": False}[text]
     number = float(text)
     return int(number) if text.isdigit() else number
 

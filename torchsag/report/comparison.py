@@ -52,6 +52,8 @@ class ComparisonPage:
         if known:
             text = "Median over the particles, symmetry divided out; dashed: the Cramer-Rao bound (root mean square)."
             plots = {"errors": ("Rotation error", text, _errors(tables.summary)), **plots}
+            text = "Averages of every other particle, symmetry imposed, no mask; dashed: at the true poses."
+            plots["fsc"] = ("Fourier shell correlation", text, _fsc(tables.fsc))
         for name, (_, _, figure) in plots.items():
             figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
         sections = [Section(*plot) for plot in plots.values()]
@@ -94,11 +96,12 @@ def _errors(summary: Sequence[Row]) -> Figure:
 
 
 def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
-    """A panel for each trial."""
+    """A panel for each trial; a method that does not say what it spent is left out."""
+    steps = [step for step in steps if math.isfinite(step["evaluations"])]
     trials = list(dict.fromkeys(row["trial"] for row in steps))
-    figure = Figure(figsize=(4.2 * len(trials), 3.6))
-    axes = figure.subplots(1, len(trials), squeeze=False)[0]
-    for axis, trial in zip(axes, trials, strict=True):
+    figure = Figure(figsize=(4.2 * max(1, len(trials)), 3.6))
+    axes = figure.subplots(1, max(1, len(trials)), squeeze=False)[0]
+    for axis, trial in zip(axes, trials, strict=False):
         for number, (name, rows) in enumerate(_by_method([row for row in steps if row["trial"] == trial]).items()):
             marker = _MARKERS[number % len(_MARKERS)]
             spent, reached = ([row[key] for row in rows] for key in ("evaluations", quantity))
@@ -109,6 +112,26 @@ def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
         axis.set_title(trial, fontsize=9)
         axis.set_xlabel("evaluations per particle")
         axis.set_ylabel({"mean_ccc": "CCC"}.get(quantity, "rotation error (deg)"))
+    if steps:
+        axes[-1].legend(fontsize=7)
+    figure.tight_layout()
+    return figure
+
+
+def _fsc(rows: Sequence[Row]) -> Figure:
+    """A panel for each trial."""
+    trials = list(dict.fromkeys(row["trial"] for row in rows))
+    figure = Figure(figsize=(4.2 * len(trials), 3.4))
+    axes = figure.subplots(1, len(trials), squeeze=False, sharey=True)[0]
+    for axis, trial in zip(axes, trials, strict=True):
+        for name, curve in _by_method([row for row in rows if row["trial"] == trial]).items():
+            frequency = [1 / row["resolution_angstrom"] for row in curve]
+            style = "k--" if name.startswith("true poses") else "-"
+            axis.plot(frequency, [row["fsc"] for row in curve], style, label=name)
+        axis.axhline(0.143, color="grey", linewidth=0.7)
+        axis.set_title(trial, fontsize=9)
+        axis.set_xlabel("spatial frequency (1/angstrom)")
+    axes[0].set_ylabel("FSC")
     axes[-1].legend(fontsize=7)
     figure.tight_layout()
     return figure

@@ -14,8 +14,8 @@ import torch
 from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner
 from torchsag.errors import InputError
 from torchsag.evaluation import compare_poses
-from torchsag.evaluation.comparison_tables import Row, Tables, summarise
-from torchsag.geometry import Symmetry
+from torchsag.evaluation.comparison_tables import TABLES, Row, Tables, summarise
+from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import ParticleBatch
 from torchsag.refinement.trajectory import Snapshot, Trajectory
 from torchsag.workflows.device import pick_device
@@ -24,7 +24,7 @@ from torchsag.workflows.outcome import Outcome, Report
 from torchsag.workflows.output_folder import claim, publish
 from torchsag.workflows.provenance import Provenance
 from torchsag.workflows.trials import Trial, Trials
-from torchsag.workflows.yardsticks import bound, convergence, correlation
+from torchsag.workflows.yardsticks import average_fsc, bound, convergence, correlation
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ _SHOWN = {
     "bound_rotation_deg": ("bound, rms (deg)", "{:.2f}"),
     "median_shift_error_angstrom": ("shift error (angstrom)", "{:.2f}"),
     "within_10_deg": ("within 10 deg", "{}"),
+    "fsc_0143_angstrom": ("FSC 0.143 (angstrom)", "{:.1f}"),
+    "oracle_fsc_0143_angstrom": ("with true poses", "{:.1f}"),
     "cpu_seconds": ("CPU s / particle", "{:.3f}"),
     "mean_evaluations": ("evaluations", "{:.0f}"),
 }
@@ -85,12 +87,9 @@ class Compare:
         with claim(out):
             tables = Tables()
             for trial in self.trials.make(self.seed, device):
-                limit = bound(trial)
+                limits = self._limits(trial, tables)
                 for name, method in self.methods.items():
-                    rows, steps = self._align(name, method, trial, device)
-                    tables.particles += rows
-                    tables.summary.append(summarise(rows) | limit)
-                    tables.convergence += steps
+                    self._align(name, method, trial, device, limits, tables)
             with publish(out) as staging:
                 tables.write(staging)
                 write_metrics(
@@ -102,8 +101,30 @@ class Compare:
                     self.report(staging)
         return _outcome(out, tables)
 
-    def _align(self, name: str, method: Aligner, trial: Trial, device: torch.device) -> tuple[list[Row], list[Row]]:
-        """A row for each particle, and one for each moment of the refinement that was noted."""
+    def _limits(self, trial: Trial, tables: Tables) -> Row:
+        """What no method can do better: the Cramer-Rao bound, and the average at true poses."""
+        limits: Row = {**bound(trial), "oracle_fsc_0143_angstrom": None}
+        if trial.truth is not None:
+            limits["oracle_fsc_0143_angstrom"] = self._average(trial, "true poses", trial.truth, tables)
+        return limits
+
+    def _average(self, trial: Trial, name: str, poses: Poses, tables: Tables) -> float:
+        """The resolution of the average at these poses; its curve goes into the tables."""
+        fsc = average_fsc(trial, poses, Symmetry(self.symmetry))
+        label: Row = {"trial": trial.name, "snr": trial.snr, "method": name}
+        tables.fsc += [
+            {**label, "shell": shell, "resolution_angstrom": resolution, "fsc": value}
+            for shell, (resolution, value) in enumerate(
+                zip(fsc.shell_resolutions().tolist(), fsc.unmasked.tolist(), strict=True)
+            )
+            if shell > 0
+        ]
+        return fsc.resolution()
+
+    def _align(
+        self, name: str, method: Aligner, trial: Trial, device: torch.device, limits: Row, tables: Tables
+    ) -> None:
+        """Add a row for each particle, one for each moment of the refinement that was noted, and a summary."""
         _log.info("%s: aligning with %s", trial.name, name)
         symmetry = Symmetry(self.symmetry)
         aligner = method.prepare(trial.reference, symmetry, device)
@@ -130,7 +151,10 @@ class Compare:
         every = torch.arange(len(result), device=result.passes.device)
         ended = Snapshot(float(result.passes.mean()), result.poses, every)
         steps = convergence(trial, [*trajectory.snapshots, ended], symmetry)
-        return rows, [{**label, **step} for step in steps]
+        resolution = self._average(trial, name, result.poses, tables)
+        tables.particles += rows
+        tables.summary.append(summarise(rows) | {"fsc_0143_angstrom": resolution} | limits)
+        tables.convergence += [{**label, **step} for step in steps]
 
 
 def _timed(aligner: PreparedAligner, particles: ParticleBatch, seed: int) -> tuple[AlignmentResult, float]:
@@ -151,7 +175,7 @@ def _outcome(out: Path, tables: Tables) -> Outcome:
         for test in tables.tests
         if test["wilcoxon_p_holm"] < 0.05
     ]
-    files = ("particles.csv", "summary.csv", "paired_tests.csv", "convergence.csv", "report.html")
+    files = (*TABLES, "report.html")
     notes += [str(out / name) for name in files if (out / name).exists()]
     return Outcome("compare", tuple(_SHOWN[key][0] for key in shown), rows, tuple(notes), _merit(summary))
 

@@ -78,10 +78,10 @@ def _together(out: Path, jobs: list[Job]) -> Tables:
     for job in jobs:
         method, trial = _labels(job.settings)
         own = Tables.read(out / job.folder)
-        for rows, more in (
-            (tables.particles, own.particles), (tables.summary, own.summary), (tables.convergence, own.convergence)
-        ):  # fmt: skip
-            rows += [{**row, "method": row["method"] + method, "trial": row["trial"] + trial} for row in more]
+        for name in ("particles", "summary", "convergence", "fsc"):
+            getattr(tables, name).extend(
+                {**row, "method": row["method"] + method, "trial": row["trial"] + trial} for row in getattr(own, name)
+            )
     return tables
 
 

@@ -77,7 +77,7 @@ class SimulatedTrials:
     """
 
     structure: Structure
-    snr: Sequence[float] | float = (0.1, 0.01)
+    snr: Sequence[float] | float | int = (0.1, 0.01)
     n: int = 20
     tilt_deg: float = 60.0
     box: int = 64

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.evaluation import compare_poses
+from torchsag.averaging import MapSums
+from torchsag.evaluation import HalfMapFSC, compare_half_maps, compare_poses
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.fourier_band import FourierBand
 from torchsag.imaging.fourier_table import FourierTable
@@ -45,6 +46,18 @@ def bound(trial: Trial) -> dict[str, float | None]:
     diagonal = pose_covariance(sums, sums.cross[:, 0] / energy, variance).diagonal(dim1=1, dim2=2)
     turned, moved = (float(diagonal[:, part].sum(1).nanmean().sqrt()) for part in (slice(0, 3), slice(3, 6)))
     return {"bound_rotation_deg": math.degrees(turned), "bound_shift_angstrom": moved * trial.structure.voxel_size}
+
+
+def average_fsc(trial: Trial, poses: Poses, symmetry: Symmetry) -> HalfMapFSC:
+    """Of the averages of every other particle at these poses, symmetry imposed, no mask.
+
+    All were aligned to one reference, so shells within its band say little; beyond it nothing favours agreement.
+    """
+    particles = trial.particles
+    sums = MapSums.empty(particles.box, particles.voxel_size, groups=2, device=poses.shifts.device)
+    sums.add(particles, poses, torch.arange(len(particles), device=poses.shifts.device) % 2)
+    first, second = sums.finish(symmetry)
+    return compare_half_maps(first, second)
 
 
 def convergence(trial: Trial, snapshots: Sequence[Snapshot], symmetry: Symmetry) -> list[dict[str, Any]]:
