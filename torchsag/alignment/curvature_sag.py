@@ -36,7 +36,8 @@ from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.refinement.contenders import Contenders
 from torchsag.refinement.information import shell_of_information
 from torchsag.refinement.levels import Level
-from torchsag.refinement.posterior import nearest_gaussian
+from torchsag.refinement.posterior import EVALUATIONS, nearest_gaussian
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.scoring.observations import Observations, observe
@@ -151,6 +152,7 @@ class PreparedCurvatureSAG:
         spectrum = total_spectrum(by_shell, self._shell_band)
         observed = whitened(measured[0], self._levels[0].band, spectrum)
         contenders = self._levels[0].judge(observed, contenders)
+        spent = torch.zeros_like(contenders.score[: len(particles)])
         for number, level in enumerate(self._levels):
             with stage(f"refinement {number + 1}"):
                 if number > 0:
@@ -159,8 +161,16 @@ class PreparedCurvatureSAG:
                     observed = whitened(measured[number], level.band, spectrum)
                 moved = _within(candidates.limits, contenders, level.refine(observed, contenders))
                 contenders = level.judge(observed, moved)
+                spent = spent + self._spent(number, contenders, len(particles))
+            note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
         with stage("judging"):
-            return self._result(self._levels[-1], observed, contenders, candidates.limits)
+            return self._result(self._levels[-1], observed, contenders, candidates.limits, spent)
+
+    def _spent(self, number: int, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
+        """Evaluations of a level and their judgement, in those of the last band."""
+        part = len(self._levels[number].band.frequencies) / len(self._levels[-1].band.frequencies)
+        each = torch.bincount(contenders.particle, minlength=count).to(contenders.score)
+        return part * (self._method.passes[number] + 1) * each
 
     def _residual_spectrum(self, by_shell: Observations, contenders: Contenders) -> Float[Tensor, "particles shells"]:
         best = contenders[contenders.best(len(by_shell))]
@@ -186,7 +196,9 @@ class PreparedCurvatureSAG:
         margin = self._method.margin * self._noise_variance(observed, best)
         return contenders.thin(len(observed), most, margin, _SAME_ANGLE, _SAME_SHIFT, self._symmetry)
 
-    def _result(self, level: Level, observed: Observations, contenders: Contenders, limits: Limits) -> AlignmentResult:
+    def _result(
+        self, level: Level, observed: Observations, contenders: Contenders, limits: Limits, spent: Tensor
+    ) -> AlignmentResult:
         count = len(observed)
         best = contenders.best(count)
         chosen = contenders[best]
@@ -203,7 +215,7 @@ class PreparedCurvatureSAG:
             covariances=covariance,
             ambiguity=self._ambiguity(contenders, chosen, variance),
             converged=chosen.converged,
-            passes=torch.full_like(variance, sum(self._method.passes)),
+            passes=spent + EVALUATIONS,
         )
 
     def _ambiguity(

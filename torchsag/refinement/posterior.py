@@ -25,6 +25,7 @@ from torchsag.refinement.levels import Level
 from torchsag.scoring.fisher import log_likelihood_gradient
 from torchsag.scoring.observations import Observations
 
+EVALUATIONS = 12  # of a particle's data, per pose
 _RADIUS = 6**0.5
 # Curvature along an axis, in units of the Fisher matrix, that is believed; beyond, the optimum is hardly one.
 _LOWEST, _HIGHEST = 0.1, 10.0
