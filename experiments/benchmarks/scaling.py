@@ -3,9 +3,10 @@
     python experiments/benchmarks/scaling.py            # some minutes on two cores; writes scaling.json
     python experiments/benchmarks/scaling.py --rounds 9 --only throughput
 
-Every process has one thread. Times are medians over rounds, after a warm-up, python's start excluded. Beside wall time,
-which other work on the machine stretches, stands the CPU time of the busiest process: the wall time that ranks with a
-core of their own would need, waiting apart. Simulated ribosomes, 64^3 voxels of 6 angstrom, SNR 0.1, read from disk.
+Every process has one thread. Times are medians over rounds after a warm-up, python's start excluded; in every round the
+root works alone while the others wait, then all work, so that other load on the machine meets both. Beside wall time,
+which such load stretches, stands the CPU time of the busiest process: the wall time that ranks with a core of their
+own would need, waiting apart. Simulated ribosomes, 64^3 voxels of 6 angstrom, SNR 0.1, read from disk.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from torchsag.alignment.shared_candidates import SharedCandidates
 from torchsag.averaging import MapSums
 from torchsag.geometry import Poses, Symmetry
 from torchsag.io import read_map, read_particles, write_map, write_poses, write_text
-from torchsag.parallel import Workers
+from torchsag.parallel import Serial, Workers
 from torchsag.parallel.detected import detected
 from torchsag.particles import DensityMap
 from torchsag.search.rotational_matching import RotationalMatching
@@ -65,23 +66,34 @@ class Bench:
         prepared = CurvatureSAGAligner().prepare(reference, Symmetry("C1"))
         return ChunkAligner(particles, prepared, _CPU, 0, False)
 
-    def timed(self, work: Callable[[], None]) -> dict[str, list[float]]:
-        """Wall seconds, and CPU seconds of the busiest rank and of all, of each round; on the root."""
-        work()
-        wall, busiest, total = [], [], []
+    def timed(self, work: Callable[[Workers], None]) -> dict[str, list[float]]:
+        """Each round the root alone, while the others wait, then all together; seconds, on the root."""
+        work(self.workers)
+        rows: dict[str, list[float]] = {
+            "alone_wall_s": [],
+            "alone_cpu_s": [],
+            "wall_s": [],
+            "cpu_s": [],
+            "all_cpu_s": [],
+        }
         for _ in range(self.rounds):
             self.workers.broadcast(None)
-            began, spent = time.perf_counter(), time.process_time()
-            work()
-            mine = time.process_time() - spent
+            wall, cpu = time.perf_counter(), time.process_time()
+            if self.workers.is_root:
+                work(Serial())
+            rows["alone_cpu_s"].append(time.process_time() - cpu)
             self.workers.broadcast(None)
-            wall.append(time.perf_counter() - began)
-            every = torch.zeros(self.workers.size, dtype=torch.float64)
-            every[self.workers.rank] = mine
-            every = self.workers.sum_to_root(every)
-            busiest.append(float(every.max()))
-            total.append(float(every.sum()))
-        return {"wall_s": wall, "busiest_cpu_s": busiest, "total_cpu_s": total}
+            rows["alone_wall_s"].append(time.perf_counter() - wall)
+            wall, cpu = time.perf_counter(), time.process_time()
+            work(self.workers)
+            spent = torch.zeros(self.workers.size, dtype=torch.float64)
+            spent[self.workers.rank] = time.process_time() - cpu
+            self.workers.broadcast(None)
+            rows["wall_s"].append(time.perf_counter() - wall)
+            spent = self.workers.sum_to_root(spent)
+            rows["cpu_s"].append(float(spent.max()))
+            rows["all_cpu_s"].append(float(spent.sum()))
+        return rows
 
 
 def throughput(bench: Bench) -> dict:
@@ -89,17 +101,16 @@ def throughput(bench: Bench) -> dict:
     aligner = bench.aligner()
     count = len(aligner.particles)
 
-    def align() -> None:
-        columns = align_in_chunks(aligner, _CHUNK, bench.workers, None, [])
-        poses = to_result(columns, np.arange(count)).poses if bench.workers.is_root else Poses.identity(0)
-        poses = bench.workers.broadcast(poses)
-        average_at(aligner.particles, poses, Symmetry("C1"), _CPU, _CHUNK, bench.workers)
+    def align(workers: Workers) -> None:
+        columns = align_in_chunks(aligner, _CHUNK, workers, None, [])
+        poses = to_result(columns, np.arange(count)).poses if workers.is_root else Poses.identity(0)
+        average_at(aligner.particles, workers.broadcast(poses), Symmetry("C1"), _CPU, _CHUNK, workers)
 
     return {"particles": count, **bench.timed(align)}
 
 
 def overhead(bench: Bench) -> dict:
-    """The layer on one rank against a bare loop over the same chunks, by turns."""
+    """The layer on one rank against a bare loop over the same chunks, by turns; and the layer with nothing to do."""
     aligner = bench.aligner()
     count = len(aligner.particles)
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
@@ -113,7 +124,22 @@ def overhead(bench: Bench) -> dict:
                 aligner(rows)
         if turn > 1:
             (layered if turn % 2 else bare).append(time.process_time() - spent)
-    return {"particles": count, "bare_cpu_s": bare, "layer_cpu_s": layered}
+    return {"particles": count, "chunks": len(chunks), "bare_cpu_s": bare, "layer_cpu_s": layered, **_empty(bench)}
+
+
+def empty(bench: Bench) -> dict:
+    """Chunks in which there is nothing to do, on several ranks."""
+    return _empty(bench)
+
+
+def _empty(bench: Bench, tasks: int = 1000) -> dict:
+    spent = []
+    for _ in range(bench.rounds + 1):
+        began = time.process_time()
+        for _ in bench.workers.map_chunks(len, [range(0)] * tasks):
+            pass
+        spent.append((time.process_time() - began) / tasks)
+    return {"empty_chunk_cpu_s": spent[1:]}
 
 
 def candidates(bench: Bench) -> dict:
@@ -121,15 +147,17 @@ def candidates(bench: Bench) -> dict:
     matching = RotationalMatching(degree=14, num_candidates=64, separation_deg=12.0)
     reference = read_map(bench.folder / "reference.mrc")
     method = SAGAlignment(search=matching, max_candidates=64).prepare(reference, Symmetry("C1"))
-    shared = SharedCandidates(method, bench.workers, _CPU)
     particle = bench.aligner().particles.load(range(1))
 
-    def align() -> None:
-        if not bench.workers.is_root:
+    def align(workers: Workers) -> None:
+        shared = SharedCandidates(method, workers, _CPU)
+        if not workers.is_root:
             shared.serve()
-            return
-        shared(particle)
-        shared.dismiss()
+        elif workers.size == 1:
+            method(particle)
+        else:
+            shared(particle)
+            shared.dismiss()
 
     return {"candidates": 64, **bench.timed(align)}
 
@@ -138,7 +166,7 @@ def reduction(bench: Bench) -> dict:
     """Join the sums of two half-maps."""
     sums = MapSums.empty((_BOX, _BOX, _BOX), _VOXEL, groups=2)
     size = sum(t.numel() * t.element_size() for t in (sums.numerator, sums.denominator, sums.counts))
-    return {"bytes": size, **bench.timed(lambda: sums.reduce(bench.workers.sum_to_root) and None)}
+    return {"bytes": size, **bench.timed(lambda workers: sums.reduce(workers.sum_to_root) and None)}
 
 
 def lists(bench: Bench, rows: int = 20000) -> dict:
@@ -181,13 +209,14 @@ def lists(bench: Bench, rows: int = 20000) -> dict:
     }
 
 
-_MEASUREMENTS = {f.__name__: f for f in (throughput, overhead, candidates, reduction, lists)}
-# Which launches each needs: kind and ranks, in the order in which they take turns.
+_MEASUREMENTS = {f.__name__: f for f in (throughput, candidates, overhead, empty, reduction, lists)}
+# Which launches each needs: kind and ranks.
 _LAUNCHES = {
-    "throughput": (("serial", 1), ("mpi", 2), ("torch", 2)),
+    "throughput": (("mpi", 2), ("torch", 2)),
+    "candidates": (("mpi", 2), ("torch", 2)),
     "overhead": (("serial", 1), ("mpi", 1), ("torch", 1)),
-    "candidates": (("serial", 1), ("mpi", 2), ("torch", 2)),
-    "reduction": (("serial", 1), ("mpi", 2), ("torch", 2)),
+    "empty": (("mpi", 2), ("torch", 2)),
+    "reduction": (("mpi", 2), ("torch", 2)),
     "lists": (("serial", 1),),
 }
 
@@ -210,8 +239,8 @@ def main() -> None:
         _simulate(Path(folder), options.particles)
         for name in options.only:
             done = {f"{kind} {ranks}": _launch(name, kind, ranks, folder, options) for kind, ranks in _LAUNCHES[name]}
-            record[name] = _summary(name, done) | {"launches": done}
-            print(name, json.dumps(_summary(name, done)), flush=True)
+            record[name] = {"summary": _summary(done), "launches": done}
+            print(name, json.dumps(record[name]["summary"]), flush=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     record |= {"what": __doc__.splitlines()[0], "date": date.today().isoformat(), "commit": commit}
     record |= {"versions": versions(), "cores": os.cpu_count(), "rounds": options.rounds}
@@ -252,21 +281,23 @@ def _work(name: str, folder: Path, rounds: int) -> None:
             print(_RESULT + json.dumps(result), flush=True)
 
 
-def _summary(name: str, done: dict[str, dict]) -> dict:
-    """Medians and the ratios that matter."""
-    if name == "lists":
-        return {}
+def _summary(done: dict[str, dict]) -> dict:
+    """Medians over rounds; ratios are taken round by round."""
     summary = {}
     for launch, result in done.items():
-        medians = {key: statistics.median(values) for key, values in result.items() if isinstance(values, list)}
-        if name == "overhead":
-            medians["overhead"] = medians["layer_cpu_s"] / medians["bare_cpu_s"] - 1
-        else:
-            alone = done["serial 1"]
-            for key in ("wall_s", "busiest_cpu_s"):
-                medians[f"speedup_{key}"] = statistics.median(alone[key]) / medians[key]
-        summary[launch] = {key: round(value, 5) for key, value in medians.items()}
+        row = {key: statistics.median(values) for key, values in result.items() if isinstance(values, list)}
+        if "alone_wall_s" in result:
+            row["speedup_wall"] = _ratio(result["alone_wall_s"], result["wall_s"])
+            row["speedup_cpu"] = _ratio(result["alone_cpu_s"], result["cpu_s"])
+        if "bare_cpu_s" in result:
+            row["overhead_by_turns"] = _ratio(result["layer_cpu_s"], result["bare_cpu_s"]) - 1
+            row["overhead_empty"] = row["empty_chunk_cpu_s"] * result["chunks"] / row["bare_cpu_s"]
+        summary[launch] = {key: float(f"{value:.4g}") for key, value in row.items()}
     return summary
+
+
+def _ratio(above: list[float], below: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 if __name__ == "__main__":
