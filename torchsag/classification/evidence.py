@@ -2,7 +2,7 @@
 
 A class differs from the common average A by D(q), a priori complex normal with a variance per Fourier shell. Each
 coefficient of a member is ``Y = W (A + D) + noise`` with noise of unit variance in the real and in the imaginary part,
-so all that members say of D are the sums ``N = sum W (Y - W A)`` and ``W2 = sum W^2``. With t the inverse prior variance
+so all that members say of D are the sums ``N = sum W (Y - W A)`` and ``W2 = sum W^2``. With t = 1 / prior variance,
 
     mean of D = N / (W2 + t)          log evidence = sum_q  |N|^2 / (2 (W2 + t)) - log(1 + W2 / t)
 
@@ -133,13 +133,10 @@ def reference_leave_one_out(
     membership
         Their part in `sums`.
     """
-    own = ClassSums(
-        torch.einsum("pjk,pjm->pkm", membership.to(views.data.dtype), views.data),
-        torch.einsum("pjk,pjm->pkm", membership, views.weights),
-        sums.counts,
-    )
-    numerator = (sums.numerator - own.numerator)[:, None]
-    total = ((sums.denominator - own.denominator).clamp_min(0) + prior.precision)[:, None]
+    own_data = torch.einsum("pjk,pjm->pkm", membership.to(views.data.dtype), views.data)
+    own_weights = torch.einsum("pjk,pjm->pkm", membership, views.weights)
+    numerator = (sums.numerator - own_data)[:, None]
+    total = ((sums.denominator - own_weights).clamp_min(0) + prior.precision)[:, None]
     data, weights = views.data[:, :, None], views.weights[:, :, None]
     # |N + n|^2 / (T + d) - |N|^2 / T without the difference of large numbers.
     cross = 2 * (data.conj() * numerator).real

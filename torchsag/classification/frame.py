@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Complex, Float, Integer
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.averaging.reconstruct import gather_at_poses
@@ -62,10 +62,8 @@ class CommonFrame:
 
     @cached_property
     def common(self) -> Complex[Tensor, " coefficients"]:
-        """The common average, in the units of `torchsag.scoring.observations`, under the mask."""
-        voxels = self.average.box[0] ** 3
-        taken = self.band.take(to_half_spectrum(self.average.density.float())) * (2 / voxels) ** 0.5
-        return self._masked(taken)
+        """The common average on the band, in the units of `torchsag.scoring.observations`, under the mask."""
+        return self._masked(self._unmasked)
 
     def prior(self, contrast: float) -> Prior:
         """Classes differ by this part of the power of the common average, shell by shell."""
@@ -120,17 +118,15 @@ class CommonFrame:
         """One candidate pose of some particles, at all mates."""
         shape = (len(self.mates), self.symmetry.order, len(self.band))
         scale = noise.rsqrt()[:, None, None]
-        weight = weight.unflatten(1, shape)
-        value = value.unflatten(1, shape) * (2 / self.average.box[0] ** 3) ** 0.5 * scale
-        known = self._masked(value)
-        weight = weight * scale
-        common = self._common_everywhere * weight if self.mask is None else self._masked(self._common_everywhere * weight)
-        data = (weight * (known - common)).sum(2)
-        power = torch.where(weight > 0, known.abs().square(), 0).sum((2, 3))
+        weight = weight.unflatten(1, shape) * scale
+        value = value.unflatten(1, shape) * ((2 / self.average.box[0] ** 3) ** 0.5 * scale)
+        seen = self._masked(value)
+        data = (weight * (seen - self._masked(self._unmasked * weight))).sum(2)
+        power = torch.where(weight > 0, seen.abs().square(), 0).sum((2, 3))
         return Views(data, weight.square().sum(2), power)
 
     @cached_property
-    def _common_everywhere(self) -> Complex[Tensor, " coefficients"]:
+    def _unmasked(self) -> Complex[Tensor, " coefficients"]:
         voxels = self.average.box[0] ** 3
         return self.band.take(to_half_spectrum(self.average.density.float())) * (2 / voxels) ** 0.5
 

@@ -26,7 +26,9 @@ def drawn(scores: Membership, temperature: float, generator: torch.Generator) ->
     highest, pose = scores.max(1)
     if temperature <= 0:
         return best(scores)
-    noise = torch.rand(highest.shape, generator=generator, dtype=torch.float64).clamp_min(1e-300).log().neg().log().neg()
+    noise = (
+        torch.rand(highest.shape, generator=generator, dtype=torch.float64).clamp_min(1e-300).log().neg().log().neg()
+    )
     label = (highest.double() / temperature + noise).argmax(1)
     picked = pose.gather(1, label[:, None])[:, 0]
     return one_hot(picked * scores.shape[2] + label, scores)

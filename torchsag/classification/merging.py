@@ -13,12 +13,14 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.classification.evidence import ClassSums, Prior
+from torchsag.classification.evidence import ClassSums
 from torchsag.classification.membership import Membership
 from torchsag.classification.population import Population
 
 
-def merged(population: Population, membership: Membership, turns: Integer[Tensor, "turns mates"]) -> Membership:
+def merged(
+    population: Population, membership: Membership, turns: Integer[Tensor, "turns mates"]
+) -> Float[Tensor, "particles candidates left"]:
     """Merge the pair that gains most, again and again, until no pair gains.
 
     Parameters
@@ -47,7 +49,7 @@ def merged(population: Population, membership: Membership, turns: Integer[Tensor
 
 def merging_gains(
     population: Population, membership: Membership, turns: Integer[Tensor, "turns mates"]
-) -> Float[Tensor, "classes classes turns"]:
+) -> Float[Tensor, "formed formed turns"]:
     """Rise of the criterion when the second class is turned and merged into the first; minus infinity for no pair."""
     noise = int(population.noise_class)
     formed = membership.shape[2] - noise
@@ -66,13 +68,23 @@ def merging_gains(
     return gain + _label_gain(counts, formed)[:, :, None]
 
 
+def completed_likelihood(population: Population, membership: Membership) -> float:
+    """The criterion itself: evidence of all classes, fit of the class of noise, and probability of the labels."""
+    counts = membership.sum((0, 1)).double()
+    evidence = float(population.sums(membership).evidence(population.prior).double().sum())
+    if population.noise_class:
+        evidence += float((membership[:, :, -1] * population.fit(-population.common[None])[:, :, 0]).double().sum())
+    classes = torch.tensor(float(len(counts)), dtype=torch.float64)
+    return evidence + float(torch.lgamma(counts + 1).sum() + _normaliser(counts.sum(), classes))
+
+
 def turned(part: Float[Tensor, "particles candidates"], turn: Integer[Tensor, " mates"]) -> Tensor:
     """Members of a class that is turned as a whole: each candidate's weight moves to another mate."""
     mates = part.unflatten(1, (-1, len(turn)))
     return torch.zeros_like(mates).index_copy(2, turn, mates).flatten(1)
 
 
-def _label_gain(counts: Float[Tensor, " classes"], formed: int) -> Float[Tensor, "classes classes"]:
+def _label_gain(counts: Float[Tensor, " classes"], formed: int) -> Float[Tensor, "formed formed"]:
     """Rise of the log-probability of the labels, all shares equally likely: the Dirichlet-multinomial law."""
     counts = counts.double()
     total, classes = counts.sum(), torch.tensor(float(len(counts)), dtype=torch.float64)
@@ -87,6 +99,4 @@ def _normaliser(total: Tensor, classes: Tensor) -> Tensor:
 
 
 def _repeated(sums: ClassSums, count: int) -> ClassSums:
-    return ClassSums(
-        sums.numerator.expand(count, -1), sums.denominator.expand(count, -1), sums.counts.expand(count)
-    )
+    return ClassSums(sums.numerator.expand(count, -1), sums.denominator.expand(count, -1), sums.counts.expand(count))

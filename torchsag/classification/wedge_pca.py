@@ -6,6 +6,7 @@ Förster et al. 2008, J. Struct. Biol. 161:276. The cost grows with the square o
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,8 +56,11 @@ class WedgePCA:
         points = coordinates.numpy()
         best, least = np.zeros(len(points), int), np.inf
         for start in range(self.starts):
-            stream = np.random.default_rng([seed, start])
-            centres, labels = kmeans2(points, classes, minit="++", seed=stream)
+            chosen = np.random.default_rng([seed, start]).choice(len(points), min(classes, len(points)), replace=False)
+            # A start that leaves a cluster empty is no worse than any other local optimum; scipy only warns of it.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                centres, labels = kmeans2(points, points[chosen], minit="matrix")
             spread = float(np.square(points - centres[labels]).sum())
             if spread < least:
                 best, least = labels, spread

@@ -1,4 +1,4 @@
-"""Half-maps of a particle set at poses, chunk by chunk, on as many processes as there are."""
+"""Maps of a particle set at poses, by half-set or class, chunk by chunk, on as many processes as there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
 
 @dataclass(frozen=True)
 class ChunkSums:
-    """Sums over some rows of a particle set, one group per half.
+    """Sums over some rows of a particle set, one group per half or whatever else divides it.
 
     Attributes
     ----------
@@ -25,11 +25,13 @@ class ChunkSums:
     poses
         One per particle; a particle whose pose is not finite was set aside and is left out.
     halves
-        1 or 2 for each particle.
+        The group of each particle, from 1: its half-set, or its class and half-set in one number.
     device
         Where the sums are made.
     skip_bad
         Whether unusable particles are left out instead of ending the run.
+    groups
+        How many groups there are.
     """
 
     particles: ParticleSet
@@ -37,10 +39,11 @@ class ChunkSums:
     halves: Integer[Tensor, " particles"]
     device: torch.device
     skip_bad: bool = False
+    groups: int = 2
 
     def __call__(self, rows: range) -> MapSums:
         """The sums of these rows, on the CPU."""
-        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, groups=2, device=self.device)
+        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, self.groups, device=self.device)
         finite = self.poses.shifts.isfinite().all(-1)
         batch, kept = self._load([row for row in rows if finite[row]])
         if batch is not None:
@@ -67,7 +70,7 @@ def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
     """
     count = len(sums.particles)
     size = fair_chunk(count, chunk, workers.size)
-    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, groups=2)]
+    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, sums.groups)]
 
     def add(rows: range) -> None:
         own[0] = own[0] + sums(rows)
