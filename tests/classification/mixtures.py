@@ -12,8 +12,9 @@ COEFFICIENTS = 150
 def mixture(sizes, strength=0.6, mates=1, noise_members=0, seed=0):
     """A population, its true labels and its true mates; the last label is that of pure noise.
 
-    Classes differ from the common average by random coefficients of the given strength. Seen from any mate but its own
-    a particle shows other random coefficients, the same for all members of a class.
+    Classes differ from the common average by random coefficients of the given strength. A mate (at most two) shows the
+    same coefficients in the opposite order, which is all that turning a map does to them; the common average does not
+    change by it.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -23,13 +24,14 @@ def mixture(sizes, strength=0.6, mates=1, noise_members=0, seed=0):
     labels = torch.repeat_interleave(torch.arange(len(sizes) + 1), torch.tensor([*sizes, noise_members]))
     count = len(labels)
     common = 1.5 * normal(COEFFICIENTS)
-    differences = strength * normal(len(sizes), mates, COEFFICIENTS)
-    differences = differences - differences.mean(0)
-    differences = torch.cat([differences, -common.expand(1, mates, -1)])
+    common = common + common.flip(0)
+    differences = strength * normal(len(sizes), COEFFICIENTS)
+    differences = torch.cat([differences - differences.mean(0), -common[None]])
     place = torch.randint(mates, (count,), generator=generator)
-    weights = (torch.rand(count, mates, COEFFICIENTS, generator=generator) < 0.67).float()
-    seen = (torch.arange(mates)[None] - place[:, None]) % mates
-    data = weights * (differences[labels[:, None], seen] + normal(count, mates, COEFFICIENTS))
+    weights = (torch.rand(count, COEFFICIENTS, generator=generator) < 0.67).float()
+    data = weights * (differences[labels] + normal(count, COEFFICIENTS))
+    own, turned = [torch.stack([one, one.flip(1)], 1) for one in (weights, data)], (place == 1)[:, None, None]
+    weights, data = (torch.where(turned, one.flip(1), one)[:, :mates] for one in own)
     power = (data + weights * common).abs().square().sum(-1)
     views = Views(data, weights, power)
     prior = Prior(torch.full((COEFFICIENTS,), 1 / strength**2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -35,10 +36,10 @@ from torchsag.workflows.metrics import surroundings
 from torchsag.workflows.outcome import Outcome, Report
 from torchsag.workflows.output_folder import claim
 from torchsag.workflows.provenance import Provenance
-from torchsag.workflows.signatures import file_signature
+from torchsag.workflows.signatures import file_signature, particle_signatures
 
 # Settings that say how a run is carried out, not what it computes: a resumed run may change them.
-_HOW = {"out", "device", "resume", "truth", "parallel", "report", "particles", "wedge_pca", "ccc_min"}
+_HOW = {"out", "device", "resume", "skip_bad", "truth", "parallel", "report", "particles", "wedge_pca", "ccc_min"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Classify:
     common_symmetry: str | None = None
     reference: str | None = None
     start: Start = field(default_factory=RandomOrientations)
-    common_iterations: int = 8
+    common_iterations: int = 6
     class_alignments: int = 1
     mask: Outline = field(default_factory=SphericalOutline)
     focus: Outline | None = None
@@ -139,12 +140,13 @@ class Classify:
 
     def __post_init__(self):
         symmetry_mates(Symmetry(self.symmetry), self._common)
-        for name, kind in (("method", Classifier), ("alignment", Aligner)):
-            if not isinstance(getattr(self, name), kind):
-                raise InputError(
-                    f"{name}: expected a {kind.__name__.lower()}, got {type(getattr(self, name)).__name__}; "
-                    "classifiers are mco_a, mco_exmx and multi_reference"
-                )
+        if not isinstance(self.method, Classifier):
+            raise InputError(
+                f"method: expected a way to classify, got {type(self.method).__name__}; "
+                "for example method=mco_a, mco_exmx or multi_reference"
+            )
+        if not isinstance(self.alignment, Aligner):
+            raise InputError(f"alignment: expected an aligner, got {type(self.alignment).__name__}")
         for name in ("classes", "repeats", "chunk"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -175,7 +177,7 @@ class Classify:
         with ExitStack() as stack:
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out)))
-            checkpoint = self._open_checkpoint()
+            checkpoint = self._open_checkpoint(particles)
             poses, usable = self._first_poses(particles, provenance, checkpoint)
             loop = self._loop(particles, usable)
             state = None if checkpoint is None else ClassificationState.load(checkpoint.folder)
@@ -234,12 +236,13 @@ class Classify:
             )
         return true.classes[torch.tensor([row[name] for name in particles.names])]
 
-    def _open_checkpoint(self) -> Checkpoint | None:
+    def _open_checkpoint(self, particles: ParticleSet) -> Checkpoint | None:
         if not self.parallel.is_root:
             return None
         settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in _HOW}
         settings["reference"] = "" if self.reference is None else file_signature(self.reference)
-        settings["particles"] = file_signature(self.particles) if Path(self.particles).is_file() else self.particles
+        # Views and memberships go by row: they are of use for the very same particles alone.
+        settings["particles"] = hashlib.sha256(" ".join(particle_signatures(particles)).encode()).hexdigest()
         return Checkpoint.begin(Path(self.out), settings, self.resume)
 
     def _first_poses(
