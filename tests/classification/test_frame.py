@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from torchsag.classification.classifier import Division, run
 from torchsag.classification.first_classes import GivenReferences, ListedClasses, RandomLabels
 from torchsag.classification.frame import CommonFrame
+from torchsag.classification.mco_exmx import MCOEXMX
 from torchsag.classification.membership import labels
 from torchsag.classification.population import Population
+from torchsag.classification.settling import settled
 from torchsag.classification.wedge_pca import WedgePCA, constrained_correlations
 from torchsag.errors import InputError
 from torchsag.evaluation.class_agreement import adjusted_rand_index
@@ -73,6 +76,18 @@ def test_fit_names_the_structure_and_a_mask_keeps_the_scale(maps):
             assert bool((sign * fit > 0).all())
             gains.append(float(fit.mean()))
     assert gains[3] == pytest.approx(gains[1], rel=0.35)
+
+
+def test_wedges_alone_make_no_classes(maps):
+    """Particles of one kind, of which a narrow wedge shows different sides, end in one class from four."""
+    particles, poses = simulate_particles(maps[0], 24, 0.2, tilt_min_deg=-40.0, tilt_max_deg=40.0, max_shift=1.0)
+    frame = CommonFrame(maps[0], Symmetry("C1"), Symmetry("C1"), SHELL, spherical_mask(maps[0].box, 9.0))
+    seen = frame.views(particles, Poses(poses.rotations[:, None], poses.shifts[:, None]))
+    population = Population([range(24)], lambda rows: seen, frame.prior(0.3), frame.common, False, 1, Serial())
+    by_wedge = poses.rotations[:, 2, 2].abs().argsort().argsort() // 6
+    start = torch.nn.functional.one_hot(by_wedge, 4).float()[:, None]
+    division = run(MCOEXMX(), population, Division.of(start), 0)
+    assert settled(population, division.best, torch.zeros(1, 1, dtype=torch.long)).shape[2] == 1
 
 
 def test_principal_components_separate_structures(maps):

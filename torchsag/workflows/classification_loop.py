@@ -137,7 +137,7 @@ class ClassificationLoop:
         frame = CommonFrame(average, self.symmetry, self.common_symmetry, self.last_shell, mask)
         count, chunk = len(self.particles), self.mapper.chunk
         chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
-        store = ViewStore(self.folder / f"views{state.stage}", frame, self.particles, state.poses, self.mapper.device)
+        store = ViewStore(self.folder / f"views{state.stage}", frame, self.particles, state.poses)
         store.make(chunks, self.workers)
         candidates = state.poses.shifts.shape[1] * len(frame.mates)
         population = Population(
@@ -209,31 +209,31 @@ class ClassificationLoop:
         return membership.shape[2] - int(self.noise_class)
 
     def _align(self, state: ClassificationState, scene: Scene, checkpoint: Checkpoint | None) -> Poses:
-        """Every particle to every class average of its own half: one candidate pose for each class."""
+        """Candidate poses: the present one, then one against each class average of the particle's own half."""
         assert self.aligner is not None
         membership = state.finished[0]
         present = self.best_poses(membership, state.poses)
         maps = self.mapper(present, labels(membership), self.formed(membership), self.symmetry)
-        rotations = torch.empty(len(self.particles), len(maps), 3, 3)
-        shifts = torch.empty(len(self.particles), len(maps), 3)
-        for label, one in enumerate(maps):
+        rotations = present.rotations[:, None].repeat(1, 1 + len(maps), 1, 1)
+        shifts = present.shifts[:, None].repeat(1, 1 + len(maps), 1)
+        for number, one in enumerate(maps, start=1):
             for half in (1, 2):
                 reference = one.reference(half, self.mapper.outline, self.mapper.coarsest_angstrom)
                 members = (self.mapper.halves == half).nonzero()[:, 0]
                 subset = replace(self.particles.select(members.tolist()), poses=present[members].to(torch.float64))
                 prepared = self.aligner.prepare(reference, self.symmetry, self.mapper.device)
                 aligner = ChunkAligner(subset, prepared, self.mapper.device, self.mapper.seed, False)
-                part = None if checkpoint is None else checkpoint.part(f"align{state.stage}-{label}-{half}")
+                part = None if checkpoint is None else checkpoint.part(f"align{state.stage}-{number}-{half}")
                 columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, part, particle_signatures(subset))
                 aligned = to_result(self.workers.broadcast(columns), np.arange(len(members))).poses
-                rotations[members, label], shifts[members, label] = aligned.rotations, aligned.shifts
+                rotations[members, number], shifts[members, number] = aligned.rotations, aligned.shifts
         return Poses(rotations, shifts)
 
-    def _carried_over(self, state: ClassificationState, scene: Scene) -> Membership:
-        """Each particle in its class still, at the candidate pose that was found against that class."""
+    def _carried_over(
+        self, state: ClassificationState, scene: Scene
+    ) -> Float[Tensor, "particles new_candidates classes"]:
+        """Each particle in its class still, at its present pose: the first candidate."""
         membership = state.finished[0]
-        formed, mates = self.formed(membership), len(scene.frame.mates)
-        label = labels(membership)
-        candidate = torch.where(label < formed, label, 0) * mates
-        like = torch.zeros(len(label), formed * mates, membership.shape[2])
-        return one_hot(candidate * membership.shape[2] + label, like)
+        candidates = (1 + self.formed(membership)) * len(scene.frame.mates)
+        like = torch.zeros(len(membership), candidates, membership.shape[2])
+        return one_hot(labels(membership), like)

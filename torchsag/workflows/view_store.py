@@ -1,4 +1,4 @@
-"""Views of particles kept on disk while a classification runs: read as they are needed, made once."""
+"""Views of particles kept on disk while a classification runs: made once, on the CPU, and read as they are needed."""
 
 from __future__ import annotations
 
@@ -33,15 +33,12 @@ class ViewStore:
         All of them usable.
     poses
         Candidate poses ``[particles, candidates]``.
-    device
-        Where views are made and used.
     """
 
     folder: Path
     frame: CommonFrame
     particles: ParticleSet
     poses: Poses
-    device: torch.device
 
     def make(self, chunks: list[range], workers: Workers) -> None:
         """Make what is not there yet."""
@@ -56,16 +53,15 @@ class ViewStore:
         """The views of a chunk that was made."""
         # Copy on write: torch wants arrays it may write to, and never does.
         arrays = [torch.from_numpy(np.load(self._path(rows, name), mmap_mode="c")) for name in _ARRAYS]
-        return Views(*(array.to(self.device) for array in arrays))
+        return Views(*arrays)
 
     def _make_one(self, rows: range) -> None:
-        batch = self.particles.load(rows, self.device)
-        views = self.frame.views(batch, self.poses[rows.start : rows.stop].to(self.device))
+        views = self.frame.views(self.particles.load(rows), self.poses[rows.start : rows.stop])
         for name in _ARRAYS:
             path = self._path(rows, name)
             temporary = path.with_suffix(".tmp")
             with temporary.open("wb") as file:
-                np.save(file, getattr(views, name).cpu().numpy())
+                np.save(file, getattr(views, name).numpy())
             os.replace(temporary, path)
 
     def _path(self, rows: range, name: str) -> Path:
