@@ -1,11 +1,11 @@
-"""Half-maps of a particle set at poses, chunk by chunk, on as many processes as there are."""
+"""Maps of a particle set at poses, by half-set or class, chunk by chunk, on as many processes as there are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.averaging import MapSums
@@ -16,7 +16,7 @@ from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
 
 @dataclass(frozen=True)
 class ChunkSums:
-    """Sums over some rows of a particle set, one group per half.
+    """Sums over some rows of a particle set, one group per half or whatever else divides it.
 
     Attributes
     ----------
@@ -25,11 +25,15 @@ class ChunkSums:
     poses
         One per particle; a particle whose pose is not finite was set aside and is left out.
     halves
-        1 or 2 for each particle.
+        The group of each particle, from 1: its half-set, or its class and half-set in one number.
     device
         Where the sums are made.
     skip_bad
         Whether unusable particles are left out instead of ending the run.
+    groups
+        How many groups there are.
+    strength
+        How much each particle counts; None for all the same.
     """
 
     particles: ParticleSet
@@ -37,14 +41,17 @@ class ChunkSums:
     halves: Integer[Tensor, " particles"]
     device: torch.device
     skip_bad: bool = False
+    groups: int = 2
+    strength: Float[Tensor, " particles"] | None = None
 
     def __call__(self, rows: range) -> MapSums:
         """The sums of these rows, on the CPU."""
-        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, groups=2, device=self.device)
+        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, self.groups, device=self.device)
         finite = self.poses.shifts.isfinite().all(-1)
         batch, kept = self._load([row for row in rows if finite[row]])
         if batch is not None:
-            sums.add(batch, self.poses[kept].to(self.device), (self.halves[kept] - 1).to(self.device))
+            strength = None if self.strength is None else self.strength[kept].to(self.device)
+            sums.add(batch, self.poses[kept].to(self.device), (self.halves[kept] - 1).to(self.device), strength)
         return sums.to("cpu")
 
     def _load(self, rows: list[int]) -> tuple[ParticleBatch | None, Integer[Tensor, " kept"]]:
@@ -67,7 +74,7 @@ def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
     """
     count = len(sums.particles)
     size = fair_chunk(count, chunk, workers.size)
-    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, groups=2)]
+    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, sums.groups)]
 
     def add(rows: range) -> None:
         own[0] = own[0] + sums(rows)
