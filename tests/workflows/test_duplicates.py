@@ -53,7 +53,7 @@ def test_copies_and_overlaps_within_a_tomogram_are_found(settings, tmp_path):
 
 
 def test_one_structure_in_independent_noise_is_no_duplicate(settings, tmp_path):
-    pairs, _ = _pairs(replace(settings, least_correlation=0.12), tmp_path)
+    pairs, _ = _pairs(settings, tmp_path)
     assert len(pairs) == 2
 
 

@@ -18,21 +18,39 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from torchsag.averaging.gather import gather_torch
 from torchsag.averaging.reconstruct import MapSums
-from torchsag.averaging.tables import Sphere
+from torchsag.averaging.tables import Sphere, padded_table
 from torchsag.errors import InputError
-from torchsag.fourier import from_half_spectrum, pad, to_half_spectrum
+from torchsag.fourier import from_half_spectrum, to_half_spectrum
+from torchsag.fourier.kaiser_bessel import compensate
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.fourier_band import FourierBand
 from torchsag.optim import ParameterSAG
 from torchsag.particles import ParticleBatch
 
+_MARGIN = 2
+# Squared, a sixteenth of the step 1 / L that suits the poses: remembered map gradients belong to poses that have moved
+# on since. It is the step for which SAG is proven to converge (Schmidt, Le Roux & Bach 2017, Math. Program. 162:83).
+_MAP_STEP = 0.25
 _STEPS = (1e-3, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2)  # of the differences that give the Fisher matrix: radians, voxels
+
+
+@runtime_checkable
+class Polish(Protocol):
+    """The last step of an average, for each half by itself: a frozen dataclass, one yaml under ``conf/polish``."""
+
+    def __call__(
+        self, particles: ParticleBatch, poses: Poses, symmetry: Symmetry, trust: Float[Tensor, " shells"]
+    ) -> Poses:
+        """Better poses of all particles of one half; see `JointRefinement`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,7 @@ class JointRefinement:
 
     def __post_init__(self):
         if self.passes < 1:
-            raise InputError(f"joint.passes: expected at least 1, got {self.passes}")
+            raise InputError(f"polish.passes: expected at least 1, got {self.passes}")
 
     def __call__(
         self, particles: ParticleBatch, poses: Poses, symmetry: Symmetry, trust: Float[Tensor, " shells"]
@@ -74,7 +92,8 @@ class JointRefinement:
         map_move = torch.zeros(*problem.start.shape, 2, requires_grad=True)
         moves = [torch.zeros(6, requires_grad=True) for _ in range(len(poses))]
         terms = len(poses) * symmetry.order
-        optimizer = ParameterSAG([map_move, *moves], num_terms=max(terms, 2))
+        groups = [{"params": [map_move], "scale": _MAP_STEP}, {"params": moves}]
+        optimizer = ParameterSAG(groups, num_terms=max(terms, 2))
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.passes):
             for term in torch.randperm(terms, generator=generator).tolist():
@@ -115,19 +134,22 @@ class _Problem:
     def around(particles: ParticleBatch, poses: Poses, symmetry: Symmetry, trust: Float[Tensor, " shells"]) -> _Problem:
         """Everything at the poses given."""
         n = particles.box[0]
-        last = int((trust > 0).nonzero().max())
+        last = min(int((trust > 0).nonzero().max()), (n - 1) // 2)
         band = FourierBand.of(n, last)
-        sums = MapSums.empty(particles.box, particles.voxel_size, last_shell=last)
+        # The map goes a little further than the data that are compared: interpolation looks at its neighbours.
+        reach = min(last + _MARGIN, (n - 1) // 2)
+        sums = MapSums.empty(particles.box, particles.voxel_size, last_shell=reach)
         sums.add(particles, poses)
         sums = sums.symmetrised(symmetry)
         shells = sums.sphere.index.norm(dim=-1).round().long()
         floor = 1e-2 * sums.denominator.mean()
-        snr = (trust / (1 - trust).clamp_min(1e-3)).clamp_min(1e-3)
+        snr = (trust / (1 - trust).clamp_min(1e-3)).clamp_min(1e-3)[: reach + 1].double()
+        snr[last + 1 :] = snr[last]
         mean = torch.bincount(shells, sums.denominator[0]) / torch.bincount(shells)
-        tau = (mean / snr[: last + 1].double())[shells]
+        tau = (mean / snr)[shells]
         denominator = sums.denominator[0].clamp_min(float(floor)) + tau
-        small = 2 * (last + 2)
-        sphere = Sphere.up_to(small, last)
+        small = 2 * (reach + 1)
+        sphere = Sphere.up_to(small, reach)
         start = (sums.numerator[0] / denominator).to(torch.complex64)
         terms = len(particles) * symmetry.order
         problem = _Problem(
@@ -147,7 +169,7 @@ class _Problem:
         problem = replace(problem, data=problem.data / noise[band.shells], weights=problem.weights / noise[band.shells])
         # In those units a coefficient's curvature is its denominator by the noise variance; half the coefficients of
         # the band stand for all, hence no factor of two.
-        variance = noise[shells.clamp_min(1)].square()
+        variance = noise[shells.clamp(1, last)].square()
         problem = replace(
             problem,
             map_scale=(denominator.float() / terms / variance).rsqrt(),
@@ -167,22 +189,21 @@ class _Problem:
         """Tangent move of a pose."""
         return self.pose_scale[particle] @ whitened
 
-    def _table(self, coefficients: Complex[Tensor, " points"]) -> Complex[Tensor, "z y kx"]:
-        """The map's transform on a grid twice as fine, made ready for linear interpolation."""
+    def _table(self, coefficients: Complex[Tensor, " points"]) -> Complex[Tensor, "1 pz py px"]:
+        """What the map's transform is read from, in a box no larger than its resolution needs."""
         m = self.small
         half = torch.zeros(m * m * (m // 2 + 1), dtype=torch.complex64)
         half = half.index_put((self.sphere.flat,), coefficients).unflatten(0, (m, m, m // 2 + 1))
-        axis = torch.arange(m, dtype=torch.float32) - m // 2
-        window = torch.sinc(axis / (2 * m)).square()
         density = from_half_spectrum(half, (m, m, m))
-        density = density / (window[:, None, None] * window[:, None] * window)
-        return to_half_spectrum(pad(density, (2 * m, 2 * m, 2 * m)))
+        return padded_table(to_half_spectrum(compensate(density)), m)[None]
 
     def _model(self, table: Tensor, pose: Poses, particle: int, mate: int) -> Complex[Tensor, " coefficients"]:
         frequencies = self.band.frequencies.float()
-        turned = frequencies @ (pose.rotations[0] @ self.mates[mate])
+        back = (pose.rotations @ self.mates[mate]).mT
+        ones, zero, still = torch.ones_like(table.real), torch.zeros(1, dtype=torch.long), torch.zeros(1, 3)
+        value, _ = gather_torch(table, ones, zero, back, still, frequencies, self.small)
         phase = -2 * math.pi / self.band.box * (frequencies @ pose.shifts[0])
-        return self.weights[particle] * torch.polar(torch.ones_like(phase), phase) * _interpolate(table, 2 * turned)
+        return self.weights[particle] * torch.polar(torch.ones_like(phase), phase) * value[0]
 
     def _noise(self) -> Float[Tensor, " shells"]:
         """Standard deviation by shell of what the start leaves over, over all particles."""
@@ -206,21 +227,3 @@ class _Problem:
         fisher = torch.einsum("ik,jk->ij", slopes.conj(), slopes).real.double()
         fisher = fisher + 1e-6 * torch.diag(fisher.diagonal())
         return torch.linalg.inv(torch.linalg.cholesky(fisher)).mT.float()
-
-
-def _interpolate(table: Complex[Tensor, "z y kx"], points: Float[Tensor, "points 3"]) -> Complex[Tensor, " points"]:
-    """Linear interpolation of a half-spectrum in FFT order, differentiable in table and points."""
-    size, width = table.shape[0], table.shape[2]
-    mirrored = points[:, 0] < 0
-    half = torch.where(mirrored[:, None], -points, points)
-    corner = half.detach().floor()
-    fraction = half - corner
-    x, y, z = corner.long().unbind(-1)
-    flat, total = table.flatten(), torch.zeros(len(points), dtype=table.dtype)
-    for dz in (0, 1):
-        for dy in (0, 1):
-            for dx in (0, 1):
-                ways = [f if step else 1 - f for step, f in zip((dx, dy, dz), fraction.unbind(-1), strict=True)]
-                index = (((z + dz) % size) * size + (y + dy) % size) * width + x + dx
-                total = total + (ways[0] * ways[1] * ways[2]) * flat[index]
-    return torch.where(mirrored, total.conj(), total)

@@ -13,6 +13,7 @@ import torch
 from torchsag.alignment.aligner import Aligner
 from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.halves import Halves, RandomHalves
+from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.outline import Outline, SphericalOutline
 from torchsag.averaging.regularisation import Regularisation, ShellWeight
 from torchsag.averaging.starts import RandomOrientations, Start
@@ -105,6 +106,8 @@ class Average:
         Divided out of pose errors where it is not imposed; None takes `symmetry`.
     b_factor_angstrom2
         Applied to ``average.mrc``; negative sharpens. None estimates it where the resolution allows.
+    polish
+        A last refinement of each half; None for none.
     truth_map
         A map of the true structure, to report the average's FSC against it and its hand.
     control
@@ -134,6 +137,7 @@ class Average:
     symmetry_from: int = 5
     local_below_deg: float = 5.0
     b_factor_angstrom2: float | None = 0.0
+    polish: Polish | None = None
     weighting: Weighting | None = None
     voxel_size_angstrom: float | None = None
     tilt_min_deg: float | None = None
@@ -186,6 +190,7 @@ class Average:
                 stack.enter_context(claim(Path(self.out)))
             checkpoint = self._open_checkpoint()
             state = self._iterate(loop, checkpoint, reference)
+            state = state if self.polish is None else loop.polished(state, self.polish)
             maps = loop.average(state.result, Symmetry(self.symmetry if state.symmetric else "C1"))
             oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
             if checkpoint is None:

@@ -90,14 +90,13 @@ class FinishedRun:
 
     def _counts(self) -> dict[str, Any]:
         rows = self.state.rows
-        best = rows[self.state.iteration - 1]
         return {
             "particles": len(self.loop.particles),
             "set_aside": sum(bool(fault) for fault in self.state.faults),
             "iterations": len(rows),
             "best_iteration": self.state.iteration,
             "doubtful": bool(self._doubt()),
-            **{key: best[key] for key in ("median_rotation_error_deg", "median_shift_error_angstrom") if key in best},
+            **self.loop.judge(self.state.result.poses),
         }
 
     def _particles(self) -> dict[str, list[Any]]:

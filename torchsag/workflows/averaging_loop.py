@@ -24,6 +24,7 @@ from torchsag.alignment.aligner import Aligner, AlignmentResult
 from torchsag.averaging import MapSums
 from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.frames import as_particle, bring_back, onto_axes
+from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.outline import Outline
 from torchsag.averaging.regularisation import Regularisation
 from torchsag.averaging.strength import Strength
@@ -129,6 +130,21 @@ class AveragingLoop:
             rows = (*state.rows, row)
             after = AveragingState(state.iteration + 1, result, stacked, references, weight, symmetric, rows, faults)
         return self.workers.broadcast(after), fsc
+
+    def polished(self, state: AveragingState, polish: Polish) -> AveragingState:
+        """The state with each half's poses polished by itself, on every rank; the root does the work."""
+        poses = state.result.poses
+        if self.workers.is_root:
+            symmetry = self.symmetry if state.symmetric else _NO_SYMMETRY
+            rotations, shifts = poses.rotations.clone(), poses.shifts.clone()
+            for half in (1, 2):
+                members = ((self.halves == half) & poses.shifts.isfinite().all(-1)).nonzero()[:, 0]
+                moved = polish(self.particles.load(members.tolist()), poses[members], symmetry, state.weight)
+                rotations[members], shifts[members] = moved.rotations, moved.shifts
+            poses = Poses(rotations, shifts)
+            _log.info("polished by %s", type(polish).__name__)
+        poses = self.workers.broadcast(poses)
+        return replace(state, result=replace(state.result, poses=poses))
 
     def sums(self, result: AlignmentResult) -> MapSums:
         """Sums of every part of both halves, half after half; meaningful on the root."""
