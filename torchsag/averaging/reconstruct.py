@@ -176,13 +176,37 @@ class MapSums:
             counts=self.counts + other.counts,
         )
 
-    def pooled(self) -> MapSums:
-        """All groups in one."""
+    def pooled(self, every: int | None = None) -> MapSums:
+        """Each run of `every` groups in one; all of them by default."""
+        every = len(self.counts) if every is None else every
         return replace(
             self,
-            numerator=self.numerator.sum(0, keepdim=True),
-            denominator=self.denominator.sum(0, keepdim=True),
-            counts=self.counts.sum(0, keepdim=True),
+            numerator=self.numerator.unflatten(0, (-1, every)).sum(1),
+            denominator=self.denominator.unflatten(0, (-1, every)).sum(1),
+            counts=self.counts.unflatten(0, (-1, every)).sum(1),
+        )
+
+    def without_each(self, every: int) -> MapSums:
+        """In each run of `every` groups, the sums of the others in place of each; itself where a run is one group."""
+        if every == 1:
+            return self
+        whole = self.pooled(every)
+        return replace(
+            self,
+            numerator=whole.numerator.repeat_interleave(every, 0) - self.numerator,
+            # Rounding must not leave a negative weight where one group alone has measured anything.
+            denominator=(whole.denominator.repeat_interleave(every, 0) - self.denominator).clamp_min(0),
+            counts=whole.counts.repeat_interleave(every, 0) - self.counts,
+        )
+
+    def within(self, last_shell: int) -> MapSums:
+        """The part of the sums up to a shell: less work where no more is needed."""
+        keep = (self.sphere.index.norm(dim=-1) <= last_shell + 1e-6).nonzero()[:, 0]
+        return replace(
+            self,
+            numerator=self.numerator[:, keep],
+            denominator=self.denominator[:, keep],
+            sphere=Sphere(self.sphere.flat[keep], self.sphere.index[keep]),
         )
 
     def symmetrised(self, symmetry: Symmetry) -> MapSums:
