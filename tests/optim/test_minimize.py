@@ -36,6 +36,14 @@ def test_budget_ends_what_has_not_converged():
     assert (found.settled_after == 0.5).all()
 
 
+def test_whoever_watches_sees_every_step():
+    problem, seen = LinearLeastSquares.random(problems=4, terms=16), []
+    start, optimizer = torch.zeros(4, 6).double(), CurvatureSAG(batch_fraction=0.25)
+    found = minimize(optimizer, problem, start, 1, lambda spent, move: seen.append((spent, move)))
+    assert [float(spent.max()) for spent, _ in seen] == [0.25, 0.5, 0.75, 1.0]
+    assert torch.equal(seen[-1][1], found.move)
+
+
 def test_a_settled_problem_waits_for_the_others_unmoved():
     easy, _ = CloudRegistration.random(problems=1, terms=16, angle=0.01, shift=0.1, noise=5.0, seed=1)
     hard, _ = CloudRegistration.random(problems=1, terms=16, angle=2.5, shift=6.0, noise=5.0, seed=2)

@@ -173,6 +173,24 @@ def test_half_maps_agree(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["mpi", "torch"])
+def test_classes_agree(folder, kind):
+    settings = ["particles=mixture/particles.star", "start=listed_poses", "common_iterations=0", "class_alignments=1"]
+    settings += ["method@alignment=curvature_sag_local", "classes=3", "repeats=1"]
+    settings += ["resolution_angstrom=48", "device=cpu", "chunk=5", "~report"]
+    if not (folder / "classes").exists():
+        mixture = ["out=mixture", "+structure@others.second=phantom", "threads=1"]
+        assert main(["simulate", *SIMULATION, *mixture]) == 0
+        assert main(["classify", *settings, "out=classes", "threads=1", "parallel=serial"]) == 0
+    run(kind, 2, "classify", *settings, f"out=classes-{kind}")
+    assert_same_poses(folder / "classes", folder / f"classes-{kind}")
+    one, two = (read_particles(str(folder / out / "poses.star")).classes for out in ("classes", f"classes-{kind}"))
+    assert one is not None
+    assert two is not None
+    assert len(one.unique()) > 1
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
 def test_simulated_particles_agree(folder, kind):
     run(kind, 2, "simulate", *SIMULATION, "chunk=2", f"out=data-{kind}")
     for number in (0, PARTICLES - 1):

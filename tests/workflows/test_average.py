@@ -68,6 +68,7 @@ def settings(data, tmp_path):
         mask=SphericalOutline(diameter_angstrom=250.0, edge_angstrom=40.0),
         truth=str(data / "true.star"),
         iterations=2,
+        parts=1,
         chunk=4,
         device="cpu",
     )
@@ -85,8 +86,8 @@ def test_a_run_leaves_everything_it_promises_and_the_poses_are_better(settings, 
     outcome = _run(replace(settings, report=AveragePage()))
     out = tmp_path / "out"
     expected = {
-        "half1.mrc", "half2.mrc", "average.mrc", "mask.mrc", "fsc.csv", "fsc.png", "poses.star", "metrics.json",
-        "report.html", "iterations.csv", "slices.npz", "config.yaml", "iterations",
+        "half1.mrc", "half2.mrc", "average.mrc", "mask.mrc", "local_resolution.mrc", "fsc.csv", "fsc.png", "poses.star",
+        "metrics.json", "report.html", "iterations.csv", "slices.npz", "config.yaml", "iterations",
     }  # fmt: skip
     assert {path.name for path in out.iterdir()} == expected
     for iteration in (1, 2):
@@ -118,7 +119,7 @@ def test_written_poses_make_the_written_half_maps(settings, data, tmp_path):
     assert written.halves is not None
     again = replace(settings, particles=str(out / "poses.star"), halves=ListedHalves(), out=str(tmp_path / "again"))
     loop = again._loop(written, None)
-    maps = loop.average(written.poses.to(torch.float32), loop.symmetry)
+    maps = loop.average(unaligned(written.poses.to(torch.float32)), loop.symmetry)
     for half, made in enumerate(maps, start=1):
         torch.testing.assert_close(read_map(out / f"half{half}.mrc").density, made.density, atol=1e-3, rtol=1e-2)
 
@@ -169,13 +170,17 @@ def test_halves_never_share_a_reference(settings, monkeypatch):
         return real(self, reference, symmetry, device)
 
     monkeypatch.setattr(CurvatureSAGAligner, "prepare", prepare)
+    settings = replace(settings, parts=2)
     loop = settings._loop(settings._read(settings.particles), None)
-    state = settings._begin(loop)
-    spoiled = replace(state, maps=torch.stack([state.maps[0], torch.randn(N, N, N)]))
+    state = settings._begin(loop, None)
+    noise = torch.randn(state.references[1].shape, generator=torch.Generator().manual_seed(3))
+    spoiled = replace(state, references=torch.stack([state.references[0], noise]))
     first, _ = loop.step(state, None)
     second, _ = loop.step(spoiled, None)
-    assert torch.equal(references[0], references[2])
-    assert not torch.equal(references[1], references[3])
+    parts = loop.parts
+    for part in range(parts):
+        assert torch.equal(references[part], references[2 * parts + part])
+        assert not torch.equal(references[parts + part], references[3 * parts + part])
     members = loop.halves == 1
     assert torch.equal(first.result.poses.rotations[members], second.result.poses.rotations[members])
     torch.testing.assert_close(first.maps[0], second.maps[0])
@@ -184,11 +189,16 @@ def test_halves_never_share_a_reference(settings, monkeypatch):
 def test_a_reference_starts_the_run_low_passed(settings, data):
     run = replace(settings, reference=str(data / "reference.mrc"), initial_resolution_angstrom=80.0)
     loop = run._loop(run._read(run.particles), None)
-    reference = loop.reference(run._begin(loop), 1)
-    smooth = low_pass(read_map(data / "reference.mrc").density, 80.0, VOXEL)
-    ours = loop.reference(replace(run._begin(loop), maps=torch.stack([smooth, smooth])), 1)
-    curve = fourier_shell_correlation(to_half_spectrum(reference.density), to_half_spectrum(ours.density), (N, N, N))
-    assert (curve[1:5] > 0.99).all()
+    given = read_map(data / "reference.mrc")
+    state = run._begin(loop, given)
+    smooth = low_pass(given.density, 80.0, VOXEL)
+    for half in (0, 1):
+        for part in range(loop.parts):
+            curve = fourier_shell_correlation(
+                to_half_spectrum(state.references[half, part]), to_half_spectrum(smooth), (N, N, N)
+            )
+            assert (curve[1:4] > 0.99).all()
+            assert float(to_half_spectrum(state.references[half, part])[0, 0, 8].abs()) < 1e-3 * float(smooth.sum())
 
 
 def test_unusable_particles_are_set_aside_when_asked(settings, data, tmp_path):
@@ -281,7 +291,7 @@ def test_without_a_reference_the_halves_begin_apart_and_without_symmetry(data, t
     run = Average(particles=str(data / "blind.csv"), out=str(tmp_path / "out"), method=LOCAL, device="cpu")
     loop = run._loop(run._read(run.particles), None)
     assert not loop.common_frame
-    state = run._begin(replace(loop))
+    state = run._begin(loop, None)
     assert not state.symmetric
     assert float(state.maps[0].std()) > 0
     assert not torch.allclose(state.maps[0], state.maps[1])
@@ -295,7 +305,8 @@ def test_half_two_is_brought_onto_half_one_with_its_poses(settings, data):
     placement = Poses(random_rotations(1, torch.Generator().manual_seed(0)), torch.tensor([[0.5, -0.4, 0.3]]))
     moved = bring_back(structure, placement.inverse())
     result = unaligned(read_particles(str(data / "near.star")).poses.to(torch.float32))
-    after, maps = loop._one_frame(result, (structure, moved), torch.ones(N // 2 + 1), Symmetry("C1"))
+    found = loop._placement((structure, moved), torch.ones(N // 2 + 1), Symmetry("C1"))
+    after, maps = loop._placed(result, found), (structure, bring_back(moved, found))
     first, second = (to_half_spectrum(m.density) for m in maps)
     assert (fourier_shell_correlation(first, second, (N, N, N))[1:7] > 0.97).all()
     change = result.poses.inverse().compose(after.poses)

@@ -37,6 +37,7 @@ def settings(tmp_path):
         method=CurvatureSAGAligner(search=LocalGrid(cone_deg=10.0, max_shift=3.0), keep=(), passes=(2.0,)),
         mask=SphericalOutline(diameter_angstrom=280.0, edge_angstrom=40.0),
         iterations=2,
+        parts=2,
         chunk=2,
         device="cpu",
     )

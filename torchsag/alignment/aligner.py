@@ -32,7 +32,7 @@ class AlignmentResult:
     converged
         Whether the method's own stopping rule was met.
     passes
-        Passes over the particle's data that refinement spent.
+        Evaluations of all of the particle's data that refinement spent, its candidates together.
     """
 
     poses: Poses

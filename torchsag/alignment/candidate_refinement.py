@@ -21,6 +21,7 @@ from torchsag.refinement.around import objective_around
 from torchsag.refinement.calibration import calibrate
 from torchsag.refinement.comparison import Comparison, compare
 from torchsag.refinement.slice_objective import UNKNOWNS
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.constrained_distance import ConstrainedDistance
 from torchsag.scoring.partition import Partition
 from torchsag.scoring.score import Score
@@ -123,7 +124,14 @@ class BatchRefinement:
         with stage("refinement"):
             objective = objective_around(self._comparison, starts, particle)
             unmoved = starts.shifts.new_zeros(len(starts), UNKNOWNS)
-            minimum = minimize(self.method.optimizer, objective, unmoved, self.method.max_passes)
+
+            def watch(spent: Tensor, move: Tensor) -> None:
+                note(
+                    spent.sum() / count + each,
+                    lambda: (_moved(starts, move[:, :6], particle, found.limits), particle),
+                )
+
+            minimum = minimize(self.method.optimizer, objective, unmoved, self.method.max_passes, watch)
             poses = _moved(starts, minimum.move[:, :6], particle, found.limits)
         with stage("judging"):
             _, scores = calibrate(self._exact, poses, particle)
@@ -152,7 +160,7 @@ class BatchRefinement:
                 covariances=_covariances(self._comparison, chosen, rows, scores),
                 ambiguity=torch.full_like(scores, torch.nan),
                 converged=refined.converged[rows, best],
-                passes=refined.passes[rows, best],
+                passes=refined.passes.sum(1),
             )
 
     @cached_property

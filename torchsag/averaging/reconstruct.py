@@ -132,8 +132,8 @@ class MapSums:
         weights = padded_table(particles.weights.float(), self.box[0])
         for start in range(0, count, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            value, weight = _gather(
-                particles.volumes[chunk], weights, particles.weight_index[chunk], poses[chunk], self.sphere
+            value, weight = gather_at_poses(
+                particles.volumes[chunk], weights, particles.weight_index[chunk], poses[chunk], self.sphere.index
             )
             scaled = strength[chunk, None].double() * weight
             self.numerator.index_add_(0, groups[chunk], scaled * value.to(torch.complex128))
@@ -176,13 +176,37 @@ class MapSums:
             counts=self.counts + other.counts,
         )
 
-    def pooled(self) -> MapSums:
-        """All groups in one."""
+    def pooled(self, every: int | None = None) -> MapSums:
+        """Each run of `every` groups in one; all of them by default."""
+        every = len(self.counts) if every is None else every
         return replace(
             self,
-            numerator=self.numerator.sum(0, keepdim=True),
-            denominator=self.denominator.sum(0, keepdim=True),
-            counts=self.counts.sum(0, keepdim=True),
+            numerator=self.numerator.unflatten(0, (-1, every)).sum(1),
+            denominator=self.denominator.unflatten(0, (-1, every)).sum(1),
+            counts=self.counts.unflatten(0, (-1, every)).sum(1),
+        )
+
+    def without_each(self, every: int) -> MapSums:
+        """In each run of `every` groups, the sums of the others in place of each; itself where a run is one group."""
+        if every == 1:
+            return self
+        whole = self.pooled(every)
+        return replace(
+            self,
+            numerator=whole.numerator.repeat_interleave(every, 0) - self.numerator,
+            # Rounding must not leave a negative weight where one group alone has measured anything.
+            denominator=(whole.denominator.repeat_interleave(every, 0) - self.denominator).clamp_min(0),
+            counts=whole.counts.repeat_interleave(every, 0) - self.counts,
+        )
+
+    def within(self, last_shell: int) -> MapSums:
+        """The part of the sums up to a shell: less work where no more is needed."""
+        keep = (self.sphere.index.norm(dim=-1) <= last_shell + 1e-6).nonzero()[:, 0]
+        return replace(
+            self,
+            numerator=self.numerator[:, keep],
+            denominator=self.denominator[:, keep],
+            sphere=Sphere(self.sphere.flat[keep], self.sphere.index[keep]),
         )
 
     def symmetrised(self, symmetry: Symmetry) -> MapSums:
@@ -202,7 +226,7 @@ class MapSums:
             weights = padded_table(self._to_half(self.denominator[group : group + 1]).float(), n)
             index = torch.zeros(1, dtype=torch.long, device=device)
             for turn in range(len(turns)):
-                value, weight = _gather(volume[None], weights, index, turns[turn : turn + 1], self.sphere)
+                value, weight = gather_at_poses(volume[None], weights, index, turns[turn : turn + 1], self.sphere.index)
                 numerator[group] += weight[0].double() * value[0]
                 denominator[group] += weight[0]
         return replace(self, numerator=numerator, denominator=denominator)
@@ -258,13 +282,33 @@ class MapSums:
         return from_half_spectrum(self._to_half(values), self.box).float()
 
 
-def _gather(volumes: Tensor, weights: Tensor, weight_index: Tensor, poses: Poses, sphere: Sphere):
-    """Values and weights of volumes at rotated frequencies, by the kernel of their device."""
+def gather_at_poses(
+    volumes: Float[Tensor, "particles z y x"],
+    weights: Float[Tensor, "weights pz py px"],
+    weight_index: Integer[Tensor, " particles"],
+    poses: Poses,
+    points: Float[Tensor, "points 3"],
+) -> tuple[Complex[Tensor, "particles points"], Float[Tensor, "particles points"]]:
+    """Transforms of cubic volumes and their weights, moved into the reference's frame, by the kernel of their device.
+
+    Parameters
+    ----------
+    volumes
+        One per pose.
+    weights
+        Distinct weights as tables (`torchsag.averaging.tables.padded_table`).
+    weight_index
+        Which of `weights` is each volume's.
+    poses
+        Where the reference sits in each volume.
+    points
+        Frequencies in the reference's frame, Fourier voxels, (x, y, z).
+    """
     n = volumes.shape[-1]
     spectra = padded_table(to_half_spectrum(compensate(volumes.float())), n)
     rotations, shifts = poses.rotations.float(), poses.shifts.float()
     kernel = gather_numba if volumes.device.type == "cpu" else gather_torch
-    return kernel(spectra, weights, weight_index, rotations, shifts, sphere.index, n)
+    return kernel(spectra, weights, weight_index, rotations, shifts, points, n)
 
 
 def _shell_mean(values: Float[Tensor, "groups points"], shells: Tensor) -> Float[Tensor, "groups shells"]:

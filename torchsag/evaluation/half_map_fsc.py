@@ -52,6 +52,12 @@ class HalfMapFSC:
         """Where a curve first falls below `threshold`, angstrom; infinity if it never rises above it."""
         return resolution_at(getattr(self, curve), self.box, self.voxel_size, threshold)
 
+    def area(self, threshold: float = 0.143) -> float:
+        """Area under the corrected curve up to where it first falls below `threshold`, in shells."""
+        below = (self.corrected[1:] < threshold).nonzero()
+        last = int(below[0]) + 1 if len(below) else len(self.corrected)
+        return float(self.corrected[1:last].sum())
+
     def shell_resolutions(self) -> Float[Tensor, " shells"]:
         """Resolution of each shell, angstrom; infinity for shell 0."""
         return max(self.box) * self.voxel_size / torch.arange(len(self.unmasked), dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,12 +37,17 @@ class Minimum:
 
 
 def minimize(
-    optimizer: Optimizer, objective: Objective, start: Float[Tensor, "problems n"], max_passes: float | int
+    optimizer: Optimizer,
+    objective: Objective,
+    start: Float[Tensor, "problems n"],
+    max_passes: float | int,
+    watch: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Minimum:
     """Step until each problem has converged or has spent `max_passes` passes over the terms.
 
     A problem that is done stays where it was at that moment while others go on, so that its result does not depend
-    on which problems share its batch. Its last step may overshoot the budget.
+    on which problems share its batch. Its last step may overshoot the budget. `watch` is told after every step what
+    each problem has spent, in passes, and where it stands.
 
     Raises
     ------
@@ -61,4 +67,6 @@ def minimize(
         settled_after = torch.where(going, spent, settled_after)
         converged = converged | (going & state.converged)
         going = going & ~converged & (spent < max_passes)
+        if watch is not None:
+            watch(settled_after, move)
     return Minimum(move, converged, state.passes, settled_after)

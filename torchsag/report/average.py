@@ -16,7 +16,12 @@ from torchsag.report.figures import histograms, orthogonal_views, view_distribut
 from torchsag.report.page import Section, render
 
 _SHOWN_ITERATIONS = 6
-_CURVES = ("unmasked", "masked", "randomised", "corrected", "oracle")
+_CURVES = ("unmasked", "masked", "randomised", "corrected")
+_FURTHER = {
+    "oracle": ("half-maps at the true poses", "k:"),
+    "truth": ("average against the true structure", "-."),
+    "oracle_truth": ("average at the true poses against the true structure", "k-."),
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class AveragePage:
             raise InputError(
                 f"{folder}: expected the files of a finished average (metrics.json, fsc.csv, slices.npz), got: {error}"
             ) from error
-        sections = [_run(metrics), _curves(fsc, metrics), _maps(slices), _progress(metrics), *_particles(metrics)]
+        maps = [_maps(slices), _local(slices)]
+        sections = [_run(metrics), _curves(fsc), *maps, _progress(metrics), *_particles(metrics)]
         (folder / "report.html").write_text(render(self.title, sections), encoding="utf-8")
 
 
@@ -61,23 +67,23 @@ def _run(metrics: dict[str, Any]) -> Section:
     return Section("Run", rows=rows)
 
 
-def _curves(fsc: list[dict[str, str]], metrics: dict[str, Any]) -> Section:
+def _curves(fsc: list[dict[str, str]]) -> Section:
     figure = Figure(figsize=(6.5, 4))
     axis = figure.add_subplot()
     frequency = [0.0 if row["resolution_angstrom"] == "inf" else 1 / float(row["resolution_angstrom"]) for row in fsc]
     for name in _CURVES:
+        axis.plot(frequency, [float(row[name]) for row in fsc], label=name)
+    for name, (label, style) in _FURTHER.items():
         if name in fsc[0]:
-            axis.plot(frequency, [float(row[name]) for row in fsc], "k:" if name == "oracle" else "-", label=name)
+            axis.plot(frequency, [float(row[name]) for row in fsc], style, label=label)
     for threshold in (0.143, 0.5):
         axis.axhline(threshold, color="grey", linewidth=0.7)
     axis.set(xlabel="spatial frequency (1/angstrom)", ylabel="FSC", ylim=(-0.1, 1.02))
-    axis.legend()
+    axis.legend(fontsize=7)
     text = (
         "Correlation of two half-maps that never shared a reference. Corrected: what a mask alone adds, measured by "
         "making phases random, is taken away."
     )
-    if "oracle" in fsc[0]:
-        text += " Oracle: half-maps at the true poses."
     return Section("Fourier shell correlation", text, figure)
 
 
@@ -90,6 +96,14 @@ def _maps(slices: dict[str, np.ndarray]) -> Section:
         "Central slices of the sum of both half-maps, unfiltered, and of the final map, weighted by its FSC.",
         orthogonal_views({**views, "final": slices["final"]}),
     )
+
+
+def _local(slices: dict[str, np.ndarray]) -> Section:
+    text = (
+        "Where the correlation of the half-maps in a small window falls below 0.5, angstrom; dark is fine. "
+        f"From {slices['local resolution'].min():.1f} to {slices['local resolution'].max():.1f}."
+    )
+    return Section("Local resolution", text, orthogonal_views({"local": slices["local resolution"]}))
 
 
 def _progress(metrics: dict[str, Any]) -> Section:
@@ -115,7 +129,9 @@ def _particles(metrics: dict[str, Any]) -> list[Section]:
         name: np.array([np.nan if v is None else v for v in metrics["particles"][name]], dtype=float)
         for name in ("score", "rotation_sigma_deg", "shift_sigma_angstrom", "view_longitude_deg", "view_latitude_deg")
     }
-    sections = [Section("Scores", figure=histograms({"score": table["score"]}))]
+    half = np.array(metrics["particles"]["half"])
+    scores = {f"score, half {number}": table["score"][half == number] for number in (1, 2)}
+    sections = [Section("Scores", "Of each half against its own reference.", histograms(scores))]
     if np.isfinite(table["rotation_sigma_deg"]).any():
         expected = {"rotation (deg)": table["rotation_sigma_deg"], "shift (angstrom)": table["shift_sigma_angstrom"]}
         text = "From each particle's own pose covariance (root of its trace), under an exact reference."

@@ -11,9 +11,13 @@ from typing import Any
 import torch
 
 from torchsag.alignment.aligner import Aligner
+from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.halves import Halves, RandomHalves
+from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.regularisation import Regularisation, ShellWeight
 from torchsag.averaging.starts import RandomOrientations, Start
+from torchsag.averaging.strength import Equal, Strength
 from torchsag.errors import InputError
 from torchsag.evaluation import RemoveCommonTransform, compare_poses
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
@@ -22,10 +26,12 @@ from torchsag.io import read_map, read_particles, staged
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleSet, Weighting
 from torchsag.workflows.average_files import iteration_folder, write_fsc, write_half_maps, write_rows
+from torchsag.workflows.average_findings import Known
 from torchsag.workflows.average_results import FinishedRun, save_poses
 from torchsag.workflows.averaging_loop import AveragingLoop
 from torchsag.workflows.averaging_state import AveragingState, unaligned
 from torchsag.workflows.checkpoint import Checkpoint, describe
+from torchsag.workflows.controls import Control
 from torchsag.workflows.device import pick_device
 from torchsag.workflows.metrics import surroundings
 from torchsag.workflows.outcome import Outcome, Report
@@ -47,8 +53,11 @@ _HOW = {
     "particles",
     "staging",
     "iterations",
+    "truth_map",
+    "converged_deg",
+    "patience",
+    "b_factor_angstrom2",
 }
-_HOW |= {"truth_symmetry", "converged_deg", "patience", "b_factor_angstrom2"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,13 @@ class Average:
         Imposed on both half-maps; without a reference from `symmetry_from` on, after each half has found its own axes.
     halves
         How the particles are divided.
+    parts
+        Within a half, particles are aligned part by part to the average of the half's other parts, so that none meets
+        its own noise in its reference; 1 aligns all to the average of all.
+    regularisation
+        How the sums of particles become the references.
+    strength
+        How much each particle counts in them.
     mask
         Where the particle is.
     initial_resolution_angstrom
@@ -82,7 +98,7 @@ class Average:
     converged_deg
         The run ends when the median pose change is below this,
     patience
-        or when this many iterations bring no better resolution. The best iteration is the result.
+        or when this many iterations bring no larger area under the FSC. The best iteration is the result.
     symmetry_from
         See `symmetry`.
     local_below_deg
@@ -90,7 +106,13 @@ class Average:
     truth_symmetry
         Divided out of pose errors where it is not imposed; None takes `symmetry`.
     b_factor_angstrom2
-        Applied to ``average.mrc``; negative sharpens.
+        Applied to ``average.mrc``; negative sharpens. None estimates it where the resolution allows.
+    polish
+        A last refinement of each half; None for none.
+    truth_map
+        A map of the true structure, to report the average's FSC against it and its hand.
+    control
+        A change of the input that shows what the same settings make of nothing, or of too little; None for none.
     weighting, voxel_size_angstrom, tilt_min_deg, tilt_max_deg, truth, skip_bad, resume, chunk, seed, device, parallel
         As in `torchsag.workflows.align.Align`.
     staging
@@ -107,20 +129,26 @@ class Average:
     start: Start = field(default_factory=RandomOrientations)
     symmetry: str = "C1"
     halves: Halves = field(default_factory=RandomHalves)
+    parts: int = 5
+    regularisation: Regularisation = field(default_factory=ShellWeight)
+    strength: Strength = field(default_factory=Equal)
     mask: Outline = field(default_factory=SphericalOutline)
     initial_resolution_angstrom: float = 60.0
     iterations: int = 12
     converged_deg: float = 0.25
     patience: int = 3
-    symmetry_from: int = 3
+    symmetry_from: int = 5
     local_below_deg: float = 5.0
-    b_factor_angstrom2: float = 0.0
+    b_factor_angstrom2: float | None = 0.0
+    polish: Polish | None = None
     weighting: Weighting | None = None
     voxel_size_angstrom: float | None = None
     tilt_min_deg: float | None = None
     tilt_max_deg: float | None = None
     truth: str | None = None
     truth_symmetry: str | None = None
+    truth_map: str | None = None
+    control: Control | None = None
     skip_bad: bool = False
     resume: bool = True
     chunk: int = 64
@@ -135,7 +163,7 @@ class Average:
         Symmetry(self.truth_symmetry or "C1")
         if not isinstance(self.method, Aligner):
             raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
-        for name in ("chunk", "iterations", "patience", "symmetry_from"):
+        for name in ("chunk", "iterations", "parts", "patience", "symmetry_from"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if not self.initial_resolution_angstrom > 0:
@@ -154,19 +182,27 @@ class Average:
         start = time.perf_counter()
         particles = self._read(self.particles)
         truth = self._read_truth(particles)
+        given = None if self.reference is None else self._read_map(self.reference, particles)
+        structure = None if self.truth_map is None else self._read_map(self.truth_map, particles)
+        reference = given
+        if self.control is not None:
+            particles = self.control.particles(particles, self.seed)
+            reference = self.control.reference(given, Symmetry(self.symmetry))
         loop = self._loop(particles, truth)
         with ExitStack() as stack:
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out)))
             checkpoint = self._open_checkpoint()
-            state = self._iterate(loop, checkpoint)
-            maps = loop.average(state.result.poses, Symmetry(self.symmetry if state.symmetric else "C1"))
-            oracle = None if truth is None else loop.average(truth, Symmetry(self.symmetry))
+            state = self._iterate(loop, checkpoint, reference)
+            state = state if self.polish is None else loop.polished(state, self.polish)
+            maps = loop.average(state.result, Symmetry(self.symmetry if state.symmetric else "C1"))
+            oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
             if checkpoint is None:
                 return Outcome()
-            run = FinishedRun(loop, state, maps, oracle, self.b_factor_angstrom2)
+            known = Known(oracle, structure, self._true_symmetry, given, self.control)
+            run = FinishedRun(loop, state, loop.findings(maps, known, self.b_factor_angstrom2))
             metrics = self._metrics(loop, provenance, time.perf_counter() - start)
-            outcome = run.publish(Path(self.out), metrics, provenance.configuration, self.report)
+            outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report)
             checkpoint.remove()
         return outcome
 
@@ -192,11 +228,14 @@ class Average:
             )
         return true.poses[torch.tensor([row[name] for name in particles.names])].to(torch.float32)
 
+    @property
+    def _true_symmetry(self) -> Symmetry:
+        return Symmetry(self.truth_symmetry or self.symmetry)
+
     def _loop(self, particles: ParticleSet, truth: Poses | None) -> AveragingLoop:
         symmetry = Symmetry(self.symmetry)
         halves = self.halves(particles, self.seed)
-
-        true_symmetry = symmetry if self.truth_symmetry is None else Symmetry(self.truth_symmetry)
+        true_symmetry = self._true_symmetry
 
         def judge(poses: Poses) -> dict[str, float]:
             """Median errors over both halves, each in its own frame."""
@@ -221,6 +260,9 @@ class Average:
             local_method=self.local_method,
             outline=self.mask,
             symmetry=symmetry,
+            parts=min(self.parts, *(int((halves == half).sum()) for half in (1, 2))),
+            regularisation=self.regularisation,
+            strength=self.strength,
             common_frame=self.reference is not None or self.start.common_frame,
             initial_resolution_angstrom=self.initial_resolution_angstrom,
             symmetry_from=self.symmetry_from,
@@ -240,7 +282,9 @@ class Average:
         settings["reference"] = "" if self.reference is None else file_signature(self.reference)
         return Checkpoint.begin(Path(self.out), settings, self.resume)
 
-    def _iterate(self, loop: AveragingLoop, checkpoint: Checkpoint | None) -> AveragingState:
+    def _iterate(
+        self, loop: AveragingLoop, checkpoint: Checkpoint | None, reference: DensityMap | None
+    ) -> AveragingState:
         saved = None if checkpoint is None else AveragingState.load(checkpoint.folder)
         if saved is not None and len(saved.faults) != len(loop.particles):
             raise InputError(
@@ -248,7 +292,7 @@ class Average:
                 f"{len(loop.particles)}; add resume=false to start over"
             )
         state = self.parallel.broadcast(saved)
-        state = self._begin(loop) if state is None else state
+        state = self._begin(loop, reference) if state is None else state
         while not self._finished(state):
             state, fsc = loop.step(state, checkpoint)
             if checkpoint is not None and fsc is not None:
@@ -261,36 +305,41 @@ class Average:
         assert best is not None  # at least one iteration was made
         return replace(best, rows=state.rows)
 
-    def _begin(self, loop: AveragingLoop) -> AveragingState:
+    def _begin(self, loop: AveragingLoop, reference: DensityMap | None) -> AveragingState:
         """References before the first iteration."""
-        particles = loop.particles
-        poses = self.start(particles, self.seed) if self.reference is None else _prior(particles)
-        if self.reference is None:
-            symmetric = self.start.common_frame
-            symmetry = Symmetry(self.symmetry if symmetric else "C1")
-            maps = torch.stack([m.density for m in loop.average(poses, symmetry)])
-            maps = self.parallel.broadcast(maps)
+        particles, weight = loop.particles, loop.initial_weight()
+        if reference is None:
+            poses, symmetric = self.start(particles, self.seed), self.start.common_frame
+            sums = loop.sums(unaligned(poses))
+            maps = references = torch.zeros(0)
+            if self.parallel.is_root:
+                symmetry = Symmetry(self.symmetry if symmetric else "C1")
+                maps = torch.stack([m.density for m in loop.half_maps(sums, symmetry)])
+                references = loop.references(sums, symmetry, weight)
+            maps, references = self.parallel.broadcast((maps, references))
         else:
-            density = self._read_reference(particles).density
-            maps, symmetric = torch.stack([density, density]), True
-        return AveragingState(0, unaligned(poses), maps, loop.initial_weight(), symmetric, (), ("",) * len(particles))
+            poses, symmetric = _prior(particles), True
+            maps = torch.stack([reference.density, reference.density])
+            filtered = weigh_shells(reference, weight).density
+            references = filtered.expand(2, loop.parts, *filtered.shape)
+        faults = ("",) * len(particles)
+        return AveragingState(0, unaligned(poses), maps, references, weight, symmetric, (), faults)
 
-    def _read_reference(self, particles: ParticleSet) -> DensityMap:
-        assert self.reference is not None
-        reference = read_map(self.reference, self.voxel_size_angstrom)
-        if reference.box != particles.box or abs(reference.voxel_size / particles.voxel_size - 1) > 0.01:
+    def _read_map(self, path: str, particles: ParticleSet) -> DensityMap:
+        found = read_map(path, self.voxel_size_angstrom)
+        if found.box != particles.box or abs(found.voxel_size / particles.voxel_size - 1) > 0.01:
             raise InputError(
-                f"{self.reference}: expected the particles' {particles.box} voxels at {particles.voxel_size:g} "
-                f"angstrom, got {reference.box} at {reference.voxel_size:g}; resample or crop the reference"
+                f"{path}: expected the particles' {particles.box} voxels at {particles.voxel_size:g} angstrom, got "
+                f"{found.box} at {found.voxel_size:g}; resample or crop the map"
             )
-        return reference
+        return found
 
     def _finished(self, state: AveragingState) -> bool:
         """Out of iterations, or poses at rest, or no better map for `patience` iterations."""
         rows = state.rows
         if state.iteration >= self.iterations:
             return True
-        if len(rows) < 2 or rows[-1]["symmetry"] != rows[-2]["symmetry"] or not state.symmetric:
+        if len(rows) < 2 or not rows[-2]["settled"]:
             return False
         return rows[-1]["median_change_deg"] < self.converged_deg or (
             state.iteration - state.best_iteration >= self.patience

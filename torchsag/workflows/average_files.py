@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,10 @@ def iteration_folder(out: Path, iteration: int) -> Path:
     return out / "iterations" / f"{iteration:03d}"
 
 
-def write_fsc(path: Path, fsc: HalfMapFSC, oracle: Float[Tensor, " shells"] | None = None) -> None:
-    """One row per shell; `oracle` is the corrected curve of half-maps at true poses."""
+def write_fsc(path: Path, fsc: HalfMapFSC, others: Mapping[str, Float[Tensor, " shells"]] | None = None) -> None:
+    """One row per shell; `others` are further curves, such as that of half-maps at true poses."""
     curves = {name: getattr(fsc, name).tolist() for name in _CURVES}
-    if oracle is not None:
-        curves["oracle"] = oracle.tolist()
+    curves |= {name: curve.tolist() for name, curve in (others or {}).items()}
     resolutions = fsc.shell_resolutions().tolist()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -57,15 +56,15 @@ def write_half_maps(folder: Path, maps: Float[Tensor, "halves z y x"], voxel_siz
         write_map(folder / f"half{half}.mrc", DensityMap(density, voxel_size))
 
 
-def plot_fsc(path: Path, fsc: HalfMapFSC, oracle: Float[Tensor, " shells"] | None = None) -> None:
+def plot_fsc(path: Path, fsc: HalfMapFSC, others: Mapping[str, Float[Tensor, " shells"]] | None = None) -> None:
     """The curves over spatial frequency, with both thresholds."""
     figure = Figure(figsize=(6, 4))
     axis = figure.add_subplot()
     frequency = torch.arange(len(fsc.unmasked)) / (max(fsc.box) * fsc.voxel_size)
     for name in _CURVES:
         axis.plot(frequency, getattr(fsc, name), label=name)
-    if oracle is not None:
-        axis.plot(frequency, oracle, "k:", label="at true poses")
+    for name, curve in (others or {}).items():
+        axis.plot(frequency, curve, ":", label=name.replace("_", ", "))
     for threshold in (0.143, 0.5):
         axis.axhline(threshold, color="grey", linewidth=0.7)
     axis.set(xlabel="spatial frequency (1/angstrom)", ylabel="Fourier shell correlation", ylim=(-0.1, 1.02))
@@ -74,9 +73,10 @@ def plot_fsc(path: Path, fsc: HalfMapFSC, oracle: Float[Tensor, " shells"] | Non
     figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
-def save_average_slices(path: Path, out: Path, iterations: int, final: DensityMap) -> None:
-    """Central slices of the final map and of the sum of the half-maps after each iteration, for the report."""
-    stacks = {"final": orthogonal_slices(final.density)}
+def save_average_slices(path: Path, out: Path, iterations: int, final: DensityMap, local: DensityMap) -> None:
+    """For the report: central slices of the final map, of its local resolution, and of the sum of the half-maps after
+    each iteration."""
+    stacks = {"final": orthogonal_slices(final.density), "local resolution": orthogonal_slices(local.density)}
     for iteration in range(1, iterations + 1):
         folder = iteration_folder(out, iteration)
         halves = [read_map(folder / f"half{half}.mrc").density for half in (1, 2)]

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchsag.averaging.filtering import figure_of_merit, sharpen, weigh_shells
-from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.io import write_map, write_poses
 from torchsag.particles import DensityMap
 from torchsag.workflows.average_files import plot_fsc, save_average_slices, write_fsc, write_half_maps
+from torchsag.workflows.average_findings import Findings, HalfMaps
 from torchsag.workflows.averaging_loop import AveragingLoop
 from torchsag.workflows.averaging_state import AveragingState
 from torchsag.workflows.metrics import alignment_columns, write_metrics
@@ -26,6 +25,9 @@ _LABELS = {
     "resolution_0.5_angstrom": "resolution, FSC 0.5 corrected (angstrom)",
     "resolution_0.143_unmasked_angstrom": "resolution, FSC 0.143 unmasked (angstrom)",
     "oracle_resolution_0.143_angstrom": "the same at the true poses, corrected (angstrom)",
+    "truth_resolution_0.5_angstrom": "against the true structure, FSC 0.5 (angstrom)",
+    "oracle_truth_resolution_0.5_angstrom": "the same at the true poses (angstrom)",
+    "median_local_resolution_angstrom": "local resolution, median inside the mask (angstrom)",
     "median_rotation_error_deg": "median rotation error (deg)",
     "median_shift_error_angstrom": "median shift error (angstrom)",
 }
@@ -41,35 +43,28 @@ class FinishedRun:
         What was run.
     state
         The poses of the best iteration, and the table of all.
-    maps
-        Half-maps at those poses.
-    oracle
-        Half-maps at the true poses, where known.
-    b_factor_angstrom2
-        For the sharpening of the average.
+    findings
+        What its maps show.
     """
 
     loop: AveragingLoop
     state: AveragingState
-    maps: tuple[DensityMap, DensityMap]
-    oracle: tuple[DensityMap, DensityMap] | None
-    b_factor_angstrom2: float
+    findings: Findings
 
-    def publish(self, out: Path, metrics: dict[str, Any], configuration: str, report: Report | None) -> Outcome:
+    def publish(
+        self, out: Path, maps: HalfMaps, metrics: dict[str, Any], configuration: str, report: Report | None
+    ) -> Outcome:
         """Write everything below `out`; `metrics` says how the run came about and is completed here."""
-        fsc = self.loop.compare(self.maps)
-        oracle = None if self.oracle is None else self.loop.compare(self.oracle)
-        curve = None if oracle is None else oracle.corrected
-        whole = DensityMap((self.maps[0].density + self.maps[1].density) / 2, self.maps[0].voxel_size)
-        final = sharpen(weigh_shells(whole, figure_of_merit(fsc.corrected)), self.b_factor_angstrom2)
-        summary = {**self._summary(fsc, oracle), "wall_seconds": metrics.pop("wall_seconds")}
+        found = self.findings
+        summary = {**self._counts(), **found.summary(), "wall_seconds": metrics.pop("wall_seconds")}
         with publish(out) as staging:
-            write_half_maps(staging, torch.stack([m.density for m in self.maps]), whole.voxel_size)
-            write_map(staging / "average.mrc", final)
-            write_map(staging / "mask.mrc", DensityMap(self.loop.outline(whole, fsc.resolution()), whole.voxel_size))
-            write_fsc(staging / "fsc.csv", fsc, curve)
-            plot_fsc(staging / "fsc.png", fsc, curve)
-            save_average_slices(staging / "slices.npz", out, len(self.state.rows), final)
+            write_half_maps(staging, torch.stack([m.density for m in maps]), found.whole.voxel_size)
+            write_map(staging / "average.mrc", found.final)
+            write_map(staging / "mask.mrc", DensityMap(found.mask, found.whole.voxel_size))
+            write_map(staging / "local_resolution.mrc", found.local)
+            write_fsc(staging / "fsc.csv", found.fsc, found.curves())
+            plot_fsc(staging / "fsc.png", found.fsc, found.curves())
+            save_average_slices(staging / "slices.npz", out, len(self.state.rows), found.final, found.local)
             tables = {"summary": summary, "iterations": list(self.state.rows), "particles": self._particles()}
             write_metrics(staging / "metrics.json", {**metrics, **tables})
             (staging / "config.yaml").write_text(configuration, encoding="utf-8")
@@ -77,39 +72,32 @@ class FinishedRun:
                 shutil.copy(out / "iterations.csv", staging / "iterations.csv")
                 report(staging)
             save_poses(out / "poses.star", self.loop, self.state)
-        return _outcome(out, summary, self._doubt(fsc))
+        return _outcome(out, summary, (*found.notes(), *self._doubt()))
 
-    def _doubt(self, fsc: HalfMapFSC) -> tuple[str, ...]:
+    def _doubt(self) -> tuple[str, ...]:
         """A warning where the curve may show nothing but how the run began.
 
         Particles of pure noise reach the resolution of the first references, and no finer: a common start, or the
         placement of one half-map on the other, is enough for that.
         """
         initial = self.loop.initial_resolution_angstrom
-        if fsc.resolution() < 0.9 * initial:
+        if self.findings.fsc.resolution() < 0.9 * initial:
             return ()
         return (
             f"the resolution is not finer than the low-pass of the first references ({initial:g} angstrom), which "
             "particles of pure noise would reach too: do not trust this map",
         )
 
-    def _summary(self, fsc: HalfMapFSC, oracle: HalfMapFSC | None) -> dict[str, Any]:
+    def _counts(self) -> dict[str, Any]:
         rows = self.state.rows
-        best = rows[self.state.iteration - 1]
-        summary: dict[str, Any] = {
+        return {
             "particles": len(self.loop.particles),
             "set_aside": sum(bool(fault) for fault in self.state.faults),
             "iterations": len(rows),
             "best_iteration": self.state.iteration,
-            "doubtful": bool(self._doubt(fsc)),
-            **{key: best[key] for key in ("median_rotation_error_deg", "median_shift_error_angstrom") if key in best},
+            "doubtful": bool(self._doubt()),
+            **self.loop.judge(self.state.result.poses),
         }
-        for prefix, curves in (("", fsc), ("oracle_", oracle)):
-            if curves is not None:
-                summary[f"{prefix}resolution_0.143_angstrom"] = curves.resolution()
-                summary[f"{prefix}resolution_0.5_angstrom"] = curves.resolution(0.5)
-                summary[f"{prefix}resolution_0.143_unmasked_angstrom"] = curves.resolution(curve="unmasked")
-        return summary
 
     def _particles(self) -> dict[str, list[Any]]:
         result = self.state.result

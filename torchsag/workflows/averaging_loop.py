@@ -2,6 +2,7 @@
 
 Nothing of one half's map ever enters the other's reference. What both share are the Fourier weights that their FSC
 gives and, where the two began in unrelated frames, the one rigid placement that brings half-map 2 onto half-map 1.
+Within a half, no particle is aligned to an average that it is part of (see `torchsag.workflows.leave_out`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,19 +21,25 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner, AlignmentResult
+from torchsag.averaging import MapSums
 from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.frames import as_particle, bring_back, onto_axes
+from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.outline import Outline
+from torchsag.averaging.regularisation import Regularisation
+from torchsag.averaging.strength import Strength
 from torchsag.averaging.symmetry_axes import find_symmetry_axes
 from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
 from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
+from torchsag.workflows.average_findings import Findings, HalfMaps, Known, find
 from torchsag.workflows.averaging_state import AveragingState, joined
 from torchsag.workflows.checkpoint import Checkpoint
 from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, to_result
 from torchsag.workflows.half_maps import ChunkSums, half_map_sums
+from torchsag.workflows.leave_out import EachToItsOwn, parts_of_halves
 from torchsag.workflows.signatures import particle_signatures
 
 _log = logging.getLogger(__name__)
@@ -57,6 +65,10 @@ class AveragingLoop:
         Imposed in the end.
     common_frame
         Whether both halves began in one frame.
+    parts
+        Into how many parts each half is divided for leaving out.
+    regularisation, strength
+        How sums become references, and how much each particle counts in them.
     initial_resolution_angstrom
         The references are never filtered more strongly than this.
     symmetry_from
@@ -76,6 +88,9 @@ class AveragingLoop:
     outline: Outline
     symmetry: Symmetry
     common_frame: bool
+    parts: int
+    regularisation: Regularisation
+    strength: Strength
     initial_resolution_angstrom: float
     symmetry_from: int
     local_below_deg: float
@@ -101,33 +116,84 @@ class AveragingLoop:
         if symmetric and not state.symmetric and self.symmetry.order > 1:
             result = self._onto_symmetry_axes(result, state)
         symmetry = self.symmetry if symmetric else _NO_SYMMETRY
-        maps = self.average(result.poses, symmetry)
+        sums = self.sums(result)
         after, fsc = state, None
         if self.workers.is_root:
-            result, maps = self._one_frame(result, maps, state.weight, symmetry)
+            maps = self.half_maps(sums, symmetry)
+            placement = self._placement(maps, state.weight, symmetry)
+            result, maps = self._placed(result, placement), (maps[0], _bring_back(maps[1], placement))
             fsc = self.compare(maps)
-            row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
             weight = self._next_weight(fsc)
+            references = self.references(sums, symmetry, weight, placement)
+            row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
             stacked = torch.stack([m.density for m in maps])
-            after = AveragingState(state.iteration + 1, result, stacked, weight, symmetric, (*state.rows, row), faults)
+            rows = (*state.rows, row)
+            after = AveragingState(state.iteration + 1, result, stacked, references, weight, symmetric, rows, faults)
         return self.workers.broadcast(after), fsc
 
-    def average(self, poses: Poses, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
+    def polished(self, state: AveragingState, polish: Polish) -> AveragingState:
+        """The state with each half's poses polished by itself, on every rank; the root does the work."""
+        poses = state.result.poses
+        if self.workers.is_root:
+            symmetry = self.symmetry if state.symmetric else _NO_SYMMETRY
+            rotations, shifts = poses.rotations.clone(), poses.shifts.clone()
+            for half in (1, 2):
+                members = ((self.halves == half) & poses.shifts.isfinite().all(-1)).nonzero()[:, 0]
+                moved = polish(self.particles.load(members.tolist()), poses[members], symmetry, state.weight)
+                rotations[members], shifts[members] = moved.rotations, moved.shifts
+            poses = Poses(rotations, shifts)
+            _log.info("polished by %s", type(polish).__name__)
+        poses = self.workers.broadcast(poses)
+        return replace(state, result=replace(state.result, poses=poses))
+
+    def sums(self, result: AlignmentResult) -> MapSums:
+        """Sums of every part of both halves, half after half; meaningful on the root."""
+        group = (self.halves - 1) * self.parts + self._part + 1
+        strength = self.strength(result.scores, result.ambiguity, self.halves)
+        groups = 2 * self.parts
+        job = ChunkSums(self.particles, result.poses, group, self.device, self.skip_bad, groups, strength)
+        return half_map_sums(job, self.chunk, self.workers)
+
+    def half_maps(self, sums: MapSums, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
+        """Both half-maps, unfiltered."""
+        first, second = sums.pooled(self.parts).finish(symmetry, floor=_FLOOR)
+        return first, second
+
+    def average(self, result: AlignmentResult, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
         """Both half-maps at poses; meaningful on the root."""
-        sums = half_map_sums(
-            ChunkSums(self.particles, poses, self.halves, self.device, self.skip_bad), self.chunk, self.workers
-        )
+        sums = self.sums(result)
         if not self.workers.is_root:
             empty = DensityMap(torch.zeros(self.particles.box), self.particles.voxel_size)
             return empty, empty
-        first, second = sums.finish(symmetry, floor=_FLOOR)
-        return first, second
+        return self.half_maps(sums, symmetry)
+
+    def references(
+        self, sums: MapSums, symmetry: Symmetry, weight: Float[Tensor, " shells"], placement: Poses | None = None
+    ) -> Float[Tensor, "halves parts z y x"]:
+        """For each part of each half the average of the half's other parts, filtered."""
+        last = int((weight > 0).nonzero().max()) + 1
+        others = sums.without_each(self.parts).within(min(last, self.particles.box[0] // 2))
+        made = self.regularisation(others, symmetry, weight)
+        moved = [*made[: self.parts], *(_bring_back(m, placement) for m in made[self.parts :])]
+        return torch.stack([m.density for m in moved]).unflatten(0, (2, self.parts))
 
     def compare(self, maps: tuple[DensityMap, DensityMap]) -> HalfMapFSC:
         """FSC of half-maps under the union of their masks."""
         resolution = self.initial_resolution_angstrom
         mask = torch.maximum(self.outline(maps[0], resolution), self.outline(maps[1], resolution))
         return compare_half_maps(*maps, mask=mask, seed=self.seed)
+
+    def findings(self, maps: HalfMaps, known: Known, b_factor_angstrom2: float | None) -> Findings:
+        """What final half-maps show."""
+        return find(
+            maps,
+            known,
+            self.compare,
+            self.outline,
+            self.symmetry,
+            self.initial_resolution_angstrom,
+            b_factor_angstrom2,
+        )
 
     def _align(
         self, state: AveragingState, symmetry: Symmetry, local: bool, checkpoint: Checkpoint | None
@@ -137,9 +203,14 @@ class AveragingLoop:
         faults = np.full(len(self.particles), "", dtype=object)
         for half in (1, 2):
             members = (self.halves == half).nonzero()[:, 0]
+            members = members[self._part[members].argsort(stable=True)]
             prior = state.result.poses[members]
             subset = replace(self.particles.select(members.tolist()), poses=prior.to(torch.float64))
-            prepared = method.prepare(self.reference(state, half), symmetry, self.device)
+            references = [self.reference(state, half, part) for part in range(self.parts)]
+            prepared = EachToItsOwn(
+                tuple(method.prepare(reference, symmetry, self.device) for reference in references),
+                dict(zip(subset.names, self._part[members].tolist(), strict=True)),
+            )
             aligner = ChunkAligner(subset, prepared, self.device, self.seed, self.skip_bad)
             within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
             columns = align_in_chunks(aligner, self.chunk, self.workers, within, particle_signatures(subset))
@@ -149,16 +220,19 @@ class AveragingLoop:
             faults[members.numpy()] = columns["fault"]
         return joined(parts, rows), tuple(str(fault) for fault in faults)
 
-    def reference(self, state: AveragingState, half: int) -> DensityMap:
-        """What a half is aligned to: its own map, filtered and masked."""
-        raw = DensityMap(state.maps[half - 1], self.particles.voxel_size)
-        filtered = weigh_shells(raw, state.weight)
+    def reference(self, state: AveragingState, half: int, part: int = 0) -> DensityMap:
+        """What a part of a half is aligned to: the half's other parts, filtered and masked."""
+        filtered = DensityMap(state.references[half - 1, part], self.particles.voxel_size)
         mask = self.outline(filtered, self.initial_resolution_angstrom)
         return replace(filtered, density=filtered.density * mask)
 
+    @cached_property
+    def _part(self) -> Integer[Tensor, " particles"]:
+        return parts_of_halves(self.halves, self.parts)
+
     def _onto_symmetry_axes(self, result: AlignmentResult, state: AveragingState) -> AlignmentResult:
         """Each half finds the axes in its own map, which has stood in a frame of its own so far."""
-        maps = self.average(result.poses, _NO_SYMMETRY)
+        maps = self.average(result, _NO_SYMMETRY)
         rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()
         if self.workers.is_root:
             last = int((state.weight > 0.1).nonzero().max())
@@ -171,21 +245,24 @@ class AveragingLoop:
         rotations, shifts = self.workers.broadcast((rotations, shifts))
         return replace(result, poses=Poses(rotations, shifts))
 
-    def _one_frame(
-        self, result: AlignmentResult, maps: tuple[DensityMap, DensityMap], weight: Tensor, symmetry: Symmetry
-    ) -> tuple[AlignmentResult, tuple[DensityMap, DensityMap]]:
-        """Half 2 in the frame of half 1."""
+    def _placement(self, maps: tuple[DensityMap, DensityMap], weight: Tensor, symmetry: Symmetry) -> Poses | None:
+        """What turns half-map 1 into half-map 2, where the two stand in frames of their own."""
         if self.common_frame:
-            return result, maps
+            return None
         first, second = (weigh_shells(m, weight) for m in maps)
         mask = self.outline(first, self.initial_resolution_angstrom)
         prepared = self.method.prepare(replace(first, density=first.density * mask), symmetry, "cpu")
-        placement = onto_axes(prepared(as_particle(second)).poses.to("cpu"), symmetry)
+        return onto_axes(prepared(as_particle(second)).poses.to("cpu"), symmetry)
+
+    def _placed(self, result: AlignmentResult, placement: Poses | None) -> AlignmentResult:
+        """Half 2 in the frame of half 1."""
+        if placement is None:
+            return result
         members = self.halves == 2
         moved = result.poses[members].compose(placement)
         rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()
         rotations[members], shifts[members] = moved.rotations, moved.shifts
-        return replace(result, poses=Poses(rotations, shifts)), (maps[0], bring_back(maps[1], placement))
+        return replace(result, poses=Poses(rotations, shifts))
 
     def _next_weight(self, fsc: HalfMapFSC) -> Float[Tensor, " shells"]:
         """A half-map's least-squares weight is the FSC itself, up to where it is significant."""
@@ -221,11 +298,13 @@ class AveragingLoop:
             "resolution_0.143_angstrom": fsc.resolution(),
             "resolution_0.5_angstrom": fsc.resolution(0.5),
             "resolution_0.143_unmasked_angstrom": fsc.resolution(curve="unmasked"),
+            "fsc_area_shells": fsc.area(),
             "median_change_deg": float(angle.nanmedian()),
             "median_change_voxels": float((before.shifts - after.shifts).norm(dim=-1).nanmedian()),
             "median_score": float(result.scores.nanmedian()),
             "search": "local" if local else "global",
             "symmetry": self.symmetry.name if symmetric else "C1",
+            "settled": symmetric,
             "seconds": round(seconds, 1),
             **self.judge(after),
         }
@@ -236,3 +315,7 @@ class AveragingLoop:
             row["median_change_deg"],
         )
         return row
+
+
+def _bring_back(volume: DensityMap, placement: Poses | None) -> DensityMap:
+    return volume if placement is None else bring_back(volume, placement)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 from torchsag.alignment.aligner import AlignmentResult
 from torchsag.geometry import Poses
 
+_MAPS = ("maps", "references", "weight")
 _RESULT = ("scores", "covariances", "ambiguity", "converged", "passes")
 
 
@@ -33,8 +33,10 @@ class AveragingState:
         aside.
     maps
         The two half-maps, unfiltered.
+    references
+        What each part of each half is aligned to next: the half's other parts, filtered.
     weight
-        Factor of each Fourier shell that makes a half-map the next reference.
+        How far each Fourier shell is trusted: the FSC up to where it means something.
     symmetric
         Whether the symmetry is imposed from here on.
     rows
@@ -46,6 +48,7 @@ class AveragingState:
     iteration: int
     result: AlignmentResult
     maps: Float[Tensor, "halves z y x"]
+    references: Float[Tensor, "halves parts z y x"]
     weight: Float[Tensor, " shells"]
     symmetric: bool
     rows: tuple[dict[str, Any], ...]
@@ -56,7 +59,8 @@ class AveragingState:
         result = self.result
         arrays = {name: getattr(result, name).numpy() for name in _RESULT}
         arrays |= {"rotations": result.poses.rotations.numpy(), "shifts": result.poses.shifts.numpy()}
-        arrays |= {"maps": self.maps.numpy(), "weight": self.weight.numpy(), "faults": np.array(self.faults)}
+        arrays |= {name: getattr(self, name).numpy() for name in _MAPS}
+        arrays["faults"] = np.array(self.faults)
         header = json.dumps({"iteration": self.iteration, "symmetric": self.symmetric, "rows": self.rows})
         temporary = folder / f"{name}.tmp"
         with temporary.open("wb") as file:
@@ -74,28 +78,26 @@ class AveragingState:
         with np.load(path, allow_pickle=False) as archive:
             stored = dict(archive)
         header = json.loads(str(stored["header"]))
-        tensors = {name: torch.from_numpy(stored[name]) for name in (*_RESULT, "rotations", "shifts", "maps", "weight")}
+        tensors = {name: torch.from_numpy(stored[name]) for name in (*_RESULT, "rotations", "shifts", *_MAPS)}
         poses = Poses(tensors["rotations"], tensors["shifts"])
         return AveragingState(
             iteration=header["iteration"],
             result=AlignmentResult(poses, **{name: tensors[name] for name in _RESULT}),
-            maps=tensors["maps"],
-            weight=tensors["weight"],
+            **{name: tensors[name] for name in _MAPS},
             symmetric=header["symmetric"],
             rows=tuple(header["rows"]),
             faults=tuple(str(fault) for fault in stored["faults"]),
         )
 
     @property
-    def resolution(self) -> float:
-        """Corrected FSC 0.143 of the half-maps, angstrom; infinity before the first iteration."""
-        return self.rows[-1]["resolution_0.143_angstrom"] if self.rows else math.inf
-
-    @property
     def best_iteration(self) -> int:
-        """Number of the iteration with the finest resolution, of those with the present symmetry."""
-        alike = [row for row in self.rows if row["symmetry"] == self.rows[-1]["symmetry"]]
-        return min(alike, key=lambda row: row["resolution_0.143_angstrom"])["iteration"]
+        """Number of the iteration with the largest area under its FSC, of those that count.
+
+        A run without a reference counts from where it imposes its symmetry: until then its frame is being found. The
+        place where a noisy curve crosses a threshold is a poorer judge: the finest of many is a lucky one.
+        """
+        counting = [row for row in self.rows if row["settled"]] or self.rows
+        return max(counting, key=lambda row: row["fsc_area_shells"])["iteration"]
 
 
 def unaligned(poses: Poses) -> AlignmentResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.averaging import MapSums
@@ -32,6 +32,8 @@ class ChunkSums:
         Whether unusable particles are left out instead of ending the run.
     groups
         How many groups there are.
+    strength
+        How much each particle counts; None for all the same.
     """
 
     particles: ParticleSet
@@ -40,6 +42,7 @@ class ChunkSums:
     device: torch.device
     skip_bad: bool = False
     groups: int = 2
+    strength: Float[Tensor, " particles"] | None = None
 
     def __call__(self, rows: range) -> MapSums:
         """The sums of these rows, on the CPU."""
@@ -47,7 +50,8 @@ class ChunkSums:
         finite = self.poses.shifts.isfinite().all(-1)
         batch, kept = self._load([row for row in rows if finite[row]])
         if batch is not None:
-            sums.add(batch, self.poses[kept].to(self.device), (self.halves[kept] - 1).to(self.device))
+            strength = None if self.strength is None else self.strength[kept].to(self.device)
+            sums.add(batch, self.poses[kept].to(self.device), (self.halves[kept] - 1).to(self.device), strength)
         return sums.to("cpu")
 
     def _load(self, rows: list[int]) -> tuple[ParticleBatch | None, Integer[Tensor, " kept"]]:
