@@ -46,7 +46,7 @@ def test_shared_candidates_give_the_poses_of_one_process():
     assert isinstance(first, AlignmentResult)
 
 
-def test_every_candidate_is_refined_once_and_by_several():
+def test_every_candidate_is_refined_once_and_each_rank_has_its_share():
     method, particles = prepared()
     seen = []
 
@@ -71,5 +71,4 @@ def test_every_candidate_is_refined_once_and_by_several():
         return (shared(particles), shared.dismiss()) if workers.is_root else shared.serve()
 
     on_ranks(2, work)
-    assert sum(seen) == 7
-    assert len(seen) > 2
+    assert sorted(seen) == [3, 4]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult
 from torchsag.geometry import Poses
-from torchsag.parallel import Workers, fair_chunk
+from torchsag.parallel import Workers
 from torchsag.particles import ParticleBatch
 from torchsag.search.candidates import Candidates
 
@@ -125,7 +125,7 @@ class SharedCandidates:
     def _share(self, particles: ParticleBatch, found: Candidates) -> tuple[Refinement, dict[int, RefinedCandidates]]:
         """Refine some here and some there; on the root everything, by first rank."""
         refinement, count = self.method.refinement(particles), found.scores.shape[1]
-        size = fair_chunk(count, count, self.workers.size)
+        size = -(-count // self.workers.size)  # one share each: a step costs hardly less for fewer candidates
         slices = [range(first, min(first + size, count)) for first in range(0, count, size)]
 
         def refine(ranks: range) -> RefinedCandidates:
