@@ -28,7 +28,7 @@ def test_one_method_by_its_name_and_short_keys(own_project):
 
 
 def test_a_sweep_sums_up_its_jobs_and_survives_a_failure(own_project, capsys):
-    sweep = ["-m", "method=still", "method.strength=1,2", "snr=1,0"]
+    sweep = ["-m", "method=still", "method.strength=1,2", "snr=1,0", "~report"]
     assert main(["compare", *SMALL, *OWN, *sweep]) == 2
     out = own_project / "out"
     assert {path.name for path in out.iterdir() if path.is_dir()} == {

@@ -41,7 +41,9 @@ def check_fields(node):
             if dataclasses.is_dataclass(target):
                 fields = {field.name for field in dataclasses.fields(target) if field.init}
                 assert set(node) - {"_target_"} == fields, node["_target_"]
-        for value in node.values():
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
             check_fields(value)
 
 
@@ -61,7 +63,7 @@ def test_experiment_builds_with_the_command_it_names(name):
     words = re.sub(r"\[.*?\]", "", line).split()
     assert f"experiment={name}" in words
     config = compose_command(words[0], expand_shorthands(words[0], words[1:]))
-    check_fields(config)
+    check_fields(list(config.values()))
     build({key: value for key, value in config.items() if key not in NOT_FIELDS})
 
 

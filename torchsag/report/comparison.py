@@ -48,12 +48,15 @@ class ComparisonPage:
                 "is not counted. The last mark is the result.",
                 _convergence(tables.convergence, "median_rotation_error_deg" if known else "mean_ccc"),
             ),
+            "fsc": (
+                "Fourier shell correlation",
+                "Averages of every other particle, symmetry imposed, no mask; dashed: at the true poses, where known.",
+                _fsc(tables.fsc),
+            ),
         }  # fmt: skip
         if known:
             text = "Median over the particles, symmetry divided out; dashed: the Cramer-Rao bound (root mean square)."
             plots = {"errors": ("Rotation error", text, _errors(tables.summary)), **plots}
-            text = "Averages of every other particle, symmetry imposed, no mask; dashed: at the true poses."
-            plots["fsc"] = ("Fourier shell correlation", text, _fsc(tables.fsc))
         for name, (_, _, figure) in plots.items():
             figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
         sections = [Section(*plot) for plot in plots.values()]
@@ -83,14 +86,14 @@ def _errors(summary: Sequence[Row]) -> Figure:
     for number, (name, rows) in enumerate(_by_method(summary).items()):
         draw(rows, "median_rotation_error_deg", f"{_MARKERS[number % len(_MARKERS)]}-", name)
     bounded = {row["trial"]: row for row in summary if row["bound_rotation_deg"]}
-    draw(list(bounded.values()), "bound_rotation_deg", "k--", "bound")
+    draw(list(bounded.values()), "bound_rotation_deg", "k--", "bound (rms)")
     if by_snr:
         axis.set_xscale("log")
         axis.set_xlabel("SNR (signal variance over the box / noise variance per voxel)")
     else:
         axis.set_xticks(range(len(trials)), trials)
     axis.set_yscale("log")
-    axis.set_ylabel("rotation error (deg)")
+    axis.set_ylabel("median rotation error (deg)")
     axis.legend(fontsize=7)
     return figure
 
