@@ -50,7 +50,7 @@ def structures(atomic: list[str] | None, junk: str) -> list[DensityMap]:
 
 def simulate(folder: Path, maps: list[DensityMap], count: int, snr: float, seed: int) -> tuple[Path, Path]:
     """A list of particles that says nothing of poses and classes, and one with the classes."""
-    (folder / "particles").mkdir(parents=True)
+    (folder / "particles").mkdir(parents=True, exist_ok=True)
     labels = torch.multinomial(torch.tensor(SHARES), count, True, generator=torch.Generator().manual_seed(seed + 17))
     poses = UniformPoses(3.0).draw(seed, range(count))
     noise = float(maps[0].density.var(correction=0)) / snr

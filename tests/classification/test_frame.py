@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from torchsag.classification.classifier import Division, run
+from torchsag.classification.evidence import Views
 from torchsag.classification.first_classes import GivenReferences, ListedClasses, RandomLabels
 from torchsag.classification.frame import CommonFrame
 from torchsag.classification.mco_exmx import MCOEXMX
@@ -111,9 +112,7 @@ def test_wedges_alone_make_no_classes(maps):
 def test_principal_components_separate_structures(maps):
     frame = CommonFrame(maps[0], C7, C7, SHELL, spherical_mask(maps[0].box, 9.0))
     parts = [views(frame, structure, 15, snr=0.1, seed=seed) for seed, structure in enumerate(maps)]
-    both = type(parts[0])(
-        *(torch.cat([getattr(p, name) for p in parts]) for name in ("data", "weights", "power", "common"))
-    )
+    both = _together(parts)
     similarity = constrained_correlations(both)
     assert torch.allclose(similarity.diagonal(), torch.ones(30), atol=0.3)
     method = WedgePCA(components=2)
@@ -126,9 +125,7 @@ def test_principal_components_separate_structures(maps):
 def test_first_classes(maps, tmp_path):
     frame = CommonFrame(maps[0], C7, C7, SHELL)
     parts = [views(frame, structure, 6, snr=0.3, seed=seed) for seed, structure in enumerate(maps)]
-    both = type(parts[0])(
-        *(torch.cat([getattr(p, name) for p in parts]) for name in ("data", "weights", "power", "common"))
-    )
+    both = _together(parts)
     population = Population([range(12)], lambda rows: both, frame.prior(0.3), frame.common, True, 1, Serial())
     listed = _particle_set(torch.tensor([4, 4, 2] * 4))
     random = RandomLabels()(population, frame, listed, 5, 0)
@@ -145,6 +142,11 @@ def test_first_classes(maps, tmp_path):
         RandomLabels()(population, frame, listed, 13, 0)
     with pytest.raises(InputError, match="at least two maps"):
         GivenReferences(["one.mrc"])
+
+
+def _together(parts):
+    names = ("data", "weights", "power", "common")
+    return Views(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def _particle_set(classes):
