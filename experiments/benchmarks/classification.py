@@ -7,10 +7,10 @@ Rings, capped rings and junk, 40 : 40 : 20, 64 voxels of 6 angstrom, tilts to +-
 (SNR: signal variance of the rings over the box by noise variance per voxel, before the wedge). Junk is noise alone or
 the ribosome phantom. The structures are the built-in phantoms, or two atomic models. All starts from the particles
 alone: first their common average with D7, made once as `torchsag classify` makes it, then from its poses, with each
-method, ten random classes with C7, merging and, for MCO-A, one alignment to the class averages.
+method, ten random classes with C7, merging and, for the first method, one alignment to the class averages.
 
 For each SNR and method: the adjusted Rand index of the result and that of every seed before any alignment to class
-averages, whether the wedge predicts the class, for MCO-A k-means on wedge-aware principal components, and CPU time.
+averages, whether the wedge predicts the class, for the first method k-means on wedge-aware components, and CPU time.
 Results are added to the JSON file beside this script. `--work` keeps particles and common averages for another time.
 """
 
@@ -50,7 +50,7 @@ def structures(atomic: list[str] | None, junk: str) -> list[DensityMap]:
 
 def simulate(folder: Path, maps: list[DensityMap], count: int, snr: float, seed: int) -> tuple[Path, Path]:
     """A list of particles that says nothing of poses and classes, and one with the classes."""
-    (folder / "particles").mkdir(parents=True)
+    (folder / "particles").mkdir(parents=True, exist_ok=True)
     labels = torch.multinomial(torch.tensor(SHARES), count, True, generator=torch.Generator().manual_seed(seed + 17))
     poses = UniformPoses(3.0).draw(seed, range(count))
     noise = float(maps[0].density.var(correction=0)) / snr
@@ -112,7 +112,8 @@ def case(folder: Path, maps: list[DensityMap], options: argparse.Namespace, snr:
         common_average(data / "blind.csv", common, options.threads)
     results = {"common average": json.loads((common / "cost.json").read_text(encoding="utf-8"))}
     for method in options.methods:
-        extra = [] if method == "mco_a" else ["class_alignments=0", "~wedge_pca"]
+        first = method == options.methods[0]
+        extra = [f"class_alignments={options.class_alignments if first else 0}", *([] if first else ["~wedge_pca"])]
         words = (f"threads={options.threads}", f"method={method}", *extra)
         poses, out = common / "poses.star", folder / method
         results[method] = classify(poses, data / "truth.csv", out, options.seeds, *words)
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data-seed", type=int, default=0)
+    parser.add_argument("--class-alignments", type=int, default=1, help="for the first method; 0 for the others")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--atomic", nargs=2, help="atomic models of the rings and of the capped rings")
     parser.add_argument("--methods", nargs="+", default=["mco_a", "mco_exmx", "multi_reference"])
@@ -146,9 +148,10 @@ def main() -> None:
 def add_to_record(options: argparse.Namespace, name: str, results: dict) -> None:
     """One case more in the JSON file, and a line for each method."""
     record = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {"cases": {}}
-    settings = {key: getattr(options, key) for key in ("count", "seeds", "data_seed", "threads")}
+    settings = {key: getattr(options, key) for key in ("count", "seeds", "data_seed", "class_alignments")}
     earlier = record["cases"].get(name, {"methods": {}})["methods"]
-    record["cases"][name] = {"settings": settings, "methods": {**earlier, **results}}
+    results = {method: {"settings": settings, **result} for method, result in results.items()}
+    record["cases"][name] = {"methods": {**earlier, **results}}
     record["versions"] = versions()
     record["snr_convention"] = FastPipeline().snr_convention + ", of the rings"
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -32,14 +32,15 @@ def mixture(sizes, strength=0.6, mates=1, noise_members=0, seed=0):
     data = weights * (differences[labels] + normal(count, COEFFICIENTS))
     own, turned = [torch.stack([one, one.flip(1)], 1) for one in (weights, data)], (place == 1)[:, None, None]
     weights, data = (torch.where(turned, one.flip(1), one)[:, :mates] for one in own)
-    power = (data + weights * common).abs().square().sum(-1)
-    views = Views(data, weights, power)
+    whole = data + weights * common
+    gain = (weights * (common.conj() * whole).real - 0.5 * weights * common.abs().square()).sum(-1)
+    views = Views(data, weights, whole.abs().square().sum(-1), gain)
     prior = Prior(torch.full((COEFFICIENTS,), 1 / strength**2))
     chunks = [range(start, min(start + 32, count)) for start in range(0, count, 32)]
 
     def load(rows):
         part = slice(rows.start, rows.stop)
-        return Views(views.data[part], views.weights[part], views.power[part])
+        return Views(views.data[part], views.weights[part], views.power[part], views.common[part])
 
     population = Population(chunks, load, prior, common, noise_members > 0, mates, Serial())
     return population, labels, place

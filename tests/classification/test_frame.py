@@ -6,16 +6,18 @@ import pytest
 import torch
 
 from torchsag.classification.classifier import Division, run
+from torchsag.classification.evidence import Views
 from torchsag.classification.first_classes import GivenReferences, ListedClasses, RandomLabels
 from torchsag.classification.frame import CommonFrame
 from torchsag.classification.mco_exmx import MCOEXMX
-from torchsag.classification.membership import labels
+from torchsag.classification.membership import best, labels
+from torchsag.classification.membership import poses as poses_of
 from torchsag.classification.population import Population
 from torchsag.classification.settling import settled
 from torchsag.classification.wedge_pca import WedgePCA, constrained_correlations
 from torchsag.errors import InputError
 from torchsag.evaluation.class_agreement import adjusted_rand_index
-from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry import Poses, Symmetry, rotvec_to_matrix
 from torchsag.imaging.masks import spherical_mask
 from torchsag.io import write_map
 from torchsag.io.volumes import read_volume
@@ -71,11 +73,28 @@ def test_fit_names_the_structure_and_a_mask_keeps_the_scale(maps):
     gains = []
     for chosen in (frame, focus):
         capped = CommonFrame(maps[1], C7, C7, SHELL, chosen.mask).common - chosen.common
+        both = torch.stack([capped, torch.zeros_like(capped)])
         for structure, sign in zip(maps, (-1, 1), strict=True):
-            fit = views(chosen, structure, 6, snr=0.1).fit(capped[None], 7)[:, 0, 0]
+            fit = views(chosen, structure, 6, snr=0.1).fit(both, 7)[:, 0]
+            fit = fit[:, 0] - fit[:, 1]
             assert bool((sign * fit > 0).all())
             gains.append(float(fit.mean()))
     assert gains[3] == pytest.approx(gains[1], rel=0.35)
+
+
+def test_a_wrong_pose_is_no_class(maps):
+    """Among candidate poses the true one wins, though what a wrong one leaves over would make a class of its own."""
+    particles, poses = simulate_particles(maps[0], 12, 0.3, max_shift=1.0)
+    turn = rotvec_to_matrix(torch.tensor([0.4, 0.0, 0.1]))
+    rotations = torch.stack([poses.rotations, poses.rotations @ turn], 1)
+    frame = CommonFrame(maps[0], C7, C7, SHELL)
+    seen = frame.views(particles, Poses(rotations, poses.shifts[:, None].repeat(1, 2, 1)))
+    population = Population([range(12)], lambda rows: seen, frame.prior(0.3), frame.common, True, 2, Serial())
+    wrong = torch.zeros(12, 2, 3)
+    wrong[:, 1, 1] = 1
+    scores = population.scores(wrong, population.sums(wrong))
+    assert poses_of(best(scores)).tolist() == [0] * 12
+    assert float(scores[:, :, 2].abs().mean() / scores[:, 0, 0].mean()) < 0.05  # noise explains nothing, anywhere
 
 
 def test_wedges_alone_make_no_classes(maps):
@@ -93,7 +112,7 @@ def test_wedges_alone_make_no_classes(maps):
 def test_principal_components_separate_structures(maps):
     frame = CommonFrame(maps[0], C7, C7, SHELL, spherical_mask(maps[0].box, 9.0))
     parts = [views(frame, structure, 15, snr=0.1, seed=seed) for seed, structure in enumerate(maps)]
-    both = type(parts[0])(*(torch.cat([getattr(p, name) for p in parts]) for name in ("data", "weights", "power")))
+    both = _together(parts)
     similarity = constrained_correlations(both)
     assert torch.allclose(similarity.diagonal(), torch.ones(30), atol=0.3)
     method = WedgePCA(components=2)
@@ -106,7 +125,7 @@ def test_principal_components_separate_structures(maps):
 def test_first_classes(maps, tmp_path):
     frame = CommonFrame(maps[0], C7, C7, SHELL)
     parts = [views(frame, structure, 6, snr=0.3, seed=seed) for seed, structure in enumerate(maps)]
-    both = type(parts[0])(*(torch.cat([getattr(p, name) for p in parts]) for name in ("data", "weights", "power")))
+    both = _together(parts)
     population = Population([range(12)], lambda rows: both, frame.prior(0.3), frame.common, True, 1, Serial())
     listed = _particle_set(torch.tensor([4, 4, 2] * 4))
     random = RandomLabels()(population, frame, listed, 5, 0)
@@ -123,6 +142,11 @@ def test_first_classes(maps, tmp_path):
         RandomLabels()(population, frame, listed, 13, 0)
     with pytest.raises(InputError, match="at least two maps"):
         GivenReferences(["one.mrc"])
+
+
+def _together(parts):
+    names = ("data", "weights", "power", "common")
+    return Views(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def _particle_set(classes):

@@ -96,11 +96,15 @@ class Views:
         ``W^2`` likewise.
     power
         ``sum |Y|^2`` over the band, likewise: what a correlation is divided by.
+    common
+        Log-likelihood of the common average alone at each candidate pose, relative to nothing but noise. Poses that
+        the common average can tell apart are compared by it too.
     """
 
     data: Complex[Tensor, "particles candidates coefficients"]
     weights: Float[Tensor, "particles candidates coefficients"]
     power: Float[Tensor, "particles candidates"]
+    common: Float[Tensor, "particles candidates"]
 
     def __len__(self) -> int:
         return len(self.data)
@@ -116,9 +120,9 @@ class Views:
     def fit(
         self, difference: Complex[Tensor, "classes coefficients"], order: int
     ) -> Float[Tensor, "particles candidates classes"]:
-        """Log-likelihood of each view under differences known for certain, relative to no difference."""
+        """Log-likelihood of each view under differences known for certain, relative to nothing but noise."""
         cross = self.data.real @ difference.real.T + self.data.imag @ difference.imag.T
-        return (cross - 0.5 * self.weights @ difference.abs().square().T) / order
+        return self.common[:, :, None] + (cross - 0.5 * self.weights @ difference.abs().square().T) / order
 
 
 def reference_leave_one_out(

@@ -95,11 +95,8 @@ class CommonFrame:
                 parts.append(self._seen(value, weight, noise[rows]))
         candidates = poses.shifts.shape[1]
         chunks = [parts[i : i + candidates] for i in range(0, len(parts), candidates)]
-        return Views(
-            torch.cat([torch.cat([part.data for part in chunk], 1) for chunk in chunks]),
-            torch.cat([torch.cat([part.weights for part in chunk], 1) for chunk in chunks]),
-            torch.cat([torch.cat([part.power for part in chunk], 1) for chunk in chunks]),
-        )
+        names = ("data", "weights", "power", "common")
+        return Views(*(torch.cat([torch.cat([getattr(p, n) for p in chunk], 1) for chunk in chunks]) for n in names))
 
     def map_of(self, difference: Complex[Tensor, "classes coefficients"]) -> Float[Tensor, "classes z y x"]:
         """Common average plus differences, in real space."""
@@ -120,10 +117,12 @@ class CommonFrame:
         scale = noise.rsqrt()[:, None, None]
         weight = weight.unflatten(1, shape) * scale
         value = value.unflatten(1, shape) * ((2 / self.average.box[0] ** 3) ** 0.5 * scale)
-        seen = self._masked(value)
-        data = (weight * (seen - self._masked(self._unmasked * weight))).sum(2)
+        seen, average = self._masked(value), self._masked(self._unmasked * weight)
+        data = (weight * (seen - average)).sum(2)
+        squares = weight.square()
         power = torch.where(weight > 0, seen.abs().square(), 0).sum((2, 3))
-        return Views(data, weight.square().sum(2), power)
+        gain = weight * (self.common.conj() * seen).real - 0.5 * squares * self.common.abs().square()
+        return Views(data, squares.sum(2), power, gain.sum((2, 3)) / self.symmetry.order)
 
     @cached_property
     def _unmasked(self) -> Complex[Tensor, " coefficients"]:

@@ -69,11 +69,15 @@ def merging_gains(
 
 
 def completed_likelihood(population: Population, membership: Membership) -> float:
-    """The criterion itself: evidence of all classes, fit of the class of noise, and probability of the labels."""
+    """The criterion itself: evidence of all classes at the poses chosen, and probability of the labels."""
     counts = membership.sum((0, 1)).double()
     evidence = float(population.sums(membership).evidence(population.prior).double().sum())
+    nothing = torch.zeros_like(population.common)[None]
+    fit = population.fit(torch.cat([nothing, -population.common[None]]))
+    formed = membership[:, :, :-1] if population.noise_class else membership
+    evidence += float((formed.sum(2) * fit[:, :, 0]).double().sum())
     if population.noise_class:
-        evidence += float((membership[:, :, -1] * population.fit(-population.common[None])[:, :, 0]).double().sum())
+        evidence += float((membership[:, :, -1] * fit[:, :, 1]).double().sum())
     classes = torch.tensor(float(len(counts)), dtype=torch.float64)
     return evidence + float(torch.lgamma(counts + 1).sum() + _normaliser(counts.sum(), classes))
 

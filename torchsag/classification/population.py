@@ -70,13 +70,13 @@ class Population:
     ) -> Float[Tensor, "particles candidates classes"]:
         """Log-likelihood of each particle in each class at each candidate pose, the particle itself left out.
 
-        Relative to the common average alone.
+        Relative to nothing but noise.
         """
         formed = self._formed(membership)
 
         def score(rows: range) -> Tensor:
             views = self.load(rows)
-            scores = leave_one_out(views, formed[rows.start : rows.stop], sums, self.prior)
+            scores = leave_one_out(views, formed[rows.start : rows.stop], sums, self.prior) + views.common[:, :, None]
             if self.noise_class:
                 scores = torch.cat([scores, views.fit(-self.common[None], self.prior.order)], 2)
             return scores
@@ -86,7 +86,7 @@ class Population:
     def fit(
         self, differences: Complex[Tensor, "classes coefficients"]
     ) -> Float[Tensor, "particles candidates classes"]:
-        """Log-likelihood under given differences from the common average, relative to it alone."""
+        """Log-likelihood under given differences from the common average, relative to nothing but noise."""
         return self.each(lambda rows: self.load(rows).fit(differences, self.prior.order))
 
     def correlations(

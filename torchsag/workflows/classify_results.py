@@ -121,7 +121,7 @@ class FinishedClassification:
         count = len(at)
         rows = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: method.most].sort().values
         population = self.scene.population
-        parts = {"data": [], "weights": [], "power": []}
+        parts = {"data": [], "weights": [], "power": [], "common": []}
         for chunk in population.chunks:
             picked = rows[(rows >= chunk.start) & (rows < chunk.stop)]
             views, inside = population.load(chunk), picked - chunk.start

@@ -16,7 +16,7 @@ from torchsag.parallel import Workers
 from torchsag.particles import ParticleSet
 from torchsag.workflows.progress import progress
 
-_ARRAYS = ("data", "weights", "power")
+_ARRAYS = ("data", "weights", "power", "common")
 
 
 @dataclass(frozen=True)
