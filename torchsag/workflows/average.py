@@ -56,6 +56,7 @@ _HOW = {
     "converged_deg",
     "patience",
     "b_factor_angstrom2",
+    "polish",
 }
 
 
@@ -304,8 +305,10 @@ class Average:
         """References before the first iteration."""
         particles, weight = loop.particles, loop.initial_weight()
         if reference is None:
-            poses, symmetric = self.start(particles, self.seed), self.start.common_frame
-            sums = loop.sums(unaligned(poses))
+            first = self.start(replace(particles, halves=loop.halves), self.seed)
+            symmetric = self.start.common_frame
+            sums = loop.sums(unaligned(first))
+            poses = _everywhere(first, _prior(particles))
             maps = references = torch.zeros(0)
             if self.parallel.is_root:
                 symmetry = Symmetry(self.symmetry if symmetric else "C1")
@@ -361,6 +364,13 @@ class Average:
             "voxel_size_angstrom": loop.particles.voxel_size,
             "wall_seconds": round(seconds, 1),
         }
+
+
+def _everywhere(poses: Poses, otherwise: Poses) -> Poses:
+    """Poses, and others for particles that have none."""
+    there = poses.shifts.isfinite().all(-1)
+    rotations = torch.where(there[:, None, None], poses.rotations, otherwise.rotations)
+    return Poses(rotations, torch.where(there[:, None], poses.shifts, otherwise.shifts))
 
 
 def _prior(particles: ParticleSet) -> Poses:
