@@ -6,8 +6,8 @@ Simulated ribosome-like particles without symmetry, 32 voxels of 12 angstrom, ti
 of the signal over the box by that of the noise per voxel, before the wedge. All start at the true poses, turned by some
 5 degrees and moved by one voxel at random. Alternating: local alignment and averaging by turns, each particle aligned
 to the average of all its half (1 part) or of the others (5 parts). Joint: one local iteration, then both at once.
-Errors are modulo the common frame of a half; resolutions against the true structure are read at FSC 0.5. Seconds are of
-the CPU, one thread, everything included.
+Errors are modulo the common frame of a half; resolutions against the true structure are read at FSC 0.5. Seconds are
+of the CPU, one thread, everything included.
 """
 
 from __future__ import annotations

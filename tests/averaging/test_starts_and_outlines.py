@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from torchsag.averaging.outline import Outline, OutlineFromFile, OutlineFromMap, SphericalOutline
-from torchsag.averaging.starts import ListedPoses, RandomOrientations, Start
+from torchsag.averaging.starts import BestParticles, ListedPoses, RandomOrientations, Start
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, random_rotations
 from torchsag.imaging.masks import spherical_mask
@@ -30,6 +31,28 @@ def _set(poses=None, count=4):
 def _listed():
     rotations = random_rotations(4, torch.Generator().manual_seed(7), torch.float64)
     return Poses(rotations, torch.arange(12, dtype=torch.float64).reshape(4, 3))
+
+
+def test_the_best_particles_of_each_half_begin():
+    structure = torch.zeros(16, 16, 16)
+    structure[5:11, 5:11, 5:11] = 1.0
+    strength = [0.0, 3.0, 1.0, 0.0, 2.0, 5.0]
+
+    def read(source):
+        i = int(source.path.stem[1:])
+        return strength[i] * structure + torch.randn(16, 16, 16, generator=torch.Generator().manual_seed(i))
+
+    halves = torch.tensor([1, 1, 1, 2, 2, 2])
+    particles = replace(_set(count=6), box=(16, 16, 16), voxel_size=10.0, reader=read, halves=halves)
+    for per_half, expected in ((1, [1, 5]), (2, [1, 2, 4, 5])):
+        start = BestParticles(per_half=per_half, resolution_angstrom=50.0)
+        assert isinstance(start, Start)
+        poses = start(particles, seed=0)
+        assert poses.shifts.isfinite().all(-1).nonzero()[:, 0].tolist() == expected
+    with pytest.raises(InputError, match="resolution_angstrom: expected more than"):
+        BestParticles(resolution_angstrom=20.0)(particles, seed=0)
+    with pytest.raises(InputError, match="per_half"):
+        BestParticles(per_half=0)
 
 
 def test_random_orientations_keep_listed_shifts_and_follow_the_seed():

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import mrcfile
 import pytest
@@ -27,6 +28,7 @@ from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
 from torchsag.workflows import averaging_loop
 from torchsag.workflows.average import Average
 from torchsag.workflows.averaging_state import unaligned
+from torchsag.workflows.controls import NoiseOnly, OmittedRegion
 from torchsag.workflows.provenance import Provenance
 
 N, VOXEL = 24, 14.0
@@ -83,7 +85,8 @@ def _metrics(settings, tmp_path):
 
 
 def test_a_run_leaves_everything_it_promises_and_the_poses_are_better(settings, tmp_path):
-    outcome = _run(replace(settings, report=AveragePage()))
+    truth_map = str(Path(settings.truth).with_name("reference.mrc"))
+    outcome = _run(replace(settings, report=AveragePage(), truth_map=truth_map))
     out = tmp_path / "out"
     expected = {
         "half1.mrc", "half2.mrc", "average.mrc", "mask.mrc", "local_resolution.mrc", "fsc.csv", "fsc.png", "poses.star",
@@ -100,7 +103,9 @@ def test_a_run_leaves_everything_it_promises_and_the_poses_are_better(settings, 
     with (out / "fsc.csv").open() as file:
         table = list(csv.DictReader(file))
     assert len(table) == N // 2 + 1
-    assert "oracle" in table[0]
+    assert {"oracle", "truth", "oracle_truth"} < set(table[0])
+    assert metrics["summary"]["truth_correlation"] > 0.9
+    assert "Local resolution" in (out / "report.html").read_text()
     assert any("resolution" in row[0] for row in outcome.rows)
 
 
@@ -295,6 +300,34 @@ def test_without_a_reference_the_halves_begin_apart_and_without_symmetry(data, t
     assert not state.symmetric
     assert float(state.maps[0].std()) > 0
     assert not torch.allclose(state.maps[0], state.maps[1])
+
+
+def test_each_half_is_polished_by_itself_and_the_result_judged(settings, tmp_path):
+    seen = []
+
+    class Nudge:
+        def __call__(self, particles, poses, symmetry, trust):
+            seen.append((len(particles), symmetry.name, float(trust.max())))
+            return poses.retract(torch.tensor([0.0, 0.0, 0.2, 0.0, 0.0, 0.0]).expand(len(poses), 6))
+
+    _run(replace(settings, iterations=1, out=str(tmp_path / "plain")))
+    _run(replace(settings, iterations=1, polish=Nudge()))
+    assert [entry[:2] for entry in seen] == [(6, "D7"), (6, "D7")]
+    plain, nudged = (
+        json.loads((tmp_path / run / "metrics.json").read_text())["summary"]["median_rotation_error_deg"]
+        for run in ("plain", "out")
+    )
+    assert nudged > plain + 3
+    assert read_particles(str(tmp_path / "out" / "poses.star")).poses is not None
+
+
+def test_a_control_changes_the_input_and_judges_the_outcome(settings, tmp_path):
+    outcome = _run(replace(settings, iterations=1, control=NoiseOnly(), truth=None))
+    summary = _metrics(settings, tmp_path)["summary"]
+    assert "control_passed" in summary
+    assert any("control with pure noise" in note for note in outcome.notes)
+    with pytest.raises(InputError, match="expected reference="):
+        _run(replace(settings, control=OmittedRegion()))
 
 
 def test_half_two_is_brought_onto_half_one_with_its_poses(settings, data):

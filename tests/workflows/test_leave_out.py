@@ -69,3 +69,12 @@ def test_one_part_leaves_nothing_out_and_all_parts_make_the_whole():
     small = sums.within(3)
     assert small.numerator.shape[1] < sums.numerator.shape[1]
     assert float(small.sphere.index.norm(dim=-1).max()) <= 3.0
+
+
+def test_where_no_others_are_nothing_is_left_out():
+    poses = Poses(random_rotations(2, torch.Generator().manual_seed(1)), torch.zeros(2, 3))
+    sums = MapSums.empty((N, N, N), 5.0, groups=4)
+    sums.add(_particles(2), poses, torch.tensor([0, 3]))
+    others = sums.without_each(2)
+    assert others.counts.tolist() == [1, 1, 1, 1]
+    torch.testing.assert_close(others.numerator[0], sums.numerator[0])

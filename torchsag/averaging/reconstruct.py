@@ -187,16 +187,20 @@ class MapSums:
         )
 
     def without_each(self, every: int) -> MapSums:
-        """In each run of `every` groups, the sums of the others in place of each; itself where a run is one group."""
+        """In each run of `every` groups, the sums of the others in place of each; of all where no others are."""
         if every == 1:
             return self
         whole = self.pooled(every)
+        counts = whole.counts.repeat_interleave(every, 0)
+        left_out = (counts > self.counts).to(self.counts)
         return replace(
             self,
-            numerator=whole.numerator.repeat_interleave(every, 0) - self.numerator,
+            numerator=whole.numerator.repeat_interleave(every, 0) - left_out[:, None] * self.numerator,
             # Rounding must not leave a negative weight where one group alone has measured anything.
-            denominator=(whole.denominator.repeat_interleave(every, 0) - self.denominator).clamp_min(0),
-            counts=whole.counts.repeat_interleave(every, 0) - self.counts,
+            denominator=(
+                whole.denominator.repeat_interleave(every, 0) - left_out[:, None] * self.denominator
+            ).clamp_min(0),
+            counts=counts - left_out * self.counts,
         )
 
     def within(self, last_shell: int) -> MapSums:

@@ -60,8 +60,18 @@ class AveragePage:
 
 
 def _run(metrics: dict[str, Any]) -> Section:
-    names = ("method", "particle_list", "reference", "symmetry", "voxel_size_angstrom", "device", "threads", "seed")
-    rows = [(name.replace("_", " "), str(metrics[name])) for name in names]
+    names = (
+        "method",
+        "particle_list",
+        "reference",
+        "control",
+        "symmetry",
+        "voxel_size_angstrom",
+        "device",
+        "threads",
+        "seed",
+    )
+    rows = [(name.replace("_", " "), str(metrics.get(name))) for name in names]
     rows += [(k.replace("_", " "), str(v) if v is None else f"{v:.4g}") for k, v in metrics["summary"].items()]
     rows += [("versions", ", ".join(f"{name} {v}" for name, v in metrics["versions"].items()))]
     return Section("Run", rows=rows)

@@ -19,14 +19,14 @@ from torchsag.averaging.regularisation import Regularisation, ShellWeight
 from torchsag.averaging.starts import RandomOrientations, Start
 from torchsag.averaging.strength import Equal, Strength
 from torchsag.errors import InputError
-from torchsag.evaluation import RemoveCommonTransform, compare_poses
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import read_map, read_particles, staged
+from torchsag.io import read_particles, staged
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleSet, Weighting
 from torchsag.workflows.average_files import iteration_folder, write_fsc, write_half_maps, write_rows
 from torchsag.workflows.average_findings import Known
+from torchsag.workflows.average_inputs import completed, listed_poses, matching_map, median_errors, true_poses
 from torchsag.workflows.average_results import FinishedRun, save_poses
 from torchsag.workflows.averaging_loop import AveragingLoop
 from torchsag.workflows.averaging_state import AveragingState, unaligned
@@ -57,6 +57,7 @@ _HOW = {
     "converged_deg",
     "patience",
     "b_factor_angstrom2",
+    "polish",
 }
 
 
@@ -181,9 +182,11 @@ class Average:
         """
         start = time.perf_counter()
         particles = self._read(self.particles)
-        truth = self._read_truth(particles)
-        given = None if self.reference is None else self._read_map(self.reference, particles)
-        structure = None if self.truth_map is None else self._read_map(self.truth_map, particles)
+        truth = None if self.truth is None else true_poses(self.truth, self._read(self.truth), particles)
+        given, structure = (
+            None if path is None else matching_map(path, particles, self.voxel_size_angstrom)
+            for path in (self.reference, self.truth_map)
+        )
         reference = given
         if self.control is not None:
             particles = self.control.particles(particles, self.seed)
@@ -216,42 +219,17 @@ class Average:
         )
         return staged(listed, self.staging)
 
-    def _read_truth(self, particles: ParticleSet) -> Poses | None:
-        if self.truth is None:
-            return None
-        true = self._read(self.truth)
-        row = {name: index for index, name in enumerate(true.names)}
-        missing = [name for name in particles.names if name not in row]
-        if true.poses is None or missing:
-            raise InputError(
-                f"{self.truth}: expected a true pose for every particle, found none for {(missing or true.names)[0]}"
-            )
-        return true.poses[torch.tensor([row[name] for name in particles.names])].to(torch.float32)
-
     @property
     def _true_symmetry(self) -> Symmetry:
         return Symmetry(self.truth_symmetry or self.symmetry)
 
     def _loop(self, particles: ParticleSet, truth: Poses | None) -> AveragingLoop:
-        symmetry = Symmetry(self.symmetry)
         halves = self.halves(particles, self.seed)
-        true_symmetry = self._true_symmetry
 
         def judge(poses: Poses) -> dict[str, float]:
-            """Median errors over both halves, each in its own frame."""
             if truth is None:
                 return {}
-            angles, lengths = [], []
-            for half in (1, 2):
-                members = (halves == half) & poses.shifts.isfinite().all(-1)
-                framed = RemoveCommonTransform()(poses[members], truth[members], true_symmetry)
-                errors = compare_poses(framed, truth[members], true_symmetry)
-                angles.append(errors.rotation_deg)
-                lengths.append(errors.shift_voxels * particles.voxel_size)
-            return {
-                "median_rotation_error_deg": float(torch.cat(angles).median()),
-                "median_shift_error_angstrom": float(torch.cat(lengths).median()),
-            }
+            return median_errors(poses, truth, halves, self._true_symmetry, particles.voxel_size)
 
         return AveragingLoop(
             particles=particles,
@@ -259,7 +237,7 @@ class Average:
             method=self.method,
             local_method=self.local_method,
             outline=self.mask,
-            symmetry=symmetry,
+            symmetry=Symmetry(self.symmetry),
             parts=min(self.parts, *(int((halves == half).sum()) for half in (1, 2))),
             regularisation=self.regularisation,
             strength=self.strength,
@@ -309,8 +287,10 @@ class Average:
         """References before the first iteration."""
         particles, weight = loop.particles, loop.initial_weight()
         if reference is None:
-            poses, symmetric = self.start(particles, self.seed), self.start.common_frame
-            sums = loop.sums(unaligned(poses))
+            first = self.start(replace(particles, halves=loop.halves), self.seed)
+            symmetric = self.start.common_frame
+            sums = loop.sums(unaligned(first))
+            poses = completed(first, listed_poses(particles))
             maps = references = torch.zeros(0)
             if self.parallel.is_root:
                 symmetry = Symmetry(self.symmetry if symmetric else "C1")
@@ -318,21 +298,12 @@ class Average:
                 references = loop.references(sums, symmetry, weight)
             maps, references = self.parallel.broadcast((maps, references))
         else:
-            poses, symmetric = _prior(particles), True
+            poses, symmetric = listed_poses(particles), True
             maps = torch.stack([reference.density, reference.density])
             filtered = weigh_shells(reference, weight).density
             references = filtered.expand(2, loop.parts, *filtered.shape)
         faults = ("",) * len(particles)
         return AveragingState(0, unaligned(poses), maps, references, weight, symmetric, (), faults)
-
-    def _read_map(self, path: str, particles: ParticleSet) -> DensityMap:
-        found = read_map(path, self.voxel_size_angstrom)
-        if found.box != particles.box or abs(found.voxel_size / particles.voxel_size - 1) > 0.01:
-            raise InputError(
-                f"{path}: expected the particles' {particles.box} voxels at {particles.voxel_size:g} angstrom, got "
-                f"{found.box} at {found.voxel_size:g}; resample or crop the map"
-            )
-        return found
 
     def _finished(self, state: AveragingState) -> bool:
         """Out of iterations, or poses at rest, or no better map for `patience` iterations."""
@@ -360,14 +331,10 @@ class Average:
             **surroundings(provenance, self.seed, loop.device, self.parallel.size),
             "method": type(self.method).__name__,
             "symmetry": self.symmetry,
+            "control": None if self.control is None else type(self.control).__name__,
             "particle_list": self.particles,
             "reference": self.reference,
             "box": loop.particles.box,
             "voxel_size_angstrom": loop.particles.voxel_size,
             "wall_seconds": round(seconds, 1),
         }
-
-
-def _prior(particles: ParticleSet) -> Poses:
-    """Listed poses, or none."""
-    return Poses.identity(len(particles)) if particles.poses is None else particles.poses.to(torch.float32)

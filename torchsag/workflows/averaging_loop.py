@@ -276,8 +276,9 @@ class AveragingLoop:
         if self.local_method is None or not state.rows or not state.symmetric:
             return False
         # The prior poses of a run from a reference say nothing: its first iteration has moved them at will.
-        started_from_map = self.common_frame and state.iteration == 1
-        return started_from_map or state.rows[-1]["median_change_deg"] < self.local_below_deg
+        if state.rows[-1]["search"] == "local" or (self.common_frame and state.iteration == 1):
+            return True
+        return state.rows[-1]["median_change_deg"] < self.local_below_deg
 
     def _shell(self, resolution_angstrom: float) -> float:
         return self.particles.box[0] * self.particles.voxel_size / resolution_angstrom

@@ -32,6 +32,9 @@ from torchsag.workflows.progress import progress
 from torchsag.workflows.provenance import Provenance
 
 _CHUNK = 64
+# Standard deviations of the correlation over all displacements that a pair must stand out by: among some ten thousand
+# displacements independent noise reaches 4 to 5, however few coefficients the wedge has left.
+_SIGNIFICANT = 7.0
 
 
 class Pair(NamedTuple):
@@ -54,7 +57,8 @@ class Duplicates:
     out
         Folder for ``duplicates.csv`` and ``metrics.json``.
     least_correlation
-        From which on a pair is reported; about the part of the box that the two have in common.
+        From which on a pair is reported, if it stands out from all other displacements; about the part of the box that
+        the two have in common.
     finest_angstrom, coarsest_angstrom
         The band that is compared; None takes a quarter and a half of the frequencies the box holds. Below it the
         structure that all particles have in common would be compared as well.
@@ -148,9 +152,10 @@ def find_duplicates(
             block = spectra[start : start + _CHUNK]
             correlation = from_half_spectrum(spectra[i] * block.conj(), small).flatten(1)
             peaks, places = correlation.max(dim=1)
+            least_here = (_SIGNIFICANT * correlation.std(dim=1)).clamp_min(least)
             pairs += [
                 Pair(rows[i], rows[start + k], float(peaks[k]), _displacement(int(places[k]), particles.box, small))
-                for k in (peaks >= least).nonzero()[:, 0].tolist()
+                for k in (peaks >= least_here).nonzero()[:, 0].tolist()
             ]
     return pairs
 
