@@ -1,6 +1,6 @@
 """Classes of a simulated GroEL mixture, like Fig. 3 of Lü et al. 2019: three classes and their slices.
 
-    python experiments/paper/figure3.py [--run DIR --note TEXT] [--snr 0.01] [--count 300] [--out experiments/paper/figure3.png]
+    python experiments/paper/figure3.py [--run DIR --note TEXT] [--snr 0.01] [--count 300] [--out FIGURE.png]
 
 The paper classifies experimental particles into GroEL14, GroEL14-GroES7 and the rest, by MCO-A with ten initial classes
 and C7. Here the particles are simulated, so that the truth is known: the GroEL-like phantom, its capped variant and, as
