@@ -1,6 +1,6 @@
 """Classes of a simulated GroEL mixture, like Fig. 3 of Lü et al. 2019: three classes and their slices.
 
-    python experiments/paper/figure3.py [--run DIR] [--snr 0.01] [--count 300] [--out experiments/paper/figure3.png]
+    python experiments/paper/figure3.py [--run DIR --note TEXT] [--snr 0.01] [--count 300] [--out FIGURE.png]
 
 The paper classifies experimental particles into GroEL14, GroEL14-GroES7 and the rest, by MCO-A with ten initial classes
 and C7. Here the particles are simulated, so that the truth is known: the GroEL-like phantom, its capped variant and, as
@@ -63,7 +63,8 @@ def draw(out: Path, path: Path) -> dict:
         axes[0][column].set_title(f"{name}\n{sizes[name]} particles" if name in sizes else name, fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=150)
-    return metrics["summary"]
+    kept = ("method", "symmetry", "common_symmetry", "box", "voxel_size_angstrom", "seed", "summary")
+    return {name: metrics[name] for name in kept}
 
 
 def _run(*words: str) -> None:
@@ -75,6 +76,7 @@ def main() -> None:
     """Draw the figure and note what is in it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, help="folder of a finished classification")
+    parser.add_argument("--note", default="", help="what that run was, for the record")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--snr", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)
@@ -83,9 +85,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         out = options.run or run(Path(folder), options.count, options.snr, options.seed, options.threads)
-        summary = draw(out, options.out)
-    settings = {name: getattr(options, name) for name in ("count", "snr", "seed")} if options.run is None else {}
-    record = {"settings": settings, "versions": versions(), "summary": summary}
+        run_record = draw(out, options.out)
+    simulated = {name: getattr(options, name) for name in ("count", "snr", "seed")}
+    particles = options.note if options.run else simulated
+    record = {"particles": particles, "versions": versions(), "run": run_record}
     options.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -151,7 +151,7 @@ def test_finds_the_common_average_first(run, tmp_path):
     assert (tmp_path / "out" / "common" / "average.mrc").exists()
 
 
-def test_sets_aside_what_it_may(run, data, tmp_path):
+def test_sets_aside_what_cannot_be_read_or_fits_badly(run, data, tmp_path):
     lines = (data / "truth.csv").read_text()
     for path in data.glob("*.mrc"):
         (tmp_path / path.name).symlink_to(path)
@@ -165,8 +165,11 @@ def test_sets_aside_what_it_may(run, data, tmp_path):
     with pytest.raises(InputError, match=r"bad\.mrc"):
         bad(Provenance("test"))
     assert not (tmp_path / "out" / "metrics.json").exists()
-    replace(bad, skip_bad=True)(Provenance("test"))
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["summary"]["set_aside"] == 1
+    replace(bad, skip_bad=True, ccc_min=0.99)(Provenance("test"))
+    summary = json.loads((tmp_path / "out" / "metrics.json").read_text())["summary"]
+    assert summary["set_aside"] == 1
+    assert summary["fit_nothing"] == sum(COUNTS)
+    assert summary["sizes"] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,24 +127,28 @@ class ClassificationLoop:
             kept = self._carried_over(state, scene)
             state = replace(state, poses=candidates, stage=state.stage + 1, finished=(kept,), values=())
             save(state)
+            if self.workers.is_root:
+                shutil.rmtree(self._views(state.stage - 1), ignore_errors=True)
 
     def scene(self, state: ClassificationState) -> Scene:
-        """The common average at the present poses, and all particles seen from it."""
-        present = state.poses[:, 0] if state.stage == 0 else self.best_poses(state.finished[0], state.poses)
+        """The common average at the first candidate poses, and all particles seen from it."""
         everyone = torch.zeros(len(self.particles), dtype=torch.long)
-        common = self.mapper(present, everyone, 1, self.common_symmetry)[0]
+        common = self.mapper(state.poses[:, 0], everyone, 1, self.common_symmetry)[0]
         average = weigh_shells(common.whole, wiener_weight(common.fsc.corrected))
         mask = self.focus(average, self.mapper.coarsest_angstrom)
         frame = CommonFrame(average, self.symmetry, self.common_symmetry, self.last_shell, mask)
         count, chunk = len(self.particles), self.mapper.chunk
         chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
-        store = ViewStore(self.folder / f"views{state.stage}", frame, self.particles, state.poses)
+        store = ViewStore(self._views(state.stage), frame, self.particles, state.poses)
         store.make(chunks, self.workers)
         candidates = state.poses.shifts.shape[1] * len(frame.mates)
         population = Population(
             chunks, store.load, frame.prior(self.contrast), frame.common, self.noise_class, candidates, self.workers
         )
         return Scene(frame, population, common)
+
+    def _views(self, stage: int) -> Path:
+        return self.folder / f"views{stage}"
 
     def best_poses(self, membership: Membership, candidates: Poses) -> Poses:
         """The pose at which each particle counts, mates included."""

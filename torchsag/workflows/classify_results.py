@@ -98,16 +98,17 @@ class FinishedClassification:
         formed = loop.formed(membership)
         sums = population.sums(membership)
         scores = population.scores(membership, sums)
-        sizes = membership.sum((0, 1))
-        probabilities = posterior(scores, sizes / sizes.sum()).sum(1)
+        shares = membership.sum((0, 1)) / len(membership)
+        probabilities = posterior(scores, shares).sum(1)
         own = labels(membership)
         correlations = population.correlations(membership, sums)
-        order = sizes[:formed].argsort(descending=True, stable=True)
-        number = torch.zeros(membership.shape[2], dtype=torch.long)
-        number[order] = 1 + torch.arange(formed)
-        classes = number[own]
+        rejected = own >= formed
         if ccc_min is not None:
-            classes = torch.where(correlations < ccc_min, 0, classes)
+            rejected |= correlations < ccc_min
+        sizes = torch.bincount(own[~rejected], minlength=formed)
+        number = torch.zeros(membership.shape[2], dtype=torch.long)
+        number[sizes.argsort(descending=True, stable=True)] = 1 + torch.arange(formed)
+        classes = torch.where(rejected, 0, number[own])
         poses = loop.best_poses(membership, state.poses)
         maps = loop.mapper(poses, classes - 1, int(classes.max()), loop.symmetry) if int(classes.max()) > 0 else []
         everyone_own = probabilities[torch.arange(len(own)), own]
