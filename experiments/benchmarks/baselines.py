@@ -1,6 +1,6 @@
 """Are the baselines as good as their authors meant them? Medians beside the original programs', and Algorithm 1 to 2.
 
-    python experiments/benchmarks/baselines.py [--particles 20]
+    python experiments/benchmarks/baselines.py [--particles 20] [hydra/launcher=processes]
 
 An asymmetric phantom at 12 angstrom, 64^3 voxels of 6 angstrom, +-60 degrees, exact reference, no prior pose. What the
 original programs reach there was measured with their own code (Chen et al.: PyTom's C code at a fixed bandwidth of 32;
@@ -33,23 +33,26 @@ ORIGINALS = {
 }
 
 
+METHODS = ("chen_frm", "xu_alber", "xu_alber_gain_ratio", "fast_matching", "sag", "sag_basic")
+
+
 def main() -> None:
     """Run, print a line for each method and SNR, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--particles", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("words", nargs="*", help="more for torchsag, such as hydra/launcher=processes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         words = [
-            f"out={folder}/run", f"n={options.particles}", f"seed={options.seed}", "snr=[0.1,0.01]", "threads=1",
-            "device=cpu", "structure=ribosome", "trials.structure.kernel.resolution_angstrom=12", "~report",
-            "+method@methods.sag_basic=sag_basic", "+method@methods.xu_alber_gain_ratio=xu_alber",
-            "damping@methods.xu_alber_gain_ratio.damping=gain_ratio",
+            f"out={folder}", f"method={','.join(METHODS)}", "snr=0.1,0.01", f"n={options.particles}",
+            f"seed={options.seed}", "threads=1", "device=cpu", "structure=ribosome",
+            "trials.structure.kernel.resolution_angstrom=12", "~report", *options.words,
         ]  # fmt: skip
-        if torchsag(["compare", *words]) != 0:
+        if torchsag(["compare", "-m", *words]) != 0:
             raise SystemExit("torchsag compare failed")
-        summary = Tables.read(Path(folder) / "run").summary
+        summary = Tables.read(Path(folder)).summary
     rows = []
     for row in summary:
         original, most = ORIGINALS.get((row["method"], row["snr"]), (None, None))
