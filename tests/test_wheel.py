@@ -1,6 +1,7 @@
 """The installed wheel, used from another folder: it must bring its yaml files and both entry points."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,23 @@ def test_commands_work_from_another_folder(installed, tmp_path, way):
     made = {path.name for path in (tmp_path / "torchsag-demo").iterdir()}
     assert {"poses.star", "average.mrc", "report.html", "metrics.json"} <= made
     assert {path.name for path in tmp_path.iterdir()} == {"torchsag-demo"}
+
+
+@pytest.mark.slow
+def test_a_loss_from_a_folder_of_ones_own(installed, tmp_path):
+    """The README's example, found through the search path and the allow-list."""
+    readme = (REPOSITORY / "README.md").read_text()
+    for name in ("mylosses/cauchy.py", "conf/loss/cauchy.yaml"):
+        (block,) = re.findall(rf"```\w+\n# {name}\n(.*?)```", readme, flags=re.DOTALL)
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(block)
+    start = [str(installed / "bin" / "torchsag"), "compare", "out=out", "threads=1", "~report"]
+    small = ["n=2", "snr=1", "box=24", "voxel_size_angstrom=16", "method=sag", "method.resolution_angstrom=null"]
+    own = ["loss@method.loss=cauchy", "hydra.searchpath=[file://conf]"]
+    refused = run(installed, tmp_path, *start, *small, *own)
+    assert refused.returncode == 2
+    assert "add allow=[mylosses]" in refused.stderr
+    done = run(installed, tmp_path, *start, *small, *own, "allow=[mylosses]")
+    assert done.returncode == 0, done.stderr
+    assert "mylosses.cauchy.Cauchy" in (tmp_path / "out" / "config.yaml").read_text()
+    assert (tmp_path / "out" / "summary.csv").exists()

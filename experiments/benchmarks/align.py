@@ -2,6 +2,7 @@
 
     python experiments/benchmarks/align.py                        # the default table, 64^3, all SNRs
     python experiments/benchmarks/align.py --boxes 32 64 96 128   # how cost grows with the box
+    python experiments/benchmarks/align.py --candidates 12 24 48  # and with the number of candidates
     python experiments/benchmarks/align.py --methods curvature_sag sag --snrs 0.1 0.01 0.003 --particles 20
     python experiments/benchmarks/align.py --set method.search.num_candidates=48   # any setting of the method
 
@@ -14,6 +15,7 @@ file beside this one.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import platform
@@ -54,6 +56,7 @@ class Case:
     snr: float
     tilt: float
     box: int
+    candidates: int | None
 
 
 def main() -> None:
@@ -68,8 +71,8 @@ def main() -> None:
                 for snr in options.snrs:
                     with tempfile.TemporaryDirectory() as folder:
                         truth, bound = _particles(Path(folder), reference, snr, tilt, options)
-                        for method in options.methods:
-                            case = Case(structure, method, snr, tilt, box)
+                        for method, candidates in itertools.product(options.methods, options.candidates):
+                            case = Case(structure, method, snr, tilt, box, candidates)
                             rows.append(_run(case, Path(folder), reference, symmetry, truth, bound, options))
                             print(_line(rows[-1]), flush=True)
     record = {
@@ -92,6 +95,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--snrs", nargs="+", type=float, default=[0.1, 0.03, 0.01, 0.003])
     parser.add_argument("--tilts", nargs="+", type=float, default=[60.0], help="half the tilt range, degrees")
     parser.add_argument("--boxes", nargs="+", type=int, default=[64])
+    parser.add_argument("--candidates", nargs="+", type=int, default=[None], help="poses that the search hands on")
     parser.add_argument("--particles", type=int, default=200)
     parser.add_argument("--max-shift", type=float, default=0.0625, help="radius of the shifts, as a part of the box")
     parser.add_argument("--seed", type=int, default=1)
@@ -143,6 +147,8 @@ def _run(
 ) -> dict:
     particles = read_particles(str(folder / "*.mrc"), tilt_min_deg=-case.tilt, tilt_max_deg=case.tilt)
     words = ["particles=p", "reference=r", "out=o", f"method={case.method}", *options.set]
+    if case.candidates is not None:
+        words.append(f"method.search.num_candidates={case.candidates}")
     method = build(compose_command("align", words)["method"])
     begun = time.process_time()
     aligner = method.prepare(reference, symmetry, options.device)
@@ -199,6 +205,7 @@ def _line(row: dict) -> str:
     calibration = "-" if row["mahalanobis"] is None else f"{row['mahalanobis']:.2f} {100 * row['inside_95']:.0f}%"
     return (
         f"{Path(row['structure']).name[:10]:>10} {row['method']:>16} box {row['box']:>3}"
+        f"{'' if row['candidates'] is None else ' candidates ' + str(row['candidates'])}"
         f" tilt {row['tilt']:.0f} snr {row['snr']:<6g} success {row['success']:.3f}"
         f"  median {row['median_rotation_deg']:.2f} deg {row['median_shift_voxels']:.3f} vx"
         f"  rms/bound {row['rotation_over_bound']:.2f} {row['shift_over_bound']:.2f}  calibration {calibration}"

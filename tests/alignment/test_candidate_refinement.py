@@ -18,9 +18,12 @@ from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry, rotation_distance
 from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.io import read_map, read_particles
-from torchsag.optim import CurvatureSAG, LevenbergMarquardt, TorchOptimizer
+from torchsag.optim import CurvatureSAG, LengthScaling, LevenbergMarquardt, Preconditioned, TorchOptimizer
 from torchsag.scoring.constrained_distance import ConstrainedDistance
 from torchsag.scoring.cross_correlation import CrossCorrelation
+from torchsag.scoring.fourier_likelihood import FourierLikelihood
+from torchsag.scoring.local_correlation import LocalCorrelation
+from torchsag.scoring.phase_residual import PhaseResidual
 from torchsag.scoring.robust_distance import RobustDistance
 from torchsag.scoring.tilt_axis_slices import TiltAxisSlices
 from torchsag.scoring.whole_volume import WholeVolume
@@ -63,7 +66,7 @@ def general(**fields):
     return CandidateRefinement(**{**given, **fields})
 
 
-@pytest.mark.parametrize("name", ["sag", "sag_basic", "candidate_refinement"])
+@pytest.mark.parametrize("name", ["sag", "sag_basic", "candidate_refinement", "volume_refinement"])
 def test_yaml_lists_every_field_and_builds(name):
     config = compose_command("align", ["particles=p", "reference=r", "out=o", f"method={name}"])["method"]
     method = build(config)
@@ -103,6 +106,18 @@ def test_recovers_poses_from_nearby(method):
     assert (result.scores > 0.5).all()
     assert result.covariances.shape == (4, 6, 6)
     assert result.ambiguity.isnan().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [FourierLikelihood(), PhaseResidual(), LocalCorrelation()])
+def test_losses_of_volumes_recover_poses_by_autograd(loss):
+    adam = TorchOptimizer("torch.optim.Adam", {"lr": 0.1, "betas": (0.7, 0.95)})
+    method = general(loss=loss, partition=WholeVolume(), optimizer=Preconditioned(adam, LengthScaling(8.0)))
+    reference, particles, truth = simulated()
+    result = method.prepare(reference, C1)(disturbed(particles, truth, 5.0, 1.0))
+    turned, moved = errors(result.poses, truth)
+    assert float(turned.median()) < 1.5
+    assert float(moved.median()) < 0.25
 
 
 def test_best_of_several_candidates_wins():

@@ -110,6 +110,17 @@ def test_limits_hold():
     assert bool((moved <= 4.0).all())
 
 
+def test_a_score_is_a_correlation_even_where_refinement_wants_to_leave():
+    reference, particles, truth = _simulated()
+    start = _disturbed(particles, truth, 14.0, 1.0)
+    result = CurvatureSAGAligner(search=LocalGrid(cone_deg=2.0, max_shift=0.3)).prepare(reference, C1)(start)
+    assert start.poses is not None
+    turned, moved = _errors(result.poses, start.poses)
+    assert bool((turned <= 2.01).all())
+    assert bool((moved <= 0.301).all())
+    assert bool((result.scores.abs() <= 1).all())
+
+
 def test_symmetric_reference():
     symmetry = Symmetry("D7")
     reference = density_of(groel_phantom(), 32, 8.0, 8.0)

@@ -1,5 +1,6 @@
 """``torchsag align`` from the command line: what comes out, and what happens to unusable input."""
 
+import csv
 import json
 import os
 import signal
@@ -200,7 +201,12 @@ def test_multirun_leaves_one_folder_a_job_and_survives_a_failure(project, capsys
     assert jobs == {"method.strength=1", "method.strength=-1", "method.strength=2"}
     for name in ("method.strength=1", "method.strength=2"):
         made = {path.name for path in (project / "out" / name).iterdir()}
-        assert made == {"average.mrc", "config.yaml", "metrics.json", "poses.star", "slices.npz"}
+        assert made == {"average.mrc", "config.yaml", "job.json", "metrics.json", "poses.star", "slices.npz"}
+    with open(project / "out" / "jobs.csv", newline="") as file:
+        errors = {row["method.strength"]: row["error"] for row in csv.DictReader(file)}
+    assert errors.pop("-1").startswith("still: expected strength above 0")
+    assert errors == {"1": "", "2": ""}
+    assert "2 of 3 jobs ended well" in captured.out
     assert {path.name for path in project.iterdir()} == {"conf", "data", "mymethods", "out", "reference.mrc"}
 
 

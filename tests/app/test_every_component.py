@@ -1,6 +1,7 @@
 """Whatever stands in ``conf/`` composes, builds and lists every field; nobody needs to edit this file."""
 
 import dataclasses
+import re
 
 import pytest
 from hydra import compose
@@ -9,9 +10,11 @@ from omegaconf import OmegaConf
 
 from torchsag.app.catalogue import choices, command_names, conf_folder
 from torchsag.app.components import build
-from torchsag.app.composition import hydra_ready
+from torchsag.app.composition import compose_command, hydra_ready
+from torchsag.app.shorthands import expand_shorthands
 
 GROUPS = sorted(path.name for path in conf_folder().iterdir() if path.is_dir() and choices(path.name))
+GROUPS.remove("experiment")  # these set keys of a command and are no components
 COMPONENTS = [(group, name) for group in GROUPS for name in choices(group)]
 NOT_FIELDS = {"allow", "threads", "in"}
 
@@ -38,7 +41,9 @@ def check_fields(node):
             if dataclasses.is_dataclass(target):
                 fields = {field.name for field in dataclasses.fields(target) if field.init}
                 assert set(node) - {"_target_"} == fields, node["_target_"]
-        for value in node.values():
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
             check_fields(value)
 
 
@@ -49,6 +54,17 @@ def test_component_builds_and_lists_every_field(group, name):
     plain = OmegaConf.to_container(OmegaConf.create({group: without_missing(raw)}), resolve=True)[group]
     check_fields(plain)
     assert type(build(plain)).__module__.startswith("torchsag.")
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_experiment_builds_with_the_command_it_names(name):
+    text = (conf_folder() / "experiment" / f"{name}.yaml").read_text()
+    (line,) = re.findall(r"^#   torchsag (.*)$", text, re.MULTILINE)
+    words = re.sub(r"\[.*?\]", "", line).split()
+    assert f"experiment={name}" in words
+    config = compose_command(words[0], expand_shorthands(words[0], words[1:]))
+    check_fields(list(config.values()))
+    build({key: value for key, value in config.items() if key not in NOT_FIELDS})
 
 
 @pytest.mark.parametrize("command", command_names())

@@ -116,6 +116,6 @@ def test_a_map_without_voxel_size_is_refused(tmp_path, capsys):
     data[40:52] = bytes(12)  # the cell's size
     path.write_bytes(data)
     message = refusal([f"out={tmp_path / 'out'}", f"structure={path}"], capsys)
-    assert "voxel size" in message
+    assert "structure.voxel_size_angstrom=" in message
     words = [f"structure={path}", "structure.voxel_size_angstrom=10", "n=2", "box=32", "voxel_size_angstrom=10"]
     assert main(["simulate", f"out={tmp_path / 'out'}", *words]) == 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from torchsag.fourier import half_shells, hermitian_multiplicity, to_half_spectrum
+from torchsag.fourier import half_frequencies, half_shells, hermitian_multiplicity, to_half_spectrum
 from torchsag.imaging.fourier_band import FourierBand
 
 
@@ -57,3 +57,15 @@ def test_block_b_is_shell_b_plus_one():
 
 def test_built_once():
     assert FourierBand.of(12, 4, 2) is FourierBand.of(12, 4, 2)
+
+
+@pytest.mark.parametrize("box", [8, 9])
+def test_put_undoes_take(box):
+    """Within the band: the volume of what was put back is the band-limited volume without its mean."""
+    band = FourierBand.by_shell(box, 3)
+    volume = torch.randn(2, box, box, box, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    spectrum = to_half_spectrum(volume)
+    back = band.put(band.take(spectrum))
+    radius = half_frequencies((box,) * 3, dtype=torch.float64).norm(dim=-1) * box
+    inside = (radius <= 3 + 1e-9) & (radius > 0)
+    assert torch.allclose(back, torch.where(inside, spectrum, 0))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -192,9 +193,19 @@ class TestEarlyComplaints:
             read_particles(path)
         assert read_particles(path, voxel_size_angstrom=5.0).voxel_size == 5.0
 
+    def test_list_and_one_axis_of_a_header_disagree(self, write_volumes):
+        folder = write_volumes()
+        path = _star(folder, "rlnImageName", "p0.mrc", optics="_rlnImagePixelSize 4.0")
+        with (folder / "p0.mrc").open("r+b") as file:
+            file.seek(48)  # the cell's length along z
+            file.write(struct.pack("<f", 6 * 6.0))
+        with pytest.raises(InputError, match=r"says 4 angstrom per voxel, the volume's header 4, 4, 6 along x, y, z"):
+            read_particles(path)
+        assert read_particles(path, voxel_size_angstrom=4.0).voxel_size == 4.0
+
     def test_voxel_size_zero(self, write_volumes):
         folder = write_volumes(voxel_size=0.0)
-        with pytest.raises(InputError, match="neither the list nor the volume's header gives a voxel size"):
+        with pytest.raises(InputError, match="neither the list nor the volume's header gives one voxel size"):
             read_particles(folder)
         path = _star(folder, "rlnImageName", "p0.mrc")
         assert read_particles(path).voxel_size == 4.0

@@ -22,7 +22,8 @@ def test_doubles_to_the_true_constant_and_no_further():
     value_at, value, squared, calls = _parabola(_CURVATURE)
     lipschitz, trials = raise_lipschitz(value_at, value, squared, torch.full_like(_CURVATURE, 0.3))
     assert lipschitz.tolist() == pytest.approx([0.3, 1.2, 0.3 * 1024])
-    assert trials == len(calls) == 11
+    assert trials.tolist() == [1, 3, 11]
+    assert len(calls) == 11
 
 
 @pytest.mark.parametrize("guess", [1e-6, 1.0, 1e7])
@@ -31,7 +32,7 @@ def test_initial_search_is_within_a_factor_of_two_from_any_guess(guess):
     lipschitz, trials = initial_lipschitz(value_at, value, squared, torch.full_like(_CURVATURE, guess))
     assert (lipschitz >= _CURVATURE * (1 - 1e-9)).all()
     assert (lipschitz < 2 * _CURVATURE * (1 + 1e-9)).all()
-    assert trials == len(calls)
+    assert trials.max() <= len(calls)
 
 
 def test_leaves_vanishing_and_unusable_gradients_alone():
@@ -41,7 +42,7 @@ def test_leaves_vanishing_and_unusable_gradients_alone():
     squared = torch.tensor([1e-9, 1.0, torch.nan], dtype=torch.float64)
     lipschitz, trials = initial_lipschitz(value_at, value, squared, guess)
     assert torch.equal(lipschitz, guess)
-    assert trials == 0
+    assert (trials == 0).all()
 
 
 def test_rounding_does_not_raise_the_constant():

@@ -4,12 +4,14 @@ from finite_sums import CloudRegistration, LinearLeastSquares
 
 from torchsag.errors import InputError
 from torchsag.optim import (
+    SAG,
     SAGA,
     SVRG,
     CurvatureSAG,
     LengthScaling,
     LevenbergMarquardt,
     Preconditioned,
+    SAGMinibatch,
     State,
     TorchOptimizer,
     Whitening,
@@ -34,6 +36,14 @@ def test_budget_ends_what_has_not_converged():
     assert (found.settled_after == 0.5).all()
 
 
+def test_whoever_watches_sees_every_step():
+    problem, seen = LinearLeastSquares.random(problems=4, terms=16), []
+    start, optimizer = torch.zeros(4, 6).double(), CurvatureSAG(batch_fraction=0.25)
+    found = minimize(optimizer, problem, start, 1, lambda spent, move: seen.append((spent, move)))
+    assert [float(spent.max()) for spent, _ in seen] == [0.25, 0.5, 0.75, 1.0]
+    assert torch.equal(seen[-1][1], found.move)
+
+
 def test_a_settled_problem_waits_for_the_others_unmoved():
     easy, _ = CloudRegistration.random(problems=1, terms=16, angle=0.01, shift=0.1, noise=5.0, seed=1)
     hard, _ = CloudRegistration.random(problems=1, terms=16, angle=2.5, shift=6.0, noise=5.0, seed=2)
@@ -44,6 +54,20 @@ def test_a_settled_problem_waits_for_the_others_unmoved():
     assert together.settled_after[0] < together.settled_after[1]
     assert torch.equal(together.settled_after[:1], alone.settled_after)
     torch.testing.assert_close(together.move[:1], alone.move, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [SAG(), SAGMinibatch(), SAGA(), SVRG()])
+def test_a_budget_does_not_depend_on_whose_line_search_shares_the_batch(method):
+    even = LinearLeastSquares.random(problems=1, terms=8)
+    steep = LinearLeastSquares.random(problems=1, terms=8, units=[30.0, 1, 1, 1, 1, 1], seed=2)
+    both = LinearLeastSquares(torch.cat([even.matrices, steep.matrices]), torch.cat([even.targets, steep.targets]))
+    start = torch.zeros(2, 6).double()
+    together = minimize(method, both, start, 6)
+    for row, alone in enumerate([even, steep]):
+        found = minimize(method, alone, start[:1], 6)
+        assert torch.equal(found.settled_after[0], together.settled_after[row])
+        torch.testing.assert_close(found.move[0], together.move[row], rtol=1e-9, atol=1e-12)
+    assert not torch.equal(together.settled_after[0], together.settled_after[1])
 
 
 def test_nan_problem_neither_converges_nor_disturbs():

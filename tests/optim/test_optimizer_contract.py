@@ -2,24 +2,29 @@
 
 import dataclasses
 import importlib
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from finite_sums import CloudRegistration, LinearLeastSquares, WithoutCurvature
-from omegaconf import OmegaConf
 
+from torchsag.app.composition import compose_command
 from torchsag.errors import InputError
 from torchsag.optim import LengthScaling, Optimizer, Preconditioned, State, minimize
 
-_FILES = sorted((Path(__file__).parents[2] / "conf" / "optimizer").glob("*.yaml"))
-_STEMS = [file.stem for file in _FILES]
+_STEMS = sorted(file.stem for file in (Path(__file__).parents[2] / "conf" / "optimizer").glob("*.yaml"))
+
+
+@cache
+def _config(stem):
+    return compose_command("align", ["particles=p", "reference=r", "out=o", f"+optimizer@tried={stem}"])["tried"]
+
+
 # Second-order methods are judged on an objective as it is; the others on scaled unknowns, as they are meant to be used.
 _SECOND_ORDER = {"sag_curvature", "levenberg_marquardt"}
-_NEEDS_CURVATURE = _SECOND_ORDER | {file.stem for file in _FILES if "Whitening" in file.read_text()}
-_NEEDS_TERMS = {
-    file.stem for file in _FILES if any(m in file.read_text() for m in (".sag.", ".sag_m", ".saga.", ".svrg."))
-}
+_NEEDS_CURVATURE = _SECOND_ORDER | {stem for stem in _STEMS if "Whitening" in str(_config(stem))}
+_NEEDS_TERMS = {s for s in _STEMS if any(m in str(_config(s)) for m in (".sag.", ".sag_m", ".saga.", ".svrg."))}
 
 
 def _imported(target):
@@ -32,12 +37,6 @@ def _built(node):
         return node
     fields = {key: _built(value) for key, value in node.items() if key != "_target_"}
     return _imported(node["_target_"])(**fields) if "_target_" in node else fields
-
-
-def _config(stem):
-    # Below a key of its own, as in a command: at the top, its seed would refer to itself.
-    config = OmegaConf.create({"optimizer": OmegaConf.load(_FILES[_STEMS.index(stem)])})
-    return OmegaConf.to_container(config, resolve=True)["optimizer"]
 
 
 def _optimizer(stem):
@@ -102,11 +101,11 @@ def test_same_seed_same_answer(stem):
 def test_registers_point_clouds(stem):
     problem, truth = CloudRegistration.random(problems=3, terms=6, angle=0.2, shift=2.0)
     optimizer = _optimizer(stem)
-    if stem not in _NEEDS_CURVATURE:
+    if stem not in _SECOND_ORDER and "scaling" not in _config(stem):
         optimizer = Preconditioned(optimizer, LengthScaling(20.0))
     budget = 20 if stem in _SECOND_ORDER | {"torch_lbfgs"} else 50
-    if stem == "torch_optimizer":
-        budget = 250  # Adam walks 0.05 a step, whatever the slope.
+    if "Adam" in str(_config(stem)):
+        budget = 250  # Adam walks at its own pace, whatever the slope.
     found = minimize(optimizer, problem, torch.zeros(3, 6).double(), budget)
     errors = (found.move - truth) * torch.tensor([20.0] * 3 + [1.0] * 3)
     assert (errors.norm(dim=-1) < 0.1 * 4.5).all()

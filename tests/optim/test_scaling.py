@@ -65,6 +65,8 @@ def test_length_scaling_counts_rotations_in_voxels():
     basis, evaluations = LengthScaling(20.0).basis(LinearLeastSquares.random(2, 8), torch.zeros(2, 6).double())
     assert torch.equal(basis[1].diagonal(), torch.tensor([0.05] * 3 + [1.0] * 3, dtype=torch.float64))
     assert evaluations == 0
+    longer, _ = LengthScaling(20.0).basis(LinearLeastSquares.random(2, 8, n=8), torch.zeros(2, 8).double())
+    assert torch.equal(longer[0].diagonal(), torch.tensor([0.05] * 3 + [1.0] * 5, dtype=torch.float64))
 
 
 def test_scalings_offer_the_protocol_and_refuse_nonsense():

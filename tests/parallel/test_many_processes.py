@@ -1,5 +1,6 @@
 """Commands run by mpiexec and torchrun: what comes out is what one process makes, also after a rank was killed."""
 
+import csv
 import os
 import re
 import shutil
@@ -65,7 +66,7 @@ def launch(kind, ranks, *words):
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": os.getcwd()}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])}
 
 
 def run(kind, ranks, *words):
@@ -110,6 +111,57 @@ def test_poses_do_not_depend_on_the_number_of_ranks(folder, kind, ranks, chunk):
 
 
 @pytest.mark.parametrize("kind", ["mpi", "torch"])
+@pytest.mark.parametrize("sharing", ["by_particle", "by_candidate"])
+def test_poses_of_the_papers_method_do_not_depend_on_who_refines(folder, kind, sharing):
+    words = ["align", *ALIGN, "method=sag"]
+    if not (folder / "sag").exists():
+        assert main([*words, "out=sag", "threads=1", "parallel=serial"]) == 0
+    run(kind, 2, *words, f"sharing={sharing}", "chunk=5", f"out=sag-{kind}-{sharing}")
+    assert_same_poses(folder / "sag", folder / f"sag-{kind}-{sharing}")
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
+def test_comparisons_agree(folder, kind):
+    words = ["compare", "trials.n=4", "trials.snr=[0.1]", "trials.box=32", "trials.voxel_size_angstrom=12", "~report"]
+    words += ["~method@methods.xu_alber", "~method@methods.chen_frm", "device=cpu"]
+    if not (folder / "compared").exists():
+        assert main([*words, "out=compared", "threads=1", "parallel=serial"]) == 0
+    run(kind, 2, *words, f"out=compared-{kind}")
+    one, two = (read_table(folder / out / "particles.csv") for out in ("compared", f"compared-{kind}"))
+    assert [row["particle"] for row in one] == [row["particle"] for row in two]
+    for a, b in zip(one, two, strict=True):
+        assert float(a["rotation_error_deg"]) == pytest.approx(float(b["rotation_error_deg"]), abs=1e-3)
+
+
+def read_table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_a_full_disk_is_reported_and_the_same_command_finishes_when_there_is_room(folder, monkeypatch):
+    disk = folder / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        filling = disk / "filling"
+        words = ["align", *ALIGN, "out=disk/run", "threads=1", "parallel=serial", "chunk=2"]
+        filling.write_bytes(bytes(shutil.disk_usage(disk).free - 60_000))
+        assert main(words) == 2  # refused at once
+        monkeypatch.setattr("torchsag.workflows.align.require_room", lambda *_: None)
+        assert main(words) == 2  # begun, and full on the way
+        filling.unlink()
+        assert not (disk / "run" / "poses.star").exists()
+        assert not (disk / "run" / "average.mrc").exists()
+        assert main(words) == 0
+        assert_same_poses(folder / "one", disk / "run")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
 def test_half_maps_agree(folder, kind):
     settings = ["particles=data/particles.star", "reference=data/reference.mrc", "device=cpu", "~report"]
     settings += ["iterations=1", "chunk=3"]
@@ -122,6 +174,24 @@ def test_half_maps_agree(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["mpi", "torch"])
+def test_classes_agree(folder, kind):
+    settings = ["particles=mixture/particles.star", "start=listed_poses", "common_iterations=0", "class_alignments=1"]
+    settings += ["method@alignment=curvature_sag_local", "classes=3", "repeats=1"]
+    settings += ["resolution_angstrom=48", "device=cpu", "chunk=5", "~report"]
+    if not (folder / "classes").exists():
+        mixture = ["out=mixture", "+structure@others.second=phantom", "threads=1"]
+        assert main(["simulate", *SIMULATION, *mixture]) == 0
+        assert main(["classify", *settings, "out=classes", "threads=1", "parallel=serial"]) == 0
+    run(kind, 2, "classify", *settings, f"out=classes-{kind}")
+    assert_same_poses(folder / "classes", folder / f"classes-{kind}")
+    one, two = (read_particles(str(folder / out / "poses.star")).classes for out in ("classes", f"classes-{kind}"))
+    assert one is not None
+    assert two is not None
+    assert len(one.unique()) > 1
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
 def test_simulated_particles_agree(folder, kind):
     run(kind, 2, "simulate", *SIMULATION, "chunk=2", f"out=data-{kind}")
     for number in (0, PARTICLES - 1):
@@ -130,7 +200,7 @@ def test_simulated_particles_agree(folder, kind):
         torch.testing.assert_close(one, two, atol=1e-5 * float(one.abs().max()), rtol=0)
 
 
-@pytest.mark.parametrize("rank", [1])
+@pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("kind", ["mpi", "torch"])
 def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(folder, kind, rank):
     out = folder / f"killed-{kind}-{rank}"

@@ -8,19 +8,24 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm_align.sh"
+ARRAY = SCRIPT.with_name("slurm_align_array.sh")
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None or not SCRIPT.exists(), reason="needs bash and scripts/")
 
 
 @pytest.fixture
 def submit(tmp_path):
-    for name, body in (("srun", 'printf "%s\\n" "$@"'), ("scontrol", "printf 'node7\\nnode8\\n'")):
+    for name, body in (
+        ("torchsag", 'printf "%s\\n" "$@"'),
+        ("srun", 'printf "%s\\n" "$@"'),
+        ("scontrol", "printf 'node7\\nnode8\\n'"),
+    ):
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
     job = {"SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "42"}
 
-    def run(*words, **variables):
+    def run(*words, script=SCRIPT, **variables):
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **job, **variables}
-        return subprocess.run(["bash", str(SCRIPT), *words], capture_output=True, text=True, env=environment)
+        return subprocess.run(["bash", str(script), *words], capture_output=True, text=True, env=environment)
 
     return run
 
@@ -42,3 +47,11 @@ def test_says_how_it_is_used(submit):
     done = submit("p.star")
     assert done.returncode == 2
     assert "usage: sbatch" in done.stderr
+
+
+@pytest.mark.parametrize(("task", "part"), [("3", ["part=3/8"]), ("0", [])])
+def test_a_task_of_an_array_aligns_its_part_and_task_0_merges(submit, task, part):
+    array = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "8", "TMPDIR": "/scratch/42"}
+    words = submit("my p.star", "r.mrc", "out", "symmetry=D7", script=ARRAY, **array).stdout.splitlines()
+    expected = ["align", "particles=my p.star", "reference=r.mrc", "out=out", "symmetry=D7"]
+    assert words == [*expected, "staging=/scratch/42/torchsag", *part]

@@ -4,14 +4,17 @@ import math
 
 import torch
 from blobs import Blobs, BlobTable
+from fourier_problems import noisy, single
 
 from torchsag.fourier import half_frequencies, phase_ramp
 from torchsag.geometry import Poses, random_rotations, rotation_distance
 from torchsag.imaging.fourier_band import FourierBand
+from torchsag.imaging.fourier_table import FourierTable
 from torchsag.optim import CurvatureSAG
 from torchsag.particles import ParticleBatch
 from torchsag.refinement.contenders import Contenders
 from torchsag.refinement.levels import Level
+from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.observations import observe
 
 BLOBS = Blobs(16)
@@ -74,3 +77,24 @@ def test_half_a_pass_is_too_short_to_converge():
     observed, truth = _observed(level.band)
     start = level.judge(observed, _contenders(truth, torch.arange(2)))
     assert not bool(level.refine(observed, start).converged.any())
+
+
+def test_single_precision_finds_the_same_optimum():
+    """The compiled single-precision path against double precision, in units of the Cramer-Rao bound."""
+    band = FourierBand.of(16, 6, 4)
+    blobs = Blobs(16)
+    optimizer = CurvatureSAG(batch_fraction=1.0, tolerance=1e-6)
+    observed, truth = noisy(blobs, 6, band, num_weights=2, noise=0.1)
+    particle, found = torch.arange(6), {}
+    for dtype, data in ((torch.float64, observed), (torch.float32, single(observed))):
+        level = Level(FourierTable.from_density(blobs.density().to(dtype), 6), band, optimizer, 30.0)
+        known = torch.ones(6, dtype=dtype)
+        start = Contenders(truth.to(dtype), particle, known, known, torch.zeros(6, dtype=torch.bool))
+        for _ in range(2):
+            start = level.refine(data, level.judge(data, start))
+        found[dtype] = level, level.judge(data, start)
+    level, exact = found[torch.float64]
+    variance = noise_variance(observed, exact.score)
+    bound = pose_covariance(level.sums(observed, exact.poses, particle), exact.amplitude, variance)
+    miss = exact.poses.move_to(found[torch.float32][1].poses.to(torch.float64))
+    assert bool((miss.abs() < 0.01 * bound.diagonal(dim1=1, dim2=2).sqrt()).all())

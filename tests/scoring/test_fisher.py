@@ -11,7 +11,7 @@ from fourier_problems import noisy, some_poses
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.geometry import Symmetry
 from torchsag.imaging.fourier_band import FourierBand
-from torchsag.scoring.fisher import fisher_information, noise_variance, pose_covariance
+from torchsag.scoring.fisher import fisher_information, log_likelihood_gradient, noise_variance, pose_covariance
 from torchsag.scoring.fourier_blocks import block_sums
 from torchsag.search.local_grid import LocalGrid
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
@@ -49,6 +49,21 @@ def test_covariance_is_that_of_least_squares_with_a_free_amplitude():
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
     information = fisher_information(sums, amplitude, variance)
     torch.testing.assert_close(information @ found, torch.eye(6, dtype=torch.float64).expand(3, 6, 6))
+
+
+def test_gradient_is_that_of_the_matched_filter():
+    band, observed, poses, sums = _sums()
+    variance = torch.tensor([1.0, 3.0, 0.2], dtype=torch.float64)
+
+    def log_likelihood(move):
+        table, at = BlobTable.of(BLOBS, 6), poses.retract(move)
+        total = block_sums(table, band, observed, at, torch.arange(3), torch.arange(band.num_blocks)).total()
+        return total.cross[:, 0].square() / total.energy[:, 0] / (2 * variance)
+
+    h = 1e-5
+    steps = [h * step.expand(3, 6) for step in torch.eye(6, dtype=torch.float64)]
+    expected = torch.stack([(log_likelihood(step) - log_likelihood(-step)) / (2 * h) for step in steps], 1)
+    torch.testing.assert_close(log_likelihood_gradient(sums, variance), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_covariance_is_undetermined_where_nothing_was_measured():

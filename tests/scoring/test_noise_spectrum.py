@@ -6,8 +6,12 @@ from blobs import Blobs
 from fourier_problems import as_pairs, some_poses, white_batch
 
 from torchsag.fourier import half_frequencies
+from torchsag.geometry import Poses
 from torchsag.imaging.fourier_band import FourierBand
 from torchsag.imaging.fourier_table import FourierTable
+from torchsag.optim import CurvatureSAG
+from torchsag.refinement.contenders import Contenders
+from torchsag.refinement.levels import Level
 from torchsag.scoring.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.scoring.observations import observe
 
@@ -51,6 +55,21 @@ def test_residual_spectrum_leaves_the_particle_out():
     assert float(total_spectrum(observed, band).mean(0)[0]) > 2 * float(expected[0])
     found = residual_spectrum(observed, band, table, poses, torch.arange(6))
     torch.testing.assert_close(found.mean(0)[2:], expected[2:], rtol=0.08, atol=0)
+
+
+def test_what_was_fitted_is_not_taken_for_less_noise():
+    """At each particle's own optimum the residual is smaller than the noise, the spectrum is not."""
+    band, all_blocks = FourierBand.by_shell(BOX, 5), FourierBand.of(BOX, 5, 4)
+    blobs, truth = Blobs(BOX), some_poses(60)
+    batch = white_batch(60, BOX, blobs=blobs, poses=as_pairs(truth), noise=0.3)
+    table = FourierTable.from_density(blobs.density(), 5)
+    level = Level(table, all_blocks, CurvatureSAG(batch_fraction=0.5, tolerance=1e-4), 20.0)
+    start = Contenders.of(Poses(truth.rotations[:, None], truth.shifts[:, None]), torch.arange(60))
+    observed = observe(batch, all_blocks)
+    optimum = level.refine(observed, level.judge(observed, start)).poses
+    found = residual_spectrum(observe(batch, band), band, table, optimum, torch.arange(60))
+    weight = (2 * torch.arange(1, 6)).double().square()  # shells as large as they are
+    assert float((found.mean(0) * weight).sum() / weight.sum()) == pytest.approx(0.09, rel=0.02)
 
 
 def test_whitened_noise_is_white():

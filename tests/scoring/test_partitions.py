@@ -54,6 +54,12 @@ def test_contract(path, box):
     coordinates = split.cut(voxel_positions(box).movedim(-1, 0))
     torch.testing.assert_close(coordinates.movedim(0, -1), split.positions)
     assert split.num_terms == len(split.positions)
+    # Voxels are in the order of a part with its three axes.
+    first = split.positions[0].unflatten(0, split.part)
+    for axis, coordinate in enumerate((2, 1, 0)):
+        if split.part[axis] > 1:
+            steps = first[..., coordinate].diff(dim=axis)
+            torch.testing.assert_close(steps, torch.ones_like(steps))
     index = torch.tensor([1, 0, 1])
     parts = noise((3, split.num_terms, 2, split.positions.shape[1]))
     assert split.filter(parts, index).shape == parts.shape

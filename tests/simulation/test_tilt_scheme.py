@@ -40,3 +40,9 @@ def test_refuses_other_nonsense():
         ListedTilts([0.0])
     with pytest.raises(InputError, match="2 doses, one per angle, got 1"):
         ListedTilts([0.0, 1.0], doses=[1.0])
+    with pytest.raises(InputError, match="doses of at least 0"):
+        ListedTilts([0.0, 1.0], doses=[1.0, -1.0])
+    with pytest.raises(InputError, match="finite numbers in tilts_deg"):
+        ListedTilts([0.0, float("nan")])
+    with pytest.raises(InputError, match="finite numbers in offsets_um"):
+        ListedTilts([0.0, 1.0], offsets_um=[0.0, float("inf")])

@@ -143,6 +143,7 @@ def test_damage_takes_the_late_images(reference):
     [
         ({"snr": 0.0}, "snr: expected a number above 0"),
         ({"readout_noise": 2.0}, "readout_noise in 0 to 1"),
+        ({"defocus_um": float("nan")}, "finite defocus_um, got nan"),
         ({"defocus_spread_um": -1.0}, "defocus_spread_um >= 0"),
     ],
 )

@@ -1,11 +1,13 @@
 """The loop of ``torchsag align`` around an aligner that knows nothing."""
 
+import errno
 import json
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from thread_ranks import on_ranks
 
 from torchsag.alignment.aligner import AlignmentResult
 from torchsag.errors import InputError
@@ -16,6 +18,7 @@ from torchsag.report.alignment import AlignmentPage
 from torchsag.workflows import chunked_alignment
 from torchsag.workflows.align import Align
 from torchsag.workflows.provenance import Provenance
+from torchsag.workflows.sharing import ByCandidate, ByParticle
 
 N = 8
 COUNT = 7
@@ -218,3 +221,89 @@ def test_true_poses_are_matched_by_name(settings, tmp_path):
     run(replace(settings, truth=str(tmp_path / "true.star")))
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert max(metrics["particles"]["rotation_error_deg"]) < 1e-3
+
+
+def test_parts_are_merged_by_the_run_without_a_part(settings, tmp_path):
+    run(replace(settings, out=str(tmp_path / "one")))
+    for number in (3, 1):
+        outcome = run(replace(settings, part=f"{number}/3"))
+        assert "without part=" in outcome.notes[0]
+    assert not (tmp_path / "out" / "poses.star").exists()
+    Pretend.calls = []
+    run(settings)
+    assert sum(map(len, Pretend.calls)) == len(range(COUNT // 3, 2 * COUNT // 3))  # what part 2 would have done
+    assert torch.equal(poses_of(tmp_path).rotations, poses_of(tmp_path, "one").rotations)
+    assert read_map(tmp_path / "out" / "average.mrc").box == (N, N, N)
+
+
+def test_a_part_does_not_start_over(settings):
+    with pytest.raises(InputError, match="expected resume=true"):
+        replace(settings, part="1/2", resume=False)
+
+
+@pytest.mark.parametrize("sharing", [ByParticle(), ByCandidate()])
+def test_two_ranks_write_what_one_writes(settings, tmp_path, sharing):
+    run(replace(settings, out=str(tmp_path / "one")))
+    if isinstance(sharing, ByCandidate):
+        with pytest.raises(InputError, match="expected a method that refines each candidate by itself"):
+            run(replace(settings, sharing=sharing))
+        return
+    outcomes = on_ranks(2, lambda workers: run(replace(settings, parallel=workers, sharing=sharing)))
+    assert outcomes[0].rows
+    assert not outcomes[1].rows
+    assert torch.equal(poses_of(tmp_path).rotations, poses_of(tmp_path, "one").rotations)
+    one, two = (read_map(tmp_path / name / "average.mrc").density for name in ("one", "out"))
+    torch.testing.assert_close(one, two, atol=1e-5 * float(one.abs().max()), rtol=0)
+
+
+@dataclass(frozen=True)
+class Fragile(Pretend):
+    """Fails on one particle, and finds no number for another."""
+
+    def prepare(self, reference, symmetry, device="cpu"):
+        align = super().prepare(reference, symmetry, device)
+
+        def fragile(particles):
+            if any(name.endswith("vol_4.mrc") for name in particles.names):
+                raise ZeroDivisionError("nothing there")
+            result = align(particles)
+            lost = torch.tensor([name.endswith("vol_1.mrc") for name in particles.names])
+            return replace(
+                result, poses=Poses(result.poses.rotations, result.poses.shifts.where(~lost[:, None], np.nan))
+            )
+
+        return fragile
+
+
+def test_a_particle_that_fails_is_set_aside_and_the_rest_goes_on(settings, tmp_path, caplog):
+    with pytest.raises(ZeroDivisionError):
+        run(replace(settings, method=Fragile()))
+    outcome = run(replace(settings, method=Fragile(), skip_bad=True))
+    assert ("particles set aside", "2") in outcome.rows
+    faults = json.loads((tmp_path / "out" / "metrics.json").read_text())["particles"]["fault"]
+    assert "ZeroDivisionError: nothing there" in faults[4]
+    assert "not finite" in faults[1]
+    assert [bool(fault) for fault in faults].count(True) == 2
+    assert "set aside: particle" in caplog.text
+    assert len(read_particles(tmp_path / "out" / "poses.star").names) == COUNT - 2
+
+
+def test_a_full_disk_ends_the_run_and_the_same_command_carries_on(settings, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        real, writes = np.savez, []
+
+        def fills_up(file, **arrays):
+            writes.append(file)
+            if len(writes) > 1:
+                file.write(b"half")
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(file, **arrays)
+
+        patch.setattr(np, "savez", fills_up)
+        with pytest.raises(InputError, match=r"No space left on device.*repeat the command"):
+            run(settings)
+    left = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert left == {"settings.json", "chunk-000000000-000000003.npz"}
+    Pretend.calls = []
+    run(settings)
+    assert sum(map(len, Pretend.calls)) == COUNT - 3

@@ -1,11 +1,10 @@
 """``torchsag average`` shared by two ranks, played by two threads, gives what one process gives."""
 
-import threading
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 import torch
+from thread_ranks import on_ranks
 
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.averaging.outline import SphericalOutline
@@ -18,61 +17,6 @@ from torchsag.workflows.average import Average
 from torchsag.workflows.provenance import Provenance
 
 N, VOXEL = 24, 14.0
-
-
-class _Board:
-    """What the threads share."""
-
-    def __init__(self, size):
-        self.barrier = threading.Barrier(size, timeout=60)
-        self.value = None
-        self.parts = [None] * size
-        self.results = []
-        self.lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class _Rank:
-    rank: int
-    size: int
-    board: _Board = field(repr=False)
-
-    @property
-    def is_root(self):
-        return self.rank == 0
-
-    def map_chunks(self, function, chunks):
-        for number in range(self.rank, len(chunks), self.size):
-            result = function(chunks[number])
-            with self.board.lock:
-                self.board.results.append((number, chunks[number], result))
-        self.board.barrier.wait()
-        gathered = sorted(self.board.results, key=lambda entry: entry[0])
-        self.board.barrier.wait()
-        if self.is_root:
-            self.board.results = []
-        self.board.barrier.wait()
-        if self.is_root:
-            for _, chunk, result in gathered:
-                yield chunk, result
-
-    def broadcast(self, value):
-        if self.is_root:
-            self.board.value = value
-        self.board.barrier.wait()
-        received = self.board.value
-        self.board.barrier.wait()
-        return received
-
-    def sum_to_root(self, values):
-        self.board.parts[self.rank] = values
-        self.board.barrier.wait()
-        total = sum(self.board.parts)
-        self.board.barrier.wait()
-        return total if self.is_root else values
-
-    def together(self):
-        return nullcontext()
 
 
 @pytest.fixture
@@ -101,23 +45,8 @@ def settings(tmp_path):
 
 def test_two_ranks_make_the_maps_of_one(settings, tmp_path):
     settings(Provenance("average"))
-    board = _Board(2)
-    outcomes, errors = {}, []
-
-    def work(rank):
-        try:
-            run = replace(settings, out=str(tmp_path / "two"), parallel=_Rank(rank, 2, board))
-            outcomes[rank] = run(Provenance("average"))
-        except BaseException as error:
-            errors.append(error)
-            board.barrier.abort()
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    run = replace(settings, out=str(tmp_path / "two"))
+    outcomes = on_ranks(2, lambda workers: replace(run, parallel=workers)(Provenance("average")))
     assert outcomes[0].rows
     assert not outcomes[1].rows
     for name in ("half1.mrc", "half2.mrc", "average.mrc"):

@@ -71,6 +71,27 @@ def test_summary_and_errors(compared):
     assert len(outcome.rows) == 4
 
 
+def test_averages_at_true_and_at_found_poses(compared):
+    out, _ = compared
+    summary, curves = rows(out / "summary.csv"), rows(out / "fsc.csv")
+    assert list(dict.fromkeys(row["method"] for row in curves)) == ["true poses", "near", "far"]
+    mean = {
+        name: sum(float(row["fsc"]) for row in curves if row["method"] == name and row["snr"] == "1.0") for name in
+        ("true poses", "near", "far")
+    }  # fmt: skip
+    assert mean["true poses"] > mean["near"] > mean["far"]
+    assert float(summary[0]["oracle_fsc_0143_angstrom"]) < float(summary[1]["fsc_0143_angstrom"])
+
+
+def test_convergence_ends_at_the_result(compared):
+    out, _ = compared
+    steps, summary = rows(out / "convergence.csv"), rows(out / "summary.csv")
+    assert [(step["trial"], step["method"]) for step in steps] == [(row["trial"], row["method"]) for row in summary]
+    for step, row in zip(steps, summary, strict=True):
+        assert float(step["evaluations"]) == 1
+        assert float(step["mean_ccc"]) == pytest.approx(float(row["mean_ccc"]), rel=1e-5)
+
+
 def test_every_particle_has_a_row_and_every_pair_a_test(compared):
     out, _ = compared
     assert len(rows(out / "particles.csv")) == 2 * 2 * 6

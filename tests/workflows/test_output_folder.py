@@ -1,7 +1,10 @@
+import errno
+import os
+
 import pytest
 
 from torchsag.errors import InputError
-from torchsag.workflows.output_folder import claim, publish
+from torchsag.workflows.output_folder import claim, publish, require_room
 
 
 def test_files_appear_together_and_replace_older_ones(tmp_path):
@@ -45,3 +48,39 @@ def test_a_file_in_the_way(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match=r"out=.*out: expected a folder that can be written"), claim(tmp_path / "out"):
         pass
+
+
+def test_runs_that_work_together_share_the_folder_and_keep_others_out(tmp_path):
+    def enter(together):
+        with claim(tmp_path, together):
+            pass
+
+    with claim(tmp_path, together=True):
+        enter(together=True)
+        with pytest.raises(InputError, match="another run is writing there"):
+            enter(together=False)
+    with claim(tmp_path), pytest.raises(InputError, match="another run is writing there"):
+        enter(together=True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_sentence_that_says_what_to_do(tmp_path, number):
+    def fill():
+        with claim(tmp_path), publish(tmp_path) as staging:
+            (staging / "half").write_text("half")
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(InputError, match=r"cannot be written.*free some space and repeat the command"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_defects_are_not_taken_for_a_full_disk(tmp_path):
+    with pytest.raises(FileNotFoundError), claim(tmp_path):
+        raise FileNotFoundError("x")
+
+
+def test_too_little_room_is_said_before_the_work(tmp_path):
+    require_room(tmp_path, 1)
+    with pytest.raises(InputError, match=r"expected 1000000000000 MB of free disk space"):
+        require_room(tmp_path, 10**18)

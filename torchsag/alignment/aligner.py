@@ -12,6 +12,8 @@ from torch import Tensor
 from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleBatch
 
+_PER_PARTICLE = ("scores", "covariances", "ambiguity", "converged", "passes")
+
 
 @dataclass(frozen=True)
 class AlignmentResult:
@@ -30,7 +32,7 @@ class AlignmentResult:
     converged
         Whether the method's own stopping rule was met.
     passes
-        Passes over the particle's data that refinement spent.
+        Evaluations of all of the particle's data that refinement spent, its candidates together.
     """
 
     poses: Poses
@@ -43,27 +45,20 @@ class AlignmentResult:
     def __len__(self) -> int:
         return len(self.poses)
 
+    def __getitem__(self, index) -> AlignmentResult:
+        return AlignmentResult(self.poses[index], *(getattr(self, name)[index] for name in _PER_PARTICLE))
+
     @staticmethod
     def concatenate(parts: list[AlignmentResult]) -> AlignmentResult:
         """Results one after another."""
         return AlignmentResult(
             Poses.concatenate([part.poses for part in parts]),
-            *(
-                torch.cat([getattr(part, name) for part in parts])
-                for name in ("scores", "covariances", "ambiguity", "converged", "passes")
-            ),
+            *(torch.cat([getattr(part, name) for part in parts]) for name in _PER_PARTICLE),
         )
 
     def to(self, device: torch.device | str) -> AlignmentResult:
         """The same result on another device."""
-        return AlignmentResult(
-            self.poses.to(device),
-            self.scores.to(device),
-            self.covariances.to(device),
-            self.ambiguity.to(device),
-            self.converged.to(device),
-            self.passes.to(device),
-        )
+        return AlignmentResult(self.poses.to(device), *(getattr(self, name).to(device) for name in _PER_PARTICLE))
 
 
 @runtime_checkable

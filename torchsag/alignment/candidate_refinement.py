@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult
+from torchsag.alignment.shared_candidates import RefinedCandidates
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.interpolation import Interpolation
 from torchsag.imaging.reference import isolated
-from torchsag.optim import LeastSquaresObjective, Minimum, Optimizer, minimize
+from torchsag.optim import LeastSquaresObjective, Optimizer, minimize
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.refinement.around import objective_around
 from torchsag.refinement.calibration import calibrate
 from torchsag.refinement.comparison import Comparison, compare
 from torchsag.refinement.slice_objective import UNKNOWNS
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.constrained_distance import ConstrainedDistance
 from torchsag.scoring.partition import Partition
 from torchsag.scoring.score import Score
 from torchsag.scoring.whole_volume import WholeVolume
-from torchsag.search.candidates import Limits, PreparedSearch, Search
+from torchsag.search.candidates import Candidates, Limits, PreparedSearch, Search
 from torchsag.timing import stage
+
+_SAME_SCORE = 1e-5  # correlation; the optimizer's tolerance costs less
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class CandidateRefinement:
 
 @dataclass(frozen=True)
 class PreparedCandidateRefinement:
-    """See `CandidateRefinement`."""
+    """See `CandidateRefinement`; a `torchsag.alignment.shared_candidates.CandidateAligner`."""
 
     method: CandidateRefinement
     search: PreparedSearch
@@ -90,47 +95,86 @@ class PreparedCandidateRefinement:
 
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
+        found, refinement = self.candidates(particles), self.refinement(particles)
+        return refinement.choose(refinement.refine(found))
+
+    def candidates(self, particles: ParticleBatch) -> Candidates:
+        """Where refinement starts."""
         with stage("search"):
-            found = self.search(particles)
-        kept = min(self.method.max_candidates, found.scores.shape[1])
-        starts = Poses(found.poses.rotations[:, :kept].flatten(0, 1), found.poses.shifts[:, :kept].flatten(0, 1))
-        particle = torch.arange(len(particles), device=starts.shifts.device).repeat_interleave(kept)
+            return self.search(particles).ranked(slice(self.method.max_candidates))
+
+    def refinement(self, particles: ParticleBatch) -> BatchRefinement:
+        """Refines candidates of these particles."""
+        return BatchRefinement(self.method, self.reference, particles)
+
+
+@dataclass(frozen=True)
+class BatchRefinement:
+    """Particles and reference made comparable, once for all candidates."""
+
+    method: CandidateRefinement
+    reference: DensityMap
+    particles: ParticleBatch
+
+    def refine(self, found: Candidates) -> RefinedCandidates:
+        """Move every candidate to its optimum and score it there."""
+        starts = Poses(found.poses.rotations.flatten(0, 1), found.poses.shifts.flatten(0, 1))
+        count, each = found.scores.shape
+        particle = torch.arange(count, device=starts.shifts.device).repeat_interleave(each)
         with stage("refinement"):
-            comparison = self._compare(particles, self.method.loss, self.method.partition)
-            objective = objective_around(comparison, starts, particle)
+            objective = objective_around(self._comparison, starts, particle)
             unmoved = starts.shifts.new_zeros(len(starts), UNKNOWNS)
-            minimum = minimize(self.method.optimizer, objective, unmoved, self.method.max_passes)
+
+            def watch(spent: Tensor, move: Tensor) -> None:
+                note(
+                    spent.sum() / count + each,
+                    lambda: (_moved(starts, move[:, :6], particle, found.limits), particle),
+                )
+
+            minimum = minimize(self.method.optimizer, objective, unmoved, self.method.max_passes, watch)
             poses = _moved(starts, minimum.move[:, :6], particle, found.limits)
         with stage("judging"):
-            return self._choose(particles, comparison, poses, particle, minimum)
-
-    def _choose(
-        self,
-        particles: ParticleBatch,
-        comparison: Comparison,
-        poses: Poses,
-        particle: Integer[Tensor, " problems"],
-        minimum: Minimum,
-    ) -> AlignmentResult:
-        exact = self._compare(particles, ConstrainedDistance(), WholeVolume())
-        _, scores = calibrate(exact, poses, particle)
-        ranked, best = scores.unflatten(0, (len(particles), -1)).max(1)
-        rows = torch.arange(len(particles), device=best.device) * (len(scores) // len(particles)) + best
-        chosen = poses[rows]
-        return AlignmentResult(
-            poses=chosen,
-            scores=ranked,
-            covariances=_covariances(comparison, chosen, particle[rows], ranked),
-            ambiguity=torch.full_like(ranked, torch.nan),
-            converged=minimum.converged[rows],
+            _, scores = calibrate(self._exact, poses, particle)
+        rows = (count, each)
+        return RefinedCandidates(
+            Poses(poses.rotations.unflatten(0, rows), poses.shifts.unflatten(0, rows)),
+            scores.unflatten(0, rows),
+            minimum.converged.unflatten(0, rows),
             # One more for the amplitude at the start.
-            passes=minimum.settled_after[rows] + 1,
+            (minimum.settled_after + 1).unflatten(0, rows),
         )
 
-    def _compare(self, particles: ParticleBatch, loss: Score, partition: Partition) -> Comparison:
+    def choose(self, refined: RefinedCandidates) -> AlignmentResult:
+        """The best candidate of each particle."""
+        with stage("judging"):
+            # Candidates that found the same optimum differ by rounding, which differs with what shares a batch.
+            level = refined.scores.amax(1, keepdim=True) - _SAME_SCORE
+            ranks = torch.arange(refined.scores.shape[1], device=level.device)
+            best = torch.where(refined.scores >= level, ranks, len(ranks)).amin(1).clamp_max(len(ranks) - 1)
+            scores = refined.scores.gather(1, best[:, None])[:, 0]
+            rows = torch.arange(len(best), device=best.device)
+            chosen = refined.poses[rows, best]
+            return AlignmentResult(
+                poses=chosen,
+                scores=scores,
+                covariances=_covariances(self._comparison, chosen, rows, scores),
+                ambiguity=torch.full_like(scores, torch.nan),
+                converged=refined.converged[rows, best],
+                passes=refined.passes.sum(1),
+            )
+
+    @cached_property
+    def _comparison(self) -> Comparison:
+        return self._compare(self.method.loss, self.method.partition)
+
+    @cached_property
+    def _exact(self) -> Comparison:
+        return self._compare(ConstrainedDistance(), WholeVolume())
+
+    def _compare(self, loss: Score, partition: Partition) -> Comparison:
         method = self.method
         return compare(
-            particles, self.reference, loss, partition, method.interpolation,
+            self.particles, self.reference, loss, partition, method.interpolation,
             method.resolution_angstrom, method.mask_diameter_angstrom,
         )  # fmt: skip
 

@@ -20,6 +20,7 @@ from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.refinement.information import shell_of_information
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.observations import Observations, observe
 from torchsag.search.candidates import Search
 from torchsag.search.power_spectrum_matching import PowerSpectrumMatching
@@ -29,6 +30,7 @@ from torchsag.search.translational_matching import TranslationalMatching
 from torchsag.timing import stage
 
 _AT_ONCE = 8
+_PEAK_COST = 20  # evaluations: 19 models and a matching
 # Chen et al. take five seeds at least twice a step of 180 / 32 degrees apart.
 _SEEDS = PowerSpectrumMatching(degree=31, num_candidates=5, separation_deg=11.25)
 
@@ -126,10 +128,10 @@ class PreparedChenFRM:
             matched = self._translational.scores(observed, poses, particle)
             best = matched.unflatten(0, (count, each)).argmax(1)
             rows = torch.arange(count, device=best.device) * each + best
-            winners = self._climb(observed, poses[rows])
+            winners = self._climb(observed, poses[rows], 2.0 * float(rounds.sum()) / count)
         every = torch.arange(count, device=best.device)
-        # A round is two matchings; a peak takes 19 models and a matching.
-        spent = 2 * rounds.unflatten(0, (count, each)).sum(1) + 20 * self._method.peak_rounds + 1
+        # A round is two matchings.
+        spent = 2 * rounds.unflatten(0, (count, each)).sum(1) + _PEAK_COST * self._method.peak_rounds + 1
         return pose_only(
             observed, winners, self._translational.scores(observed, winners, every), settled[rows], spent.to(matched)
         )
@@ -151,6 +153,8 @@ class PreparedChenFRM:
             settled[rows] = (found.shifts - shifts[rows]).norm(dim=-1) <= self._method.settled_voxels
             rotations[rows], shifts[rows] = found.rotations, found.shifts
             rounds[rows] += 1
+            standing = (Poses(rotations.clone(), shifts.clone()), particle)
+            note(2.0 * float(rounds.sum()) / len(particles), lambda standing=standing: standing)
         return Poses(rotations, shifts), rounds, settled
 
     def _best_rotation(
@@ -163,7 +167,7 @@ class PreparedChenFRM:
         centred = replace(mine, data=mine.data * back)
         return self._grid[self._rotational.scores(centred)[..., 0].argmax(1)]
 
-    def _climb(self, observed: Observations, poses: Poses) -> Poses:
+    def _climb(self, observed: Observations, poses: Poses, spent: float) -> Poses:
         every = torch.arange(len(poses), device=poses.shifts.device)
 
         def score(tried: Poses) -> Tensor:
@@ -173,4 +177,6 @@ class PreparedChenFRM:
         for _ in range(self._method.peak_rounds):
             step /= 2
             poses = self._translational(observed, sub_grid_peak(score, poses, step).rotations, every)
+            spent += _PEAK_COST
+            note(spent, lambda poses=poses: (poses, every))
         return poses

@@ -6,11 +6,12 @@
    distance over a Fourier band (`torchsag.refinement.fourier_objective`), by SAG with curvature memory
    (`torchsag.optim.CurvatureSAG`). After each band, candidates that became the same or that the data speak against are
    dropped; the next band is wider. The last one holds a given part of the reference's pose information, no more.
-3. *Judge.* The sums of the last band give the correlation, the noise level, the covariance of the pose (inverse Fisher
-   matrix, amplitude unknown) and the probability that another remaining candidate is the true one.
+3. *Judge.* The sums of the last band give the correlation, the noise level and the probability that another remaining
+   candidate is the true one. The pose handed out is the mean of the Gaussian nearest to the posterior around the best
+   candidate, its uncertainty that Gaussian's covariance (`torchsag.refinement.posterior`).
 
-Limits: noise is taken as white where a particle's weight is above zero; the covariance is that of the surroundings of
-one optimum, under an exact reference.
+Limits: the noise of a particle depends on the shell alone where its weight is above zero; the covariance is that of the
+surroundings of one optimum, under an exact reference.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.refinement.contenders import Contenders
 from torchsag.refinement.information import shell_of_information
 from torchsag.refinement.levels import Level
+from torchsag.refinement.posterior import EVALUATIONS, nearest_gaussian
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.scoring.observations import Observations, observe
@@ -149,16 +152,25 @@ class PreparedCurvatureSAG:
         spectrum = total_spectrum(by_shell, self._shell_band)
         observed = whitened(measured[0], self._levels[0].band, spectrum)
         contenders = self._levels[0].judge(observed, contenders)
+        spent = torch.zeros_like(contenders.score[: len(particles)])
         for number, level in enumerate(self._levels):
             with stage(f"refinement {number + 1}"):
                 if number > 0:
                     contenders = self._thin(observed, contenders, self._method.keep[number - 1])
                     spectrum = self._residual_spectrum(by_shell, contenders)
                     observed = whitened(measured[number], level.band, spectrum)
-                contenders = level.judge(observed, level.refine(observed, contenders))
-                contenders = _enforce(candidates.limits, contenders)
+                moved = _within(candidates.limits, contenders, level.refine(observed, contenders))
+                contenders = level.judge(observed, moved)
+                spent = spent + self._spent(number, contenders, len(particles))
+            note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
         with stage("judging"):
-            return self._result(self._levels[-1], observed, contenders, candidates.limits.centres)
+            return self._result(self._levels[-1], observed, contenders, candidates.limits, spent)
+
+    def _spent(self, number: int, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
+        """Evaluations of a level and their judgement, in those of the last band."""
+        part = len(self._levels[number].band.frequencies) / len(self._levels[-1].band.frequencies)
+        each = torch.bincount(contenders.particle, minlength=count).to(contenders.score)
+        return part * (self._method.passes[number] + 1) * each
 
     def _residual_spectrum(self, by_shell: Observations, contenders: Contenders) -> Float[Tensor, "particles shells"]:
         best = contenders[contenders.best(len(by_shell))]
@@ -184,21 +196,26 @@ class PreparedCurvatureSAG:
         margin = self._method.margin * self._noise_variance(observed, best)
         return contenders.thin(len(observed), most, margin, _SAME_ANGLE, _SAME_SHIFT, self._symmetry)
 
-    def _result(self, level: Level, observed: Observations, contenders: Contenders, centres: Poses) -> AlignmentResult:
+    def _result(
+        self, level: Level, observed: Observations, contenders: Contenders, limits: Limits, spent: Tensor
+    ) -> AlignmentResult:
         count = len(observed)
         best = contenders.best(count)
         chosen = contenders[best]
         variance = self._noise_variance(observed, chosen.score)
         sums = level.sums(observed, chosen.poses, chosen.particle)
+        bound = pose_covariance(sums, chosen.amplitude, variance)
+        mean, covariance = nearest_gaussian(level, observed, chosen.poses, chosen.particle, variance, bound)
+        poses = _within(limits, chosen, replace(chosen, poses=mean)).poses
         power = observed.power.sum(-1).clamp_min(torch.finfo(variance.dtype).tiny)
         return AlignmentResult(
             # Of equivalent poses always the same one, whatever rounding preferred.
-            poses=replace(chosen.poses, rotations=self._symmetry.nearest(chosen.poses.rotations, centres.rotations)),
+            poses=replace(poses, rotations=self._symmetry.nearest(poses.rotations, limits.centres.rotations)),
             scores=chosen.score * power.rsqrt(),
-            covariances=pose_covariance(sums, chosen.amplitude, variance),
+            covariances=covariance,
             ambiguity=self._ambiguity(contenders, chosen, variance),
             converged=chosen.converged,
-            passes=torch.full_like(variance, sum(self._method.passes)),
+            passes=spent + EVALUATIONS,
         )
 
     def _ambiguity(
@@ -223,7 +240,11 @@ def _contenders(candidates: Candidates) -> Contenders:
     return contenders[scores.isfinite() | first]
 
 
-def _enforce(limits: Limits, contenders: Contenders) -> Contenders:
-    """What left the limits ranks last; where nothing stayed, it is the best that can be said."""
-    outside = ~limits.allow(contenders.poses, contenders.particle)
-    return replace(contenders, score=torch.where(outside, contenders.score - 1e6, contenders.score))
+def _within(limits: Limits, before: Contenders, after: Contenders) -> Contenders:
+    """What refinement led out of the limits stays where it was."""
+    allowed = limits.allow(after.poses, after.particle)
+    poses = Poses(
+        torch.where(allowed[:, None, None], after.poses.rotations, before.poses.rotations),
+        torch.where(allowed[:, None], after.poses.shifts, before.poses.shifts),
+    )
+    return replace(after, poses=poses, converged=after.converged & allowed)

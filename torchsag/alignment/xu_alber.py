@@ -20,6 +20,7 @@ from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.refinement.candidate_lottery import draw_candidates, pose_gap
 from torchsag.refinement.damping_rules import DampingRule, FixedDamping
 from torchsag.refinement.information import shell_of_information
+from torchsag.refinement.trajectory import note
 from torchsag.scoring.fourier_blocks import block_sums
 from torchsag.scoring.observations import Observations, observe
 from torchsag.scoring.unit_distance import UnitDistance
@@ -109,7 +110,7 @@ class PreparedXuAlber:
             contest = _Contest(self, observed, found)
             generator = torch.Generator().manual_seed(self.method.seed)
             while contest.round(float(torch.rand((), generator=generator))):
-                pass
+                note(contest.spent.float().mean(), contest.leaders)
         rows = contest.best_rows()
         power = observed.power.sum(-1)
         matched = contest.here.correlation[rows] * power.sqrt()
@@ -154,6 +155,11 @@ class _Contest:
         self.spent[going] += 1
         self._rounds += 1
         return True
+
+    def leaders(self) -> tuple[Poses, Tensor]:
+        """The best candidate of each particle, and that particle."""
+        rows = self.best_rows()
+        return self.poses[rows], self._particle[rows]
 
     def best_rows(self) -> Integer[Tensor, " particles"]:
         """The best candidate of each particle."""

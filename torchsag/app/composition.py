@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,12 +11,15 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from torchsag.app.catalogue import conf_folder
 from torchsag.app.suggest import did_you_mean
 from torchsag.errors import InputError
+
+# Groups whose components come from packages of their own, and the extras that bring these.
+_PLUGINS = {"hydra/launcher": "launchers", "hydra/sweeper": "optuna"}
 
 
 @contextmanager
@@ -62,14 +65,20 @@ def compose_command(command: str, overrides: Sequence[str]) -> dict[str, Any]:
             )
     with hydra_ready():
         try:
-            config = compose(config_name=command, overrides=list(overrides))
+            config = compose(config_name=command, overrides=list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explain(command, parsed, error)) from error
-    return resolve(command, config)
+    choices = config.hydra.runtime.choices
+    with open_dict(config):
+        config.pop("hydra")
+    return resolve(command, config, choices)
 
 
-def resolve(command: str, config: DictConfig) -> dict[str, Any]:
-    """Plain containers with every interpolation filled in; names the required keys that are missing."""
+def resolve(command: str, config: DictConfig, choices: Mapping[str, str | None]) -> dict[str, Any]:
+    """Plain containers with every interpolation filled in; names the required keys that are missing.
+
+    `choices` says which component was taken for each group.
+    """
     raw = OmegaConf.to_container(config, resolve=False)
     missing = sorted(key for key, value in _flatten(raw) if value == "???")
     if missing:
@@ -80,12 +89,22 @@ def resolve(command: str, config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise InputError(f"configuration: {_first_line(error)}") from error
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return _alone({str(key): value for key, value in plain.items()}, choices)
+
+
+def _alone(config: dict[str, Any], choices: Mapping[str, str | None]) -> dict[str, Any]:
+    """``method=sag`` given to a command that compares several methods: that one alone, under its own name."""
+    if "methods" in config and choices.get("method"):
+        config["methods"] = {choices["method"]: config.pop("method")}
+    return config
 
 
 def explain(command: str, overrides: Sequence[Override], error: Exception) -> str:
     """One sentence about a configuration that hydra refused."""
     message = str(error)
+    if plugin := re.search(r"Could not (?:load|find) '(hydra/(?:launcher|sweeper))/([^'/]+)'", message):
+        group, name = plugin.groups()
+        return f"{group}: {name} is a plugin that is not installed; pip install 'torchsag[{_PLUGINS[group]}]'"
     if missing := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
         group, name = missing.groups()
         options = re.findall(r"^\t(\S+)$", message, flags=re.MULTILINE)

@@ -1,5 +1,7 @@
 """Show a run's outcome at the terminal."""
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
@@ -8,7 +10,8 @@ from torchsag.workflows.outcome import Outcome
 
 def show(outcome: Outcome) -> None:
     """Print the outcome's table and notes to standard output."""
-    console = Console(soft_wrap=True)
+    # What reads a pipe can wrap by itself; a table squeezed into 80 columns is lost.
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     if outcome.rows:
         table = Table(title=outcome.title, title_justify="left")
         for index, column in enumerate(outcome.columns):

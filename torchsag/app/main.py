@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torchsag import __version__
 from torchsag.app.catalogue import command_help, command_names, overview
+from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
 from torchsag.app.suggest import did_you_mean
 from torchsag.errors import InputError
@@ -50,7 +51,7 @@ def _dispatch(arguments: list[str]) -> int:
     overrides = [word for word in rest if word not in _MULTIRUN]
     _refuse_flags(command, overrides)
     several = len(overrides) < len(rest)
-    overrides = expand_structure_files(overrides)
+    overrides = expand_structure_files(expand_shorthands(command, overrides))
     if several:
         from torchsag.app.multirun import run_many
 

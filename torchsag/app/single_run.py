@@ -26,8 +26,8 @@ def run_one(command: str, overrides: Sequence[str]) -> int:
     return 0
 
 
-def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> None:
-    """Run a resolved configuration."""
+def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> float | None:
+    """Run a resolved configuration, show its outcome and return its merit."""
     threads = config.get("threads")
     set_threads(threads_per_process() if threads is None else threads)
     _log_to_stderr()
@@ -46,8 +46,10 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> N
         logging.getLogger("torchsag").setLevel(logging.ERROR)  # the root says it once for all
     with parallel.together():
         outcome = workflow(provenance)
-    if outcome is not None:
-        show(outcome)
+    if outcome is None:
+        return None
+    show(outcome)
+    return outcome.merit
 
 
 def set_threads(threads: int | None) -> None:

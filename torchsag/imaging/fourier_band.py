@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import torch
-from jaxtyping import Integer
+from jaxtyping import Complex, Integer
 from torch import Tensor
 
 
@@ -79,6 +79,17 @@ class FourierBand:
     def take(self, half_spectrum: Tensor) -> Tensor:
         """Pick the band's coefficients out of half-spectra ``[..., z, y, kx]``."""
         return half_spectrum.flatten(-3).index_select(-1, self.positions)
+
+    def put(self, values: Complex[Tensor, "*batch coefficients"]) -> Complex[Tensor, "*batch z y kx"]:
+        """Half-spectra of real volumes with these coefficients and zeros elsewhere: undoes `take` within the band."""
+        n = self.box
+        half = values.new_zeros(*values.shape[:-1], n * n * (n // 2 + 1))
+        half = half.index_copy(-1, self.positions, values)
+        # The plane k_x = 0 holds both members of each Hermitian pair.
+        middle = (self.frequencies[:, 0] == 0).nonzero()[:, 0]
+        y, z = -self.frequencies[middle, 1] % n, -self.frequencies[middle, 2] % n
+        half = half.index_copy(-1, (z * n + y) * (n // 2 + 1), values.index_select(-1, middle).conj().resolve_conj())
+        return half.unflatten(-1, (n, n, n // 2 + 1))
 
 
 def _half_ball(max_shell: int) -> Integer[Tensor, "coefficients 3"]:

@@ -1,18 +1,23 @@
 """Files of this and other programs: the only door for foreign conventions."""
 
-from torchsag.io.atomic import atomic_path, write_text
+from torchsag.io.atomic import atomic_path, cannot_write, is_full, write_text
 from torchsag.io.convert import convert_list
 from torchsag.io.particles import read_particles
 from torchsag.io.poses import write_poses
 from torchsag.io.relion import read_covariances
+from torchsag.io.staging import StagedReader, staged
 from torchsag.io.volumes import read_map, write_map
 
 __all__ = [
+    "StagedReader",
     "atomic_path",
+    "cannot_write",
     "convert_list",
+    "is_full",
     "read_covariances",
     "read_map",
     "read_particles",
+    "staged",
     "write_map",
     "write_poses",
     "write_text",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -9,6 +10,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torchsag.errors import InputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def cannot_write(path: Path | str, error: OSError) -> InputError:
+    """What to tell a person whose file or folder could not be written."""
+    advice = "choose another folder"
+    if is_full(error):
+        advice = "free some space and repeat the command, which carries on from what is finished"
+    return InputError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk, a quota or a limit on file sizes is exhausted."""
+    return error.errno in _FULL
 
 
 @contextmanager
@@ -29,7 +45,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
+        raise cannot_write(path, error) from error
     finally:
         with suppress(OSError):  # gone already, or its folder never came to be
             temporary.unlink()

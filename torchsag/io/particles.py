@@ -142,7 +142,7 @@ def _voxel_size(listing: ParticleList, headers: Sequence[VolumeHeader]) -> float
     for name, size in zip(listing.names, said, strict=True):
         if size is None or not 0 < size < float("inf"):
             raise InputError(
-                f"particle {name}: neither the list nor the volume's header gives a voxel size; "
+                f"particle {name}: neither the list nor the volume's header gives one voxel size; "
                 "give voxel_size_angstrom=..."
             )
     sizes = [float(size) for size in said if size is not None]
@@ -155,16 +155,18 @@ def _voxel_size(listing: ParticleList, headers: Sequence[VolumeHeader]) -> float
     if listing.voxel_sizes is None and sizes[0] == 1:
         _LOG.warning("the volumes say 1 angstrom per voxel, which many programs write when they do not know")
     if listing.voxel_sizes is not None:
-        _compare_with_headers(listing, sizes[0], from_headers)
+        _compare_with_headers(listing, sizes[0], headers)
     return sizes[0]
 
 
-def _compare_with_headers(listing: ParticleList, size: float, from_headers: Sequence[float | None]) -> None:
-    for name, header in zip(listing.names, from_headers, strict=True):
-        # A header that says exactly 1 says nothing.
-        if header is not None and header != 1 and abs(header - size) > 2e-2 * size:
+def _compare_with_headers(listing: ParticleList, size: float, headers: Sequence[VolumeHeader]) -> None:
+    for name, header in zip(listing.names, headers, strict=True):
+        # A header that says exactly 0 or 1 says nothing.
+        if any(along not in (0, 1) and not abs(along - size) <= 2e-2 * size for along in header.voxel_sizes):
+            along = ", ".join(f"{one:g}" for one in header.voxel_sizes)
+            said = f"{header.voxel_size:g}" if header.voxel_size else f"{along} along x, y, z"
             raise InputError(
-                f"particle {name}: {listing.path} says {size:g} angstrom per voxel, the volume's header {header:g}; "
+                f"particle {name}: {listing.path} says {size:g} angstrom per voxel, the volume's header {said}; "
                 "give voxel_size_angstrom=... to decide"
             )
 

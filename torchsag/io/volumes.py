@@ -66,7 +66,9 @@ def read_volume(source: VolumeSource) -> Float[Tensor, "z y x"]:
     return torch.from_numpy(mrc.read_mrc(source.path, source.index))
 
 
-def read_map(path: Path | str, voxel_size_angstrom: float | int | None = None) -> DensityMap:
+def read_map(
+    path: Path | str, voxel_size_angstrom: float | int | None = None, setting: str = "voxel_size_angstrom"
+) -> DensityMap:
     """Read a density map, for example a reference.
 
     Parameters
@@ -75,6 +77,8 @@ def read_map(path: Path | str, voxel_size_angstrom: float | int | None = None) -
         An MRC or EM file, plain or gzipped.
     voxel_size_angstrom
         Used in place of the file's own voxel size.
+    setting
+        What a user calls `voxel_size_angstrom`, for the message where it is needed.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def read_map(path: Path | str, voxel_size_angstrom: float | int | None = None) -
         said = ", ".join(f"{size:g}" for size in header.voxel_sizes)
         raise InputError(
             f"{path}: expected one voxel size above 0 angstrom, the header says {said} along x, y, z; "
-            "give the voxel size in angstrom"
+            f"give the voxel size of this file with {setting}="
         )
     if voxel_size_angstrom is None and voxel_size == 1:
         _LOG.warning("%s: the header says 1 angstrom per voxel, which many programs write when they do not know", path)

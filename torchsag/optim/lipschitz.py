@@ -25,7 +25,7 @@ def raise_lipschitz(
     value: PerProblem,
     squared_gradient: PerProblem,
     lipschitz: PerProblem,
-) -> tuple[PerProblem, int]:
+) -> tuple[PerProblem, PerProblem]:
     """Double each problem's L until a gradient step of length ``1 / L`` decreases its value enough.
 
     Parameters
@@ -39,18 +39,16 @@ def raise_lipschitz(
 
     Returns
     -------
-    The raised estimate, and how many times `value_at` was called.
+    The raised estimate, and how many values each problem needed; `value_at` is called as often as the neediest asks.
     """
-    searched = _searched(value, squared_gradient)
-    if not searched.any():
-        return lipschitz, 0
-    for trial in range(1, _MAX_TRIALS + 1):
-        enough = _decreases_enough(value_at(lipschitz), value, squared_gradient, lipschitz)
-        too_small = searched & ~enough
-        if not too_small.any():
-            return lipschitz, trial
-        lipschitz = torch.where(too_small, 2 * lipschitz, lipschitz)
-    return lipschitz, _MAX_TRIALS
+    searched, trials = _searched(value, squared_gradient), torch.zeros_like(lipschitz)
+    for _ in range(_MAX_TRIALS):
+        if not searched.any():
+            break
+        trials = trials + searched
+        searched = searched & ~_decreases_enough(value_at(lipschitz), value, squared_gradient, lipschitz)
+        lipschitz = torch.where(searched, 2 * lipschitz, lipschitz)
+    return lipschitz, trials
 
 
 def initial_lipschitz(
@@ -58,7 +56,7 @@ def initial_lipschitz(
     value: PerProblem,
     squared_gradient: PerProblem,
     guess: PerProblem,
-) -> tuple[PerProblem, int]:
+) -> tuple[PerProblem, PerProblem]:
     """Find L within a factor of two from any positive guess: double while too small, then halve while large enough.
 
     The papers start from a given L, which only ever halves once a pass: a guess a thousand times too large would cost
@@ -69,7 +67,7 @@ def initial_lipschitz(
     for _ in range(_MAX_TRIALS):
         if not halving.any():
             break
-        trials += 1
+        trials = trials + halving
         half = torch.where(halving, lipschitz / 2, lipschitz)
         halving = halving & _decreases_enough(value_at(half), value, squared_gradient, half)
         lipschitz = torch.where(halving, half, lipschitz)

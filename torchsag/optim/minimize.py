@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.optim.objective import Objective
-from torchsag.optim.optimizer import Optimizer
+from torchsag.optim.optimizer import Optimizer, own_passes
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,17 @@ class Minimum:
 
 
 def minimize(
-    optimizer: Optimizer, objective: Objective, start: Float[Tensor, "problems n"], max_passes: float | int
+    optimizer: Optimizer,
+    objective: Objective,
+    start: Float[Tensor, "problems n"],
+    max_passes: float | int,
+    watch: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Minimum:
-    """Step until all problems have converged or `max_passes` passes over the terms are spent.
+    """Step until each problem has converged or has spent `max_passes` passes over the terms.
 
-    A problem that converges stays where it was at that moment while others go on, so that its result does not depend
-    on which problems share its batch. The last step may overshoot the budget.
+    A problem that is done stays where it was at that moment while others go on, so that its result does not depend
+    on which problems share its batch. Its last step may overshoot the budget. `watch` is told after every step what
+    each problem has spent, in passes, and where it stands.
 
     Raises
     ------
@@ -53,9 +59,14 @@ def minimize(
     state = optimizer.init(start, objective.num_terms)
     move, converged = state.move, state.converged
     settled_after = torch.zeros_like(start[:, 0])
-    while state.passes < max_passes and not converged.all():
+    going = ~converged
+    while going.any():
         state = optimizer.step(objective, state)
-        move = torch.where(converged[:, None], move, state.move)
-        settled_after = torch.where(converged, settled_after, state.passes)
-        converged = converged | state.converged
+        spent = own_passes(state)
+        move = torch.where(going[:, None], state.move, move)
+        settled_after = torch.where(going, spent, settled_after)
+        converged = converged | (going & state.converged)
+        going = going & ~converged & (spent < max_passes)
+        if watch is not None:
+            watch(settled_after, move)
     return Minimum(move, converged, state.passes, settled_after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -28,6 +29,23 @@ class State(Protocol):
     def converged(self) -> Bool[Tensor, " problems"]:
         """Which problems have met the optimizer's own stopping rule."""
         ...
+
+
+@runtime_checkable
+class CountsApart(State, Protocol):
+    """A state of problems that do not all need the same evaluations, as when each has a line search."""
+
+    @property
+    def own_passes(self) -> Float[Tensor, " problems"]:
+        """What each problem would have spent alone, in passes: a budget must not depend on who shares the batch."""
+        ...
+
+
+def own_passes(state: State) -> Float[Tensor, " problems"]:
+    """Passes that each problem has needed; the same for all where the state does not count them apart."""
+    if isinstance(state, CountsApart):
+        return state.own_passes
+    return torch.full_like(state.move[:, 0], state.passes)
 
 
 S = TypeVar("S", bound=State)

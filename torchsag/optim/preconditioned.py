@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.optim.objective import Objective
-from torchsag.optim.optimizer import Optimizer, State
+from torchsag.optim.optimizer import Optimizer, State, own_passes
 from torchsag.optim.scaled_objective import scale_objective
 from torchsag.optim.scaling import Scaling
 
@@ -47,6 +47,11 @@ class PreconditionedState:
     def passes(self) -> float:
         """The wrapped optimizer's passes and those of the scaling."""
         return self.inner.passes + self.scaling_evaluations / self.num_terms
+
+    @property
+    def own_passes(self) -> Float[Tensor, " problems"]:
+        """See `torchsag.optim.optimizer.CountsApart`."""
+        return own_passes(self.inner) + self.scaling_evaluations / self.num_terms
 
     @property
     def converged(self) -> Bool[Tensor, " problems"]:

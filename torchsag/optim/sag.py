@@ -33,7 +33,9 @@ class SAGState:
     change
         Movement since the pass began.
     evaluations
-        Term evaluations so far, gradients and values alike.
+        Term evaluations so far, gradients and values alike, of all problems in step.
+    own_evaluations
+        Those that each problem needed for itself.
     """
 
     move: Float[Tensor, "problems n"]
@@ -42,6 +44,7 @@ class SAGState:
     order: TermOrder
     change: PassChange
     evaluations: int
+    own_evaluations: Float[Tensor, " problems"]
 
     @property
     def num_terms(self) -> int:
@@ -52,6 +55,11 @@ class SAGState:
     def passes(self) -> float:
         """Term evaluations divided by the number of terms."""
         return self.evaluations / self.num_terms
+
+    @property
+    def own_passes(self) -> Float[Tensor, " problems"]:
+        """See `torchsag.optim.optimizer.CountsApart`."""
+        return self.own_evaluations / self.num_terms
 
     @property
     def converged(self) -> Bool[Tensor, " problems"]:
@@ -102,14 +110,22 @@ class SAG:
 def begin_sag(start: Float[Tensor, "problems n"], num_terms: int, start_lipschitz: float, order: TermOrder) -> SAGState:
     """SAG before its first step, with any order of the terms."""
     lipschitz = start.new_full(start.shape[:1], start_lipschitz)
-    return SAGState(start, lipschitz, GradientMemory.empty(start, num_terms), order, PassChange.begin(start), 0)
+    return SAGState(
+        start,
+        lipschitz,
+        GradientMemory.empty(start, num_terms),
+        order,
+        PassChange.begin(start),
+        0,
+        torch.zeros_like(lipschitz),
+    )
 
 
 def advance_sag(objective: Objective, state: SAGState, tolerance: float, step_fraction: float = 1.0) -> SAGState:
     """One SAG step of length ``step_fraction / L`` on the terms that come next; the line search takes their mean."""
     terms = state.order.draw().to(state.move.device)
     values, gradients = objective.gradients(state.move, terms)
-    lipschitz, evaluations = estimate_lipschitz(
+    lipschitz, trials = estimate_lipschitz(
         objective, state.move, terms, values, gradients, state.lipschitz, first=state.evaluations == 0
     )
     state.memory.remember(terms, gradients)
@@ -120,7 +136,8 @@ def advance_sag(objective: Objective, state: SAGState, tolerance: float, step_fr
         state.memory,
         state.order,
         state.change.after(move, state.order.pass_complete, tolerance),
-        state.evaluations + evaluations,
+        state.evaluations + len(terms) * (1 + int(trials.max())),
+        state.own_evaluations + len(terms) * (1 + trials),
     )
 
 
@@ -132,16 +149,15 @@ def estimate_lipschitz(
     gradients: Float[Tensor, "problems b n"],
     lipschitz: Float[Tensor, " problems"],
     first: bool,
-) -> tuple[Float[Tensor, " problems"], int]:
-    """L from the mean of some terms, and the term evaluations spent, the gradients given among them."""
+) -> tuple[Float[Tensor, " problems"], Float[Tensor, " problems"]]:
+    """L from the mean of some terms, and how often each problem needed their values."""
     gradient = gradients.mean(1)
 
     def value_at(trial: Float[Tensor, " problems"]) -> Float[Tensor, " problems"]:
         return objective.values(move - gradient / trial[:, None], terms).mean(1)
 
     search = initial_lipschitz if first else raise_lipschitz
-    lipschitz, trials = search(value_at, values.mean(1), gradient.square().sum(-1), lipschitz)
-    return lipschitz, len(terms) * (1 + trials)
+    return search(value_at, values.mean(1), gradient.square().sum(-1), lipschitz)
 
 
 def check_start_lipschitz(start_lipschitz: float) -> None:

@@ -67,9 +67,7 @@ class SAGA:
             state = _fill_memory(objective, state)
         terms = state.order.draw().to(state.move.device)
         values, gradients = objective.gradients(state.move, terms)
-        lipschitz, evaluations = estimate_lipschitz(
-            objective, state.move, terms, values, gradients, state.lipschitz, first
-        )
+        lipschitz, trials = estimate_lipschitz(objective, state.move, terms, values, gradients, state.lipschitz, first)
         direction = (gradients - state.memory.recall(terms)).mean(1) + state.memory.average
         state.memory.remember(terms, gradients)
         move = state.move - _STEP_FRACTION * direction / lipschitz[:, None]
@@ -78,11 +76,16 @@ class SAGA:
             move=move,
             lipschitz=relax_lipschitz(lipschitz, len(terms), state.num_terms),
             change=state.change.after(move, state.order.pass_complete, self.tolerance),
-            evaluations=state.evaluations + evaluations,
+            evaluations=state.evaluations + len(terms) * (1 + int(trials.max())),
+            own_evaluations=state.own_evaluations + len(terms) * (1 + trials),
         )
 
 
 def _fill_memory(objective: Objective, state: SAGState) -> SAGState:
     everything = torch.arange(state.num_terms, device=state.move.device)
     state.memory.remember(everything, objective.gradients(state.move, everything)[1])
-    return replace(state, evaluations=state.evaluations + state.num_terms)
+    return replace(
+        state,
+        evaluations=state.evaluations + state.num_terms,
+        own_evaluations=state.own_evaluations + state.num_terms,
+    )

@@ -29,7 +29,8 @@ class Scaling(Protocol):
 class LengthScaling:
     """Rotations measured by how far they move a point at a given distance from the centre.
 
-    For tangent moves of 6 unknowns, rotation vector (radians) then shift (voxels): both count in voxels afterwards.
+    For tangent moves: rotation vector (radians), then shift (voxels); both count in voxels afterwards. Unknowns that
+    follow, such as an amplitude, keep their unit.
 
     Attributes
     ----------
@@ -49,10 +50,11 @@ class LengthScaling:
         self, objective: Objective, move: Float[Tensor, "problems n"]
     ) -> tuple[Float[Tensor, "problems n n"], int]:
         """Diagonal, the same for all problems; costs nothing."""
-        if move.shape[-1] != 6:
-            raise InputError(f"LengthScaling needs moves of 3 rotations and 3 shifts, got {move.shape[-1]} unknowns")
-        scales = move.new_tensor([1 / self.length] * 3 + [1.0] * 3)
-        return torch.diag(scales).expand(len(move), 6, 6), 0
+        unknowns = move.shape[-1]
+        if unknowns < 6:
+            raise InputError(f"LengthScaling needs moves of 3 rotations and 3 shifts, got {unknowns} unknowns")
+        scales = move.new_tensor([1 / self.length] * 3 + [1.0] * (unknowns - 3))
+        return torch.diag(scales).expand(len(move), unknowns, unknowns), 0
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class SVRGState:
     change
         Movement since the pass began.
     evaluations, num_terms
-        Term evaluations so far, and the number of terms.
+        Term evaluations so far, of all problems in step, and the number of terms.
+    own_evaluations
+        Those that each problem needed for itself.
     """
 
     move: Float[Tensor, "problems n"]
@@ -57,11 +59,17 @@ class SVRGState:
     change: PassChange
     evaluations: int
     num_terms: int
+    own_evaluations: Float[Tensor, " problems"]
 
     @property
     def passes(self) -> float:
         """Term evaluations divided by the number of terms."""
         return self.evaluations / self.num_terms
+
+    @property
+    def own_passes(self) -> Float[Tensor, " problems"]:
+        """See `torchsag.optim.optimizer.CountsApart`."""
+        return self.own_evaluations / self.num_terms
 
     @property
     def converged(self) -> Bool[Tensor, " problems"]:
@@ -108,9 +116,8 @@ class SVRG:
         check_finite_sum(num_terms, "SVRG")
         order = ShuffledBatches(num_terms, batch_size(num_terms, self.batch_fraction), seeded_generator(self.seed))
         lipschitz = start.new_full(start.shape[:1], self.start_lipschitz)
-        return SVRGState(
-            start, lipschitz, start, torch.zeros_like(start), order, 0, PassChange.begin(start), 0, num_terms
-        )
+        nothing, unspent = torch.zeros_like(start), torch.zeros_like(lipschitz)
+        return SVRGState(start, lipschitz, start, nothing, order, 0, PassChange.begin(start), 0, num_terms, unspent)
 
     def step(self, objective: Objective, state: SVRGState) -> SVRGState:
         """Visit one batch, after a full gradient where the last snapshot has served its passes."""
@@ -119,9 +126,7 @@ class SVRG:
             state = _take_snapshot(objective, state)
         terms = state.order.draw().to(state.move.device)
         values, gradients = objective.gradients(state.move, terms)
-        lipschitz, evaluations = estimate_lipschitz(
-            objective, state.move, terms, values, gradients, state.lipschitz, first
-        )
+        lipschitz, trials = estimate_lipschitz(objective, state.move, terms, values, gradients, state.lipschitz, first)
         reference = objective.gradients(state.snapshot, terms)[1]
         direction = (gradients - reference).mean(1) + state.snapshot_gradient
         move = state.move - _STEP_FRACTION * direction / lipschitz[:, None]
@@ -131,7 +136,8 @@ class SVRG:
             lipschitz=relax_lipschitz(lipschitz, len(terms), state.num_terms),
             inner_passes=state.inner_passes + state.order.pass_complete,
             change=state.change.after(move, state.order.pass_complete, self.tolerance),
-            evaluations=state.evaluations + evaluations + len(terms),
+            evaluations=state.evaluations + len(terms) * (2 + int(trials.max())),
+            own_evaluations=state.own_evaluations + len(terms) * (2 + trials),
         )
 
 
@@ -144,4 +150,5 @@ def _take_snapshot(objective: Objective, state: SVRGState) -> SVRGState:
         snapshot_gradient=gradient,
         inner_passes=0,
         evaluations=state.evaluations + state.num_terms,
+        own_evaluations=state.own_evaluations + state.num_terms,
     )

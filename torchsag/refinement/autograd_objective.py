@@ -56,11 +56,13 @@ class AutogradObjective:
         poses = Poses(self.poses.rotations[:, None], self.poses.shifts[:, None]).retract(moves[..., :6])
         sources = where.sources(poses.rotations, poses.shifts, terms)
         model = where.filter(where.sample(sources, self.particle), self.particle)
-        mask = where.mask[terms].expand_as(model)
-        observed = where.observed[self.particle[:, None], terms]
+        part = where.split.part
+        model = model.unflatten(-1, part)
+        mask = where.mask[terms].unflatten(-1, part)
+        observed = where.observed[self.particle[:, None], terms].unflatten(-1, part)
         if not score.additive:
             return score.loss(observed, model, mask)
         amplitude = self.calibration.amplitude[:, None] * moves[..., 6].exp()
         offset = self.calibration.offset[:, None] + moves[..., 7]
-        fitted = amplitude[..., None] * model + offset[..., None]
+        fitted = amplitude[..., None, None, None] * model + offset[..., None, None, None]
         return where.independent[self.particle, None] / 2 * score.loss(observed, fitted, mask)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from torchsag.errors import InputError
+from torchsag.evaluation.comparison_tables import Row, Tables
 from torchsag.report.page import Section, render
 
-Row = dict[str, str]
+_MARKERS = "os^vD<>ph*XP"
 
 
 @dataclass(frozen=True)
 class ComparisonPage:
-    """Errors beside the Cramer-Rao bound, correlations and times of several methods, and the paired tests.
+    """Errors beside the Cramer-Rao bound, correlations, times and convergence of several methods, and paired tests.
 
     Attributes
     ----------
@@ -28,63 +28,126 @@ class ComparisonPage:
     title: str = "Comparison of methods"
 
     def __call__(self, folder: Path) -> None:
-        """Write ``report.html`` from ``summary.csv`` and ``paired_tests.csv`` in `folder`.
+        """Write ``report.html`` from the tables in `folder`, and each plot as a file beside it.
 
         Raises
         ------
         InputError
-            If the files are missing.
+            If tables are missing.
         """
-        try:
-            summary, tests = _read(folder / "summary.csv"), _read(folder / "paired_tests.csv")
-        except OSError as error:
-            raise InputError(
-                f"{folder}: expected the files of a finished comparison (summary.csv, paired_tests.csv), got: {error}"
-            ) from error
-        sections = [
-            Section("Correlation", "Mean over the particles; bars are standard deviations.", _correlations(summary)),
-            Section("Time", "CPU seconds per particle, preparation not counted.", _seconds(summary)),
-            Section("Paired tests", "Wilcoxon signed-rank test, p after Holm's correction.", rows=_tests(tests)),
-        ]
-        if summary[0]["median_rotation_error_deg"]:
+        tables = Tables.read(folder)
+        known = tables.summary[0]["median_rotation_error_deg"] is not None
+        plots = {
+            "correlation": (
+                "Correlation", "Mean over the particles; bars are standard deviations.", _correlations(tables.summary)
+            ),
+            "time": ("Time", "CPU seconds per particle, preparation not counted.", _seconds(tables.summary)),
+            "convergence": (
+                "Convergence",
+                "By evaluations of the objective over all of a particle's data, its candidates together; the search "
+                "is not counted. The last mark is the result.",
+                _convergence(tables.convergence, "median_rotation_error_deg" if known else "mean_ccc"),
+            ),
+            "fsc": (
+                "Fourier shell correlation",
+                "Averages of every other particle, symmetry imposed, no mask; dashed: at the true poses, where known.",
+                _fsc(tables.fsc),
+            ),
+        }  # fmt: skip
+        if known:
             text = "Median over the particles, symmetry divided out; dashed: the Cramer-Rao bound (root mean square)."
-            sections.insert(0, Section("Rotation error", text, _errors(summary)))
+            plots = {"errors": ("Rotation error", text, _errors(tables.summary)), **plots}
+        for name, (_, _, figure) in plots.items():
+            figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
+        sections = [Section(*plot) for plot in plots.values()]
+        text = "Mean difference, p of the Wilcoxon signed-rank test after Holm's correction, effect sizes."
+        sections.append(Section("Paired tests", text, rows=_tests(tables.tests)))
         (folder / "report.html").write_text(render(self.title, sections), encoding="utf-8")
 
 
-def _read(path: Path) -> list[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _by_method(summary: Sequence[Row]) -> dict[str, list[Row]]:
-    return {
-        name: [row for row in summary if row["method"] == name] for name in dict.fromkeys(r["method"] for r in summary)
-    }
+def _by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    names = dict.fromkeys(row["method"] for row in rows)
+    return {name: [row for row in rows if row["method"] == name] for name in names}
 
 
 def _errors(summary: Sequence[Row]) -> Figure:
-    figure = Figure(figsize=(6, 3.6))
+    """Against the SNR where every trial has one of its own, else trial by trial."""
+    figure = Figure(figsize=(6, 3.8))
     axis = figure.subplots()
-    for name, rows in _by_method(summary).items():
-        axis.plot([r["trial"] for r in rows], [float(r["median_rotation_error_deg"]) for r in rows], "o-", label=name)
-    bounded = [row for row in next(iter(_by_method(summary).values())) if row["bound_rotation_deg"]]
-    if bounded:
-        bound = [float(r["bound_rotation_deg"]) for r in bounded]
-        axis.plot([r["trial"] for r in bounded], bound, "k--", label="bound")
+    trials = list(dict.fromkeys(row["trial"] for row in summary))
+    levels = {row["snr"] for row in summary}
+    by_snr = None not in levels and len(levels) == len(trials)
+
+    def draw(rows: Sequence[Row], quantity: str, style: str, label: str) -> None:
+        places = [row["snr"] if by_snr else trials.index(row["trial"]) for row in rows]
+        points = sorted(zip(places, (row[quantity] for row in rows), strict=True))
+        axis.plot([place for place, _ in points], [error for _, error in points], style, label=label)
+
+    for number, (name, rows) in enumerate(_by_method(summary).items()):
+        draw(rows, "median_rotation_error_deg", f"{_MARKERS[number % len(_MARKERS)]}-", name)
+    bounded = {row["trial"]: row for row in summary if row["bound_rotation_deg"]}
+    draw(list(bounded.values()), "bound_rotation_deg", "k--", "bound (rms)")
+    if by_snr:
+        axis.set_xscale("log")
+        axis.set_xlabel("SNR (signal variance over the box / noise variance per voxel)")
+    else:
+        axis.set_xticks(range(len(trials)), trials)
     axis.set_yscale("log")
-    axis.set_ylabel("rotation error (deg)")
-    axis.legend(fontsize=8)
+    axis.set_ylabel("median rotation error (deg)")
+    axis.legend(fontsize=7)
+    return figure
+
+
+def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
+    """A panel for each trial; a method that does not say what it spent is left out."""
+    steps = [step for step in steps if math.isfinite(step["evaluations"])]
+    trials = list(dict.fromkeys(row["trial"] for row in steps))
+    figure = Figure(figsize=(4.2 * max(1, len(trials)), 3.6))
+    axes = figure.subplots(1, max(1, len(trials)), squeeze=False)[0]
+    for axis, trial in zip(axes, trials, strict=False):
+        for number, (name, rows) in enumerate(_by_method([row for row in steps if row["trial"] == trial]).items()):
+            marker = _MARKERS[number % len(_MARKERS)]
+            spent, reached = ([row[key] for row in rows] for key in ("evaluations", quantity))
+            axis.plot(spent, reached, f"{marker}-", markevery=[len(rows) - 1], label=name)
+        axis.set_xscale("log")
+        if quantity == "median_rotation_error_deg":
+            axis.set_yscale("log")
+        axis.set_title(trial, fontsize=9)
+        axis.set_xlabel("evaluations per particle")
+        axis.set_ylabel({"mean_ccc": "CCC"}.get(quantity, "rotation error (deg)"))
+    if steps:
+        axes[-1].legend(fontsize=7)
+    figure.tight_layout()
+    return figure
+
+
+def _fsc(rows: Sequence[Row]) -> Figure:
+    """A panel for each trial."""
+    trials = list(dict.fromkeys(row["trial"] for row in rows))
+    figure = Figure(figsize=(4.2 * len(trials), 3.4))
+    axes = figure.subplots(1, len(trials), squeeze=False, sharey=True)[0]
+    for axis, trial in zip(axes, trials, strict=True):
+        for name, curve in _by_method([row for row in rows if row["trial"] == trial]).items():
+            frequency = [1 / row["resolution_angstrom"] for row in curve]
+            style = "k--" if name.startswith("true poses") else "-"
+            axis.plot(frequency, [row["fsc"] for row in curve], style, label=name)
+        axis.axhline(0.143, color="grey", linewidth=0.7)
+        axis.set_title(trial, fontsize=9)
+        axis.set_xlabel("spatial frequency (1/angstrom)")
+    axes[0].set_ylabel("FSC")
+    axes[-1].legend(fontsize=7)
+    figure.tight_layout()
     return figure
 
 
 def _correlations(summary: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(6, 3.6))
     axis = figure.subplots()
-    for place, (name, rows) in enumerate(_by_method(summary).items()):
-        means, spreads = ([float(row[key]) for row in rows] for key in ("mean_ccc", "std_ccc"))
-        axis.errorbar([trial + 0.08 * place for trial in range(len(rows))], means, spreads, fmt="o", label=name)
     trials = list(dict.fromkeys(row["trial"] for row in summary))
+    for place, (name, rows) in enumerate(_by_method(summary).items()):
+        means, spreads = ([row[key] for row in rows] for key in ("mean_ccc", "std_ccc"))
+        places = [trials.index(row["trial"]) + 0.06 * place for row in rows]
+        axis.errorbar(places, means, [0 if math.isnan(s) else s for s in spreads], fmt="o", label=name)
     axis.set_xticks(range(len(trials)), trials)
     axis.set_ylabel("CCC")
     axis.legend(fontsize=8)
@@ -95,7 +158,8 @@ def _seconds(summary: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(6, 0.4 + 0.35 * len(summary)))
     axis = figure.subplots()
     labels = [f"{row['method']}, {row['trial']}" for row in summary]
-    axis.barh(range(len(labels)), [float(row["cpu_seconds"]) for row in summary], color="#4477aa")
+    axis.barh(range(len(labels)), [row["cpu_seconds"] for row in summary], color="#4477aa")
+    axis.set_xscale("log")
     axis.set_yticks(range(len(labels)), labels, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("CPU seconds per particle")
@@ -106,8 +170,8 @@ def _tests(tests: Sequence[Row]) -> list[tuple[str, str]]:
     return [
         (
             f"{row['trial']}, {row['quantity']}: {row['first']} less {row['second']}",
-            f"{float(row['mean_difference']):.3g} (p {float(row['wilcoxon_p_holm']):.2g}, "
-            f"rank-biserial {float(row['rank_biserial']):.2f})",
+            f"{row['mean_difference']:.3g} (p {row['wilcoxon_p_holm']:.2g}, Cohen's d {row['cohen_d']:.2f}, "
+            f"rank-biserial {row['rank_biserial']:.2f})",
         )
         for row in tests
     ]

@@ -61,6 +61,6 @@ def view_distribution(longitude_deg: np.ndarray, latitude_deg: np.ndarray) -> Fi
 def _show(axis, image: np.ndarray, title: str) -> None:
     low, high = np.percentile(image, (0.5, 99.5))
     axis.imshow(image, cmap="gray", origin="lower", vmin=low, vmax=max(high, low + 1e-12))
-    axis.set_title(title if len(title) <= 28 else f"...{title[-25:]}", fontsize=8)
+    axis.set_title(title if len(title) <= 22 else f"...{title[-19:]}", fontsize=8)
     axis.set_xticks([])
     axis.set_yticks([])

@@ -29,6 +29,11 @@ def masked_deviation(voxels: Voxels, mask: Masks) -> Voxels:
     return mask * (voxels - mean)
 
 
+def box_deviation(parts: Float[Tensor, "*batch z y x"], mask: Float[Tensor, "*#batch z y x"]) -> Volumes:
+    """`masked_deviation` of parts that keep their three axes."""
+    return masked_deviation(parts.flatten(-3), mask.flatten(-3)).unflatten(-1, parts.shape[-3:])
+
+
 def constrained_correlation(first: Voxels, second: Voxels, mask: Masks) -> Float[Tensor, "*batch"]:
     """CCC of volumes that have both been filtered; zero where one of them is flat."""
     return (_unit_deviation(first, mask) * _unit_deviation(second, mask)).sum(-1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from torchsag.scoring.score import Masks, PerPart, Voxels
+from torchsag.scoring.score import AXES, Masks, Parts, PerPart, Residuals
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class ConstrainedDistance:
         """A sum over voxels."""
         return True
 
-    def loss(self, observed: Voxels, model: Voxels, mask: Masks) -> PerPart:
+    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
         """Sum of squared masked residuals."""
-        return (mask * (observed - model)).square().sum(-1)
+        return (mask * (observed - model)).square().sum(AXES)
 
-    def penalty(self, residual: Voxels) -> tuple[Voxels, Voxels, Voxels]:
+    def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
         """``r^2``, ``2 r`` and 2."""
         return residual.square(), 2 * residual, torch.full_like(residual, 2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchsag.scoring.constrained import constrained_correlation
-from torchsag.scoring.score import Masks, PerPart, Voxels
+from torchsag.scoring.score import Masks, Parts, PerPart
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,6 @@ class CrossCorrelation:
         """Means and norms are those of the whole volume."""
         return False
 
-    def loss(self, observed: Voxels, model: Voxels, mask: Masks) -> PerPart:
+    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
         """One minus the correlation under the mask."""
-        return 1 - constrained_correlation(observed, model, mask)
+        return 1 - constrained_correlation(*(part.flatten(-3) for part in (observed, model, mask)))

@@ -24,6 +24,18 @@ def noise_variance(observed: Observations, score: Float[Tensor, " particles"]) -
     return (left / freedom).clamp_min(torch.finfo(left.dtype).tiny)
 
 
+def log_likelihood_gradient(sums: BlockSums, variance: Float[Tensor, " poses"]) -> Float[Tensor, "poses 6"]:
+    """Gradient of the log-likelihood of a pose, ``cross^2 / (2 energy variance)`` at the amplitude that fits best.
+
+    By the tangent move (radians, voxels) at the pose.
+    """
+    total = sums.total()
+    energy = total.energy[:, 0].clamp_min(torch.finfo(total.energy.dtype).tiny)
+    amplitude = (total.cross[:, 0] / energy)[:, None]
+    slope = amplitude * (total.cross_gradient[:, 0] - amplitude * total.energy_gradient[:, 0])
+    return slope / variance[:, None]
+
+
 def fisher_information(
     sums: BlockSums, amplitude: Float[Tensor, " poses"], variance: Float[Tensor, " poses"]
 ) -> Float[Tensor, "poses 6 6"]:

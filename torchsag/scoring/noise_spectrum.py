@@ -23,7 +23,7 @@ from torchsag.scoring.observations import Observations
 def total_spectrum(observed: Observations, band: FourierBand) -> Float[Tensor, "particles shells"]:
     """Variance by shell 1 .. K when all power is noise."""
     power = _by_shell(_squares(observed), band)
-    return _smooth_variance(power, observed, band)
+    return _smooth_variance(power, _freedom(observed, band), band)
 
 
 def residual_spectrum(
@@ -35,11 +35,15 @@ def residual_spectrum(
 ) -> Float[Tensor, "particles shells"]:
     """Variance by shell that the model at one pose per particle leaves over, its amplitude fitted to each shell.
 
+    What was fitted took noise along: one degree of freedom per shell for its amplitude, and of the six of the pose each
+    shell its part in the information.
+
     `band` has one block per shell (`FourierBand.by_shell`), out to a shell that `table` holds.
     """
     sums = block_sums(table, band, observed, poses, particle, torch.arange(band.num_blocks))
-    explained = sums.cross.clamp_min(0).square() / sums.energy.clamp_min(torch.finfo(sums.energy.dtype).tiny)
-    return _smooth_variance(observed.power - explained, observed, band)
+    amplitude = sums.cross.clamp_min(0) / sums.energy.clamp_min(torch.finfo(sums.energy.dtype).tiny)
+    fitted = (amplitude > 0) + _pose_share(sums.gram * amplitude.square()[..., None, None])
+    return _smooth_variance(observed.power - amplitude * sums.cross, _freedom(observed, band) - fitted, band)
 
 
 def whitened(observed: Observations, band: FourierBand, variance: Float[Tensor, "particles shells"]) -> Observations:
@@ -66,8 +70,22 @@ def _by_shell(values: Float[Tensor, "rows coefficients"], band: FourierBand) -> 
     return values.new_zeros(len(values), band.max_shell).index_add_(1, band.shells - 1, values)
 
 
+def _freedom(observed: Observations, band: FourierBand) -> Float[Tensor, "particles shells"]:
+    """Real numbers measured on each shell."""
+    return 2 * _by_shell((observed.weights > 0).to(observed.power.dtype), band)[observed.weight_index]
+
+
+def _pose_share(information: Float[Tensor, "particles shells 6 6"]) -> Float[Tensor, "particles shells"]:
+    """How much of the six degrees of freedom of a pose each shell determines."""
+    total = information.sum(1).double()
+    scale = total.diagonal(dim1=1, dim2=2).clamp_min(torch.finfo(total.dtype).tiny).rsqrt()
+    unit = scale[:, :, None] * total * scale[:, None, :] + 1e-6 * torch.eye(6).to(total)
+    inverse = scale[:, :, None] * torch.linalg.inv(unit) * scale[:, None, :]
+    return torch.einsum("pij,psij->ps", inverse, information.double()).to(information.dtype)
+
+
 def _smooth_variance(
-    power: Float[Tensor, "particles shells"], observed: Observations, band: FourierBand
+    power: Float[Tensor, "particles shells"], freedom: Float[Tensor, "particles shells"], band: FourierBand
 ) -> Float[Tensor, "particles shells"]:
     """Mean power per degree of freedom, as a smooth curve: a cubic in log k fitted to its logarithm.
 
@@ -75,9 +93,8 @@ def _smooth_variance(
     uncertainty would not know of it; four numbers per particle do no harm. Each shell counts by its size, the inverse
     variance of its logarithm.
     """
-    freedom = 2 * _by_shell((observed.weights > 0).to(power.dtype), band)[observed.weight_index]
     mean = power / freedom.clamp_min(1)
-    usable = (freedom > 0) & (mean > 0)
+    usable = (freedom >= 1) & (mean > 0)
     # The mean logarithm of an average of f squares lies 1 / f below the logarithm of its mean.
     logarithm = torch.where(
         usable, mean.clamp_min(torch.finfo(mean.dtype).tiny).log() + freedom.clamp_min(1).reciprocal(), 0

@@ -25,6 +25,11 @@ class Split(Protocol):
         ...
 
     @property
+    def part(self) -> Box:
+        """Size (z, y, x) of each part, whose voxels are in that order."""
+        ...
+
+    @property
     def positions(self) -> Float[Tensor, "terms voxels 3"]:
         """Positions ``(x, y, z)`` of the voxels of each part relative to the box centre."""
         ...

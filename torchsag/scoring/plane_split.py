@@ -40,6 +40,12 @@ class PlaneSplit:
         return self.box[AXES.index(self.axis)]
 
     @property
+    def part(self) -> Box:
+        """One voxel along the axis."""
+        z, y, x = (1 if axis == self.axis else n for n, axis in zip(self.box, AXES, strict=True))
+        return z, y, x
+
+    @property
     def positions(self) -> Float[Tensor, "terms voxels 3"]:
         """Positions of the voxels of each plane."""
         return plane_positions(self.box, self.axis, self.particle_weights.device).flatten(1, 2)

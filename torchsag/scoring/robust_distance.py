@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchsag.errors import InputError
-from torchsag.scoring.score import Masks, PerPart, Voxels
+from torchsag.scoring.score import AXES, Masks, Parts, PerPart, Residuals
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class RobustDistance:
         """A sum over voxels."""
         return True
 
-    def loss(self, observed: Voxels, model: Voxels, mask: Masks) -> PerPart:
+    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
         """Sum of penalties of the masked residuals."""
-        return self.penalty(mask * (observed - model))[0].sum(-1)
+        return self.penalty(mask * (observed - model))[0].sum(AXES)
 
-    def penalty(self, residual: Voxels) -> tuple[Voxels, Voxels, Voxels]:
+    def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
         """The function, its derivative and its weight ``2 / sqrt(1 + (r / s)^2)``."""
         stretch = (1 + (residual / self.scale).square()).sqrt()
         weight = 2 / stretch

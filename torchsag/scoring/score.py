@@ -9,14 +9,18 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 
-Voxels = Float[Tensor, "*batch voxels"]
-Masks = Float[Tensor, "*#batch voxels"]
+Parts = Float[Tensor, "*batch z y x"]
+Masks = Float[Tensor, "*#batch z y x"]
 PerPart = Float[Tensor, "*batch"]
+Residuals = Float[Tensor, "*any"]
+
+AXES = (-3, -2, -1)
+"""Those of a part: a slice is a part of one voxel's thickness."""
 
 
 @runtime_checkable
 class Score(Protocol):
-    """A dissimilarity of voxels, lower is better: a frozen dataclass and one yaml under ``conf/loss``.
+    """A dissimilarity of parts of volumes, lower is better: a frozen dataclass and one yaml under ``conf/loss``.
 
     Tensor operations only: gradients come from autograd.
     """
@@ -30,7 +34,7 @@ class Score(Protocol):
         """
         ...
 
-    def loss(self, observed: Voxels, model: Voxels, mask: Masks) -> PerPart:
+    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
         """Dissimilarity of each part; `observed` has mean zero and unit variance under the whole mask."""
         ...
 
@@ -39,7 +43,7 @@ class Score(Protocol):
 class PointwiseScore(Score, Protocol):
     """A sum over voxels of a function of the masked residual: it has Gauss-Newton blocks, by iterated reweighting."""
 
-    def penalty(self, residual: Voxels) -> tuple[Voxels, Voxels, Voxels]:
+    def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
         """The function rho(r), its derivative, and the weight ``rho'(r) / r``, each at least as large as zero but the
         derivative."""
         ...

@@ -45,6 +45,11 @@ class WholeSplit:
         return 1
 
     @property
+    def part(self) -> Box:
+        """The box."""
+        return self.box
+
+    @property
     def positions(self) -> Float[Tensor, "terms voxels 3"]:
         """Positions of all voxels."""
         return voxel_positions(self.box, self.weights.device).reshape(1, -1, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -34,6 +34,10 @@ class Limits:
     shift: float
     symmetry: Symmetry
 
+    def to(self, device: torch.device | str) -> Limits:
+        """The same limits on another device."""
+        return replace(self, centres=self.centres.to(device))
+
     def allow(self, poses: Poses, particle: Tensor) -> Bool[Tensor, " poses"]:
         """Which poses, each of particle ``particle[i]``, are within the limits."""
         centres = self.centres[particle]
@@ -58,6 +62,14 @@ class Candidates:
     poses: Poses
     scores: Float[Tensor, "particles candidates"]
     limits: Limits
+
+    def ranked(self, ranks: slice) -> Candidates:
+        """Some of every particle's candidates, by their place in its row."""
+        return Candidates(self.poses[:, ranks], self.scores[:, ranks], self.limits)
+
+    def to(self, device: torch.device | str) -> Candidates:
+        """The same candidates on another device."""
+        return Candidates(self.poses.to(device), self.scores.to(device), self.limits.to(device))
 
 
 @runtime_checkable

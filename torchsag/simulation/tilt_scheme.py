@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -103,13 +104,19 @@ class ListedTilts:
     offsets_um: Sequence[float] | None = None
 
     def __post_init__(self):
+        for name in ("tilts_deg", "doses", "offsets_um"):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+                raise InputError(f"tilts: expected finite numbers in {name}, got {list(values)}")
+            if len(values) != len(self.tilts_deg):
+                raise InputError(f"tilts: expected {len(self.tilts_deg)} {name}, one per angle, got {len(values)}")
         if len(self.tilts_deg) < 2:
             raise InputError(f"tilts: expected at least two tilt angles, got {list(self.tilts_deg)}")
         _check_range(min(self.tilts_deg), max(self.tilts_deg))
-        for name in ("doses", "offsets_um"):
-            values = getattr(self, name)
-            if values is not None and len(values) != len(self.tilts_deg):
-                raise InputError(f"tilts: expected {len(self.tilts_deg)} {name}, one per angle, got {len(values)}")
+        if self.doses is not None and min(self.doses) < 0:
+            raise InputError(f"tilts: expected doses of at least 0, got {list(self.doses)}")
 
     @property
     def angles_deg(self) -> list[float]:

@@ -73,8 +73,10 @@ class TiltSeriesPipeline:
     def __post_init__(self):
         if not self.snr > 0:
             raise InputError(f"snr: expected a number above 0 (infinity for no noise), got {self.snr}")
-        if not self.defocus_spread_um >= 0:
-            raise InputError(f"pipeline: expected defocus_spread_um >= 0, got {self.defocus_spread_um}")
+        if not math.isfinite(self.defocus_um):
+            raise InputError(f"pipeline: expected a finite defocus_um, got {self.defocus_um}")
+        if not 0 <= self.defocus_spread_um < math.inf:
+            raise InputError(f"pipeline: expected a finite defocus_spread_um >= 0, got {self.defocus_spread_um}")
         if not 0 <= self.readout_noise <= 1:
             raise InputError(f"pipeline: expected readout_noise in 0 to 1, got {self.readout_noise}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,22 +16,25 @@ from torchsag.alignment.aligner import Aligner
 from torchsag.errors import InputError
 from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import read_map, read_particles, write_map, write_poses
+from torchsag.io import read_map, read_particles, staged, write_map, write_poses
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleSet, Weighting
 from torchsag.workflows.checkpoint import Checkpoint, Columns, describe
-from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, stage_seconds, to_result
+from torchsag.workflows.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.workflows.chunked_average import average_at
 from torchsag.workflows.device import pick_device
 from torchsag.workflows.metrics import alignment_columns, alignment_summary, surroundings, write_metrics
 from torchsag.workflows.outcome import Outcome, Report
-from torchsag.workflows.output_folder import claim, publish
+from torchsag.workflows.output_folder import claim, publish, require_room
+from torchsag.workflows.part import Part
 from torchsag.workflows.provenance import Provenance
+from torchsag.workflows.sharing import ByParticle, Sharing
 from torchsag.workflows.signatures import file_signature, particle_signatures
 from torchsag.workflows.slices import save_alignment_slices
 
 # Settings that say how a run is carried out, not what it computes: they may change when it is resumed.
-_HOW = {"out", "device", "chunk", "resume", "skip_bad", "truth", "evaluation", "parallel", "report", "particles"}
+_HOW = {"out", "device", "chunk", "resume", "skip_bad", "truth", "evaluation", "parallel", "sharing", "part", "staging"}
+_HOW |= {"report", "particles"}
 
 _SHOWN = (
     ("median_score", "median score", 3),
@@ -92,6 +96,14 @@ class Align:
         ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes a GPU where there is one.
     parallel
         The processes that share the work.
+    sharing
+        How they share it.
+    part
+        Align only one part of the particles, such as ``3/8``, into an `out` that all parts share; the run without a
+        part that follows finds them done and writes the results. None aligns all.
+    staging
+        A folder on a disk of this host, where particle files are copied when first read; None reads them where they
+        are.
     report
         Makes ``report.html``; None for none.
     """
@@ -113,6 +125,9 @@ class Align:
     seed: int = 0
     device: str = "auto"
     parallel: Workers = field(default_factory=Serial)
+    sharing: Sharing = field(default_factory=ByParticle)
+    part: str | None = None
+    staging: str | None = None
     report: Report | None = None
 
     def __post_init__(self):
@@ -121,6 +136,11 @@ class Align:
         if not isinstance(self.method, Aligner):
             raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
         Symmetry(self.symmetry)
+        if self.part is not None and not self.resume:
+            raise InputError(
+                f"part={self.part}: expected resume=true, as resume=false would remove what other parts have done; to "
+                f"start over remove {self.out} first"
+            )
 
     def __call__(self, provenance: Provenance) -> Outcome:
         """Align, write the results below `out`, and say how it went.
@@ -131,25 +151,42 @@ class Align:
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
         start = time.perf_counter()
+        part = None if self.part is None else Part.parse(self.part)
         inputs = self._read_inputs()
         with ExitStack() as stack:
             if self.parallel.is_root:
-                stack.enter_context(claim(Path(self.out)))
+                out = stack.enter_context(claim(Path(self.out), together=part is not None))
+                require_room(out, _room(inputs.particles))
             checkpoint = self._open_checkpoint()
-            aligner = ChunkAligner(
-                inputs.particles,
-                self.method.prepare(inputs.reference, inputs.symmetry, inputs.device),
-                inputs.device,
-                self.seed,
-                self.skip_bad,
-            )
-            signatures = particle_signatures(inputs.particles)
-            columns = align_in_chunks(aligner, self.chunk, self.parallel, checkpoint, signatures)
+            columns = self._align(inputs, checkpoint, part)
+            if part is not None:
+                return self._outcome_of(part, columns) if self.parallel.is_root else Outcome()
+            aligned = self._aligned(columns) if self.parallel.is_root else (np.zeros(0, int), Poses.identity(0))
+            kept, poses = self.parallel.broadcast(aligned)
+            usable = inputs.particles.select(kept.tolist())
+            average = average_at(usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel)
             if checkpoint is None:
                 return Outcome()
-            outcome = self._publish(inputs, columns, provenance, start)
+            outcome = self._publish(inputs, columns, average, provenance, start)
             checkpoint.remove()
         return outcome
+
+    def _align(self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None) -> Columns:
+        """One row for each particle that is done, on the root."""
+        particles, device = inputs.particles, inputs.device
+        method = self.method.prepare(inputs.reference, inputs.symmetry, device)
+        aligner = ChunkAligner(particles, method, device, self.seed, self.skip_bad)
+        count = len(particles)
+        rows = range(count) if part is None else part.rows(count)
+        signatures = [] if checkpoint is None else particle_signatures(particles)
+        return self.sharing(aligner, self.chunk, self.parallel, checkpoint, signatures, rows)
+
+    def _aligned(self, columns: Columns) -> tuple[np.ndarray, Poses]:
+        """The particles that have a pose, and their poses."""
+        rows = np.flatnonzero(columns["fault"] == "")
+        if len(rows) == 0:
+            raise InputError(f"{self.particles}: every particle was set aside; the first: {columns['fault'][0]}")
+        return rows, to_result(columns, rows).poses
 
     def _read_inputs(self) -> _Inputs:
         particles = read_particles(
@@ -170,9 +207,9 @@ class Align:
                 f"{self.reference}: expected the particles' voxel size of {particles.voxel_size:g} angstrom, got "
                 f"{reference.voxel_size:g}; resample the reference, or give voxel_size_angstrom if a header is wrong"
             )
-        return _Inputs(
-            particles, reference, Symmetry(self.symmetry), pick_device(self.device), self._read_truth(particles)
-        )
+        truth = self._read_truth(particles)
+        local = staged(particles, self.staging)
+        return _Inputs(local, reference, Symmetry(self.symmetry), pick_device(self.device), truth)
 
     def _read_truth(self, particles: ParticleSet) -> Poses | None:
         if self.truth is None:
@@ -196,15 +233,14 @@ class Align:
         settings["reference"] = file_signature(self.reference)
         return Checkpoint.begin(Path(self.out), settings, self.resume)
 
-    def _publish(self, inputs: _Inputs, columns: Columns, provenance: Provenance, start: float) -> Outcome:
-        rows = np.flatnonzero(columns["fault"] == "")
-        if len(rows) == 0:
-            raise InputError(f"{self.particles}: every particle was set aside; the first: {columns['fault'][0]}")
+    def _publish(
+        self, inputs: _Inputs, columns: Columns, average: DensityMap, provenance: Provenance, start: float
+    ) -> Outcome:
+        rows, _ = self._aligned(columns)
         result = to_result(columns, rows)
         kept = inputs.particles.select(rows.tolist())
         out = Path(self.out)
         with publish(out) as staging:
-            average = average_at(kept, result.poses, inputs.symmetry, inputs.device, self.chunk)
             write_map(staging / "average.mrc", average)
             save_alignment_slices(staging / "slices.npz", kept, result.poses, inputs.reference, average)
             metrics = self._metrics(inputs, columns, provenance, time.perf_counter() - start)
@@ -215,6 +251,11 @@ class Align:
             # Written straight to its place, in one piece: it names the particles relative to where it stands.
             write_poses(out / "poses.star", kept, result.poses, scores=result.scores, covariances=result.covariances)
         return _outcome(out, metrics)
+
+    def _outcome_of(self, part: Part, columns: Columns) -> Outcome:
+        rows = (("particles done", str(len(columns["fault"]))),)
+        note = "when all parts are done, the same command without part= writes the results"
+        return Outcome(f"align, part {part.number} of {part.total}", ("", "value"), rows, (note,))
 
     def _metrics(self, inputs: _Inputs, columns: Columns, provenance: Provenance, seconds: float) -> dict[str, Any]:
         table = alignment_columns(inputs.particles, columns, self._errors(inputs, columns))
@@ -237,6 +278,11 @@ class Align:
         estimated = to_result(columns, np.arange(len(inputs.particles))).poses
         judged = self.evaluation(estimated, inputs.truth, inputs.symmetry)
         return compare_poses(judged, inputs.truth, inputs.symmetry)
+
+
+def _room(particles: ParticleSet) -> int:
+    """Bytes that a run writes: its checkpoint and tables, and a few maps."""
+    return 4000 * len(particles) + 40 * math.prod(particles.box)
 
 
 def _outcome(out: Path, metrics: dict[str, Any]) -> Outcome:

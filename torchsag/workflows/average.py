@@ -21,7 +21,7 @@ from torchsag.averaging.strength import Equal, Strength
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import read_particles
+from torchsag.io import read_particles, staged
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleSet, Weighting
 from torchsag.workflows.average_files import iteration_folder, write_fsc, write_half_maps, write_rows
@@ -51,6 +51,7 @@ _HOW = {
     "parallel",
     "report",
     "particles",
+    "staging",
     "iterations",
     "truth_map",
     "converged_deg",
@@ -115,6 +116,8 @@ class Average:
         A change of the input that shows what the same settings make of nothing, or of too little; None for none.
     weighting, voxel_size_angstrom, tilt_min_deg, tilt_max_deg, truth, skip_bad, resume, chunk, seed, device, parallel
         As in `torchsag.workflows.align.Align`.
+    staging
+        As there.
     report
         Makes ``report.html``; None for none.
     """
@@ -153,6 +156,7 @@ class Average:
     seed: int = 0
     device: str = "auto"
     parallel: Workers = field(default_factory=Serial)
+    staging: str | None = None
     report: Report | None = None
 
     def __post_init__(self):
@@ -206,13 +210,14 @@ class Average:
         return outcome
 
     def _read(self, source: str) -> ParticleSet:
-        return read_particles(
+        listed = read_particles(
             source,
             voxel_size_angstrom=self.voxel_size_angstrom,
             tilt_min_deg=self.tilt_min_deg,
             tilt_max_deg=self.tilt_max_deg,
             weighting=self.weighting,
         )
+        return staged(listed, self.staging)
 
     @property
     def _true_symmetry(self) -> Symmetry:

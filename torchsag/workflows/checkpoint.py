@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from torchsag.errors import InputError
+from torchsag.io import atomic_path
 
 _FOLDER = ".checkpoint"
 _SETTINGS = "settings.json"
@@ -46,13 +47,15 @@ class Checkpoint:
             shutil.rmtree(folder, ignore_errors=True)
         if record.exists():
             earlier = json.loads(record.read_text(encoding="utf-8"))
-            if earlier != settings:
-                raise InputError(
-                    f"out={out}: holds an unfinished run with other settings ({_difference(earlier, settings)}); "
-                    "repeat that run's command to finish it, or add resume=false to start over"
-                )
+            if earlier == settings:
+                return Checkpoint(folder)
+            raise InputError(
+                f"out={out}: holds an unfinished run with other settings ({_difference(earlier, settings)}); "
+                "repeat that run's command to finish it, or add resume=false to start over"
+            )
         folder.mkdir(exist_ok=True)
-        _write_atomically(record, json.dumps(settings, indent=1).encode())
+        with atomic_path(record) as temporary:
+            temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
         return Checkpoint(folder)
 
     def finished(self, signatures: Sequence[str]) -> dict[range, Columns]:
@@ -71,12 +74,10 @@ class Checkpoint:
     def save(self, rows: range, signatures: Sequence[str], columns: Columns) -> None:
         """Record one finished chunk; a kill at any moment leaves either all of it or nothing."""
         name = self.folder / f"chunk-{rows.start:09d}-{rows.stop:09d}.npz"
-        temporary = name.with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with atomic_path(name) as temporary, temporary.open("wb") as file:
             np.savez(file, **{_SIGNATURES: np.array(signatures[rows.start : rows.stop])}, **columns)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, name)
 
     def part(self, name: str) -> Checkpoint:
         """A checkpoint of its own for one stage of the run, removed with this one."""
@@ -104,9 +105,3 @@ def _difference(earlier: dict[str, str], now: dict[str, str]) -> str:
     changed = [key for key in sorted({*earlier, *now}) if earlier.get(key) != now.get(key)]
     shown = [f"{key or 'run'}: {earlier.get(key, 'unset')} then, {now.get(key, 'unset')} now" for key in changed[:3]]
     return "; ".join([*shown, f"and {len(changed) - 3} more"] if len(changed) > 3 else shown)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
+from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.parallel import Workers, fair_chunk
 from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
@@ -39,7 +40,8 @@ class ChunkAligner:
         Set before each chunk; methods that draw random numbers draw them per particle from their own seed, so that
         results do not depend on the chunks.
     skip_bad
-        Whether unusable particles get a row that says so instead of ending the run.
+        Whether unusable particles, and those on which the method fails, get a row that says so instead of ending the
+        run. A particle whose pose comes out as no number always does.
     """
 
     particles: ParticleSet
@@ -52,15 +54,53 @@ class ChunkAligner:
         """One row of every column for each particle in `rows`."""
         with StageClock() as clock, stage("total"):
             batch, good, faults = self._load(rows)
-            torch.manual_seed(self.seed)
             with stage("alignment"):
-                result = None if batch is None else self.method(batch).to("cpu")
+                result, good = self._align(batch, good, faults)
         columns = _columns(len(rows), result, [row - rows.start for row in good])
         columns["fault"] = np.array([faults.get(row, "") for row in rows])
         total = clock.cpu_seconds["total"]
         columns["cpu_seconds"] = np.full(len(rows), total / len(rows))
         columns.update({f"{_STAGE}{name}": np.array([spent]) for name, spent in clock.cpu_seconds.items()})
         return columns
+
+    def _align(
+        self, batch: ParticleBatch | None, rows: list[int], faults: dict[int, str]
+    ) -> tuple[AlignmentResult | None, list[int]]:
+        """The result of the particles that have one, and which they are; what is wrong with others joins `faults`."""
+        if batch is None:
+            return None, []
+        try:
+            parts = [self._result(batch)]
+        except InputError:
+            raise
+        except Exception as error:
+            if not self.skip_bad:
+                raise
+            _log.info("%s: %s; aligning particles %s one by one", type(error).__name__, error, rows)
+            parts = [self._attempt(batch[k : k + 1], row, faults) for k, row in enumerate(rows)]
+            rows = [row for row in rows if row not in faults]
+        found = [part for part in parts if part is not None]
+        if not found:
+            return None, []
+        result = AlignmentResult.concatenate(found)
+        finite = result.poses.shifts.isfinite().all(-1) & result.poses.rotations.isfinite().all((-2, -1))
+        for k in (~finite).nonzero()[:, 0].tolist():
+            faults[rows[k]] = (
+                f"particle {self.particles.names[rows[k]]}: expected a pose, got numbers that are not finite"
+            )
+        return result[finite], [row for row in rows if row not in faults]
+
+    def _attempt(self, particle: ParticleBatch, row: int, faults: dict[int, str]) -> AlignmentResult | None:
+        """One particle; if that fails it is set aside."""
+        try:
+            return self._result(particle)
+        except Exception as error:  # whatever it is, the others go on, and the reason is in the results
+            faults[row] = f"particle {particle.names[0]}: alignment failed, {type(error).__name__}: {error}"
+            return None
+
+    def _result(self, batch: ParticleBatch) -> AlignmentResult:
+        torch.manual_seed(self.seed)
+        return self.method(batch).to("cpu")
 
     def _load(self, rows: range) -> tuple[ParticleBatch | None, list[int], dict[int, str]]:
         with stage("reading"):
@@ -77,35 +117,44 @@ class ChunkAligner:
 
 
 def align_in_chunks(
-    aligner: ChunkAligner, chunk: int, workers: Workers, checkpoint: Checkpoint | None, signatures: Sequence[str]
+    aligner: ChunkAligner,
+    chunk: int,
+    workers: Workers,
+    checkpoint: Checkpoint | None,
+    signatures: Sequence[str],
+    within: range | None = None,
 ) -> Columns:
-    """Align the whole set; what a checkpoint holds already is not computed again.
+    """Align the set, or the rows `within`; what a checkpoint holds already is not computed again.
 
     Returns
     -------
-    Columns over all particles, on the root; empty on other ranks.
+    Columns over all particles that are done, on the root, in order; empty on other ranks.
     """
-    done = workers.broadcast({} if checkpoint is None else checkpoint.finished(signatures))
-    count = len(aligner.particles)
-    finished = sum(len(rows) for rows in done)
-    size = fair_chunk(count - finished, chunk, workers.size)
+    within = range(len(aligner.particles)) if within is None else within
+    done = {} if checkpoint is None else checkpoint.finished(signatures)
+    known = workers.broadcast(list(done))
+    finished = sum(len(_common(rows, within)) for rows in known)
+    size = fair_chunk(len(within) - finished, chunk, workers.size)
     if finished and workers.is_root:
-        _log.info("resuming: %d of %d particles are done", finished, count)
-    with progress("aligning", count, finished, visible=workers.is_root) as advance:
-        for rows, columns in workers.map_chunks(aligner, remaining_chunks(list(done), count, size)):
+        _log.info("resuming: %d of %d particles are done", finished, len(within))
+    with progress("aligning", len(within), finished, visible=workers.is_root) as advance:
+        for rows, columns in workers.map_chunks(aligner, remaining_chunks(known, within.stop, size, within.start)):
             if checkpoint is not None:
                 checkpoint.save(rows, signatures, columns)
             done[rows] = columns
             advance(len(rows))
+            for fault in filter(None, columns["fault"]):
+                _log.warning("set aside: %s", fault)
     return _gather(done) if workers.is_root else {}
 
 
-def remaining_chunks(done: list[range], count: int, chunk: int) -> list[range]:
-    """Cut what is not done yet into ranges of at most `chunk` rows."""
+def remaining_chunks(done: list[range], count: int, chunk: int, first: int = 0) -> list[range]:
+    """Cut what is not done yet of the rows from `first` to `count` into ranges of at most `chunk` rows."""
     gaps: list[range] = []
-    position = 0
+    position = first
     for rows in [*sorted(done, key=lambda rows: rows.start), range(count, count)]:
-        gaps += [range(start, min(start + chunk, rows.start)) for start in range(position, rows.start, chunk)]
+        end = min(rows.start, count)
+        gaps += [range(start, min(start + chunk, end)) for start in range(position, end, chunk)]
         position = max(position, rows.stop)
     return gaps
 
@@ -137,6 +186,10 @@ def _columns(count: int, result: AlignmentResult | None, rows: list[int]) -> Col
         empty["rotations"][rows] = result.poses.rotations.detach().numpy()
         empty["shifts"][rows] = result.poses.shifts.detach().numpy()
     return empty
+
+
+def _common(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))
 
 
 def _gather(done: dict[range, Columns]) -> Columns:

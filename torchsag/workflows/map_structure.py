@@ -26,4 +26,5 @@ class MapFile:
 
     def density(self, box: int, voxel_size: float) -> DensityMap:
         """The map in a cubic box, centre on centre."""
-        return resample_map(read_map(self.path, self.voxel_size_angstrom), box, voxel_size, self.path)
+        source = read_map(self.path, self.voxel_size_angstrom, "structure.voxel_size_angstrom")
+        return resample_map(source, box, voxel_size, self.path)

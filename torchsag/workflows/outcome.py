@@ -19,12 +19,15 @@ class Outcome:
         The table, as text.
     notes
         Sentences to follow it, such as which files were written.
+    merit
+        What a search over settings should make small; None where nothing stands for the whole run.
     """
 
     title: str = ""
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    merit: float | None = None
 
 
 @runtime_checkable

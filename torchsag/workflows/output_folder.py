@@ -5,43 +5,93 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from torchsag.errors import InputError
+from torchsag.io import cannot_write, is_full
 
 _STAGING = ".staging"
 
 
 @contextmanager
-def claim(folder: Path) -> Iterator[Path]:
+def claim(folder: Path, together: bool = False) -> Iterator[Path]:
     """Create the folder if need be, make sure it can be written, and keep other runs out of it meanwhile.
+
+    Parameters
+    ----------
+    folder
+        Where the run writes.
+    together
+        Whether other runs that say so too may write there at the same time.
 
     Raises
     ------
     InputError
-        If the folder cannot be created or written, or another run is using it.
+        If the folder cannot be created or written, another run is using it, or the disk fills up while it is held.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _STAGING).mkdir(exist_ok=True)
-        (folder / _STAGING).rmdir() if not any((folder / _STAGING).iterdir()) else shutil.rmtree(folder / _STAGING)
+        handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise InputError(
-            f"out={folder}: expected a folder that can be written, got: {error.strerror}; choose another out="
-        ) from error
-    handle = os.open(folder, os.O_RDONLY)
+        raise _unusable(folder, error) from error
     try:
-        _lock(handle, folder)
+        _lock(handle, folder, together)
+        _try_to_write(folder)
         yield folder
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise cannot_write(f"out={folder}", error) from error
     finally:
         os.close(handle)
 
 
-def _lock(handle: int, folder: Path) -> None:
+def require_room(folder: Path, size: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Parameters
+    ----------
+    folder
+        Where the run writes; it exists.
+    size
+        Bytes that the run is going to write.
+
+    Raises
+    ------
+    InputError
+        If there is less room than that.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise InputError(
+            f"out={folder}: expected {size / 1e6:.0f} MB of free disk space for the results, got {free / 1e6:.0f} MB; "
+            "free some space or choose another out="
+        )
+
+
+def _try_to_write(folder: Path) -> None:
+    """A folder of its own in it, and the remains of a killed run out of it."""
+    trial = folder / f".trial-{uuid.uuid4().hex[:8]}"
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        trial.mkdir()
+        trial.rmdir()
+        shutil.rmtree(folder / _STAGING, ignore_errors=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"out={folder}: expected a folder that can be written, got: {error.strerror}; choose another out="
+    )
+
+
+def _lock(handle: int, folder: Path, together: bool) -> None:
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise InputError(
             f"out={folder}: another run is writing there; wait for it to end or choose another out="

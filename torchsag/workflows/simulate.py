@@ -30,7 +30,7 @@ from torchsag.workflows.chunked_alignment import remaining_chunks
 from torchsag.workflows.device import pick_device
 from torchsag.workflows.metrics import surroundings, write_metrics
 from torchsag.workflows.outcome import Outcome
-from torchsag.workflows.output_folder import claim, publish
+from torchsag.workflows.output_folder import claim, publish, require_room
 from torchsag.workflows.particle_writer import ParticleWriter, volume_name
 from torchsag.workflows.progress import progress
 from torchsag.workflows.provenance import Provenance
@@ -156,7 +156,9 @@ class Simulate:
         with ExitStack() as stack:
             checkpoint = None
             if self.parallel.is_root:
-                stack.enter_context(claim(Path(self.out)))
+                out = stack.enter_context(claim(Path(self.out)))
+                missing = sum(not (out / volume_name(i)).exists() for i in range(self.n))
+                require_room(out, missing * (2 if self.float16 else 4) * self.box**3)
                 checkpoint = self._open_checkpoint(references)
             columns = self._make(writer, checkpoint)
             if checkpoint is None:

@@ -33,6 +33,8 @@ class Trial:
         True poses, where known.
     structure
         What the particles are images of, where known: the Cramer-Rao bound is its.
+    snr
+        Signal to noise, where known.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Trial:
     reference: DensityMap
     truth: Poses | None = None
     structure: DensityMap | None = None
+    snr: float | None = None
 
 
 @runtime_checkable
@@ -60,7 +63,7 @@ class SimulatedTrials:
     structure
         What is simulated.
     snr
-        Signal variance over the whole box by noise variance per voxel, before the wedge.
+        Signal variance over the whole box by noise variance per voxel, before the wedge: one or several.
     n
         Particles in each trial.
     tilt_deg
@@ -74,7 +77,7 @@ class SimulatedTrials:
     """
 
     structure: Structure
-    snr: Sequence[float] = (0.1, 0.01)
+    snr: Sequence[float] | float | int = (0.1, 0.01)
     n: int = 20
     tilt_deg: float = 60.0
     box: int = 64
@@ -83,12 +86,17 @@ class SimulatedTrials:
     reference_angstrom: float | None = None
 
     def __post_init__(self):
-        if not self.snr or not all(level > 0 for level in self.snr):
-            raise InputError(f"trials.snr: expected one number above 0 or more, got {list(self.snr)}")
+        if not self.levels or not all(level > 0 for level in self.levels):
+            raise InputError(f"trials.snr: expected one number above 0 or more, got {self.snr}")
         if self.n < 2:
             raise InputError(f"trials.n: expected at least 2 particles, got {self.n}")
         if self.reference_angstrom is not None and not self.reference_angstrom > 0:
             raise InputError(f"trials.reference_angstrom: expected a value above 0, got {self.reference_angstrom}")
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Each SNR."""
+        return (float(self.snr),) if isinstance(self.snr, (int, float)) else tuple(self.snr)
 
     def make(self, seed: int, device: torch.device) -> Iterator[Trial]:
         """Simulate."""
@@ -97,11 +105,11 @@ class SimulatedTrials:
         if self.reference_angstrom is not None:
             coarse = low_pass(exact.density, self.reference_angstrom, exact.voxel_size)
             reference = DensityMap(coarse, exact.voxel_size)
-        for level in self.snr:
+        for level in self.levels:
             particles, truth = simulate_particles(
                 exact, self.n, level, -self.tilt_deg, self.tilt_deg, self.max_shift_voxels, seed
             )
-            yield Trial(f"SNR {level:g}", particles, reference, truth, exact)
+            yield Trial(f"SNR {level:g}", particles, reference, truth, exact, level)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""Where a pose lies, given its particle: the Gaussian nearest to the posterior around an optimum.
+
+The Fisher matrix at the optimum describes the likelihood in the limit of small errors. Over errors of a few degrees the
+model bends, and a Gaussian of that width is too narrow. The Gaussian N(m, S) nearest to the posterior (in relative
+entropy; Opper & Archambeau, Neural Computation 21:786, 2009) obeys
+
+    E[grad log p] = 0        S^-1 = -E[hessian log p] = -S^-1 E[(x - m) grad log p]
+
+with expectations over N(m, S) itself, so over as much of the likelihood as the particle leaves open. The third-degree
+spherical rule (twelve points at +-sqrt(6) standard deviations along the axes of S) takes them from gradients alone;
+one step from the Fisher matrix suffices, a second changes the covariance by less than a percent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.geometry import Poses
+from torchsag.geometry.rotations import left_jacobian
+from torchsag.refinement.levels import Level
+from torchsag.scoring.fisher import log_likelihood_gradient
+from torchsag.scoring.observations import Observations
+
+EVALUATIONS = 12  # of a particle's data, per pose
+_RADIUS = 6**0.5
+# Curvature along an axis, in units of the Fisher matrix, that is believed; beyond, the optimum is hardly one.
+_LOWEST, _HIGHEST = 0.1, 10.0
+
+
+def nearest_gaussian(
+    level: Level,
+    observed: Observations,
+    poses: Poses,
+    particle: Integer[Tensor, " poses"],
+    variance: Float[Tensor, " poses"],
+    fisher_covariance: Float[Tensor, "poses 6 6"],
+) -> tuple[Poses, Float[Tensor, "poses 6 6"]]:
+    """Mean and covariance (tangent moves: radians, voxels) of the Gaussian nearest to each pose's posterior.
+
+    Parameters
+    ----------
+    level, observed
+        Band, model and data.
+    poses
+        Optima.
+    particle
+        Which particle each belongs to.
+    variance
+        Noise variance, per pose.
+    fisher_covariance
+        Inverse Fisher matrix at the optimum; where it is NaN, pose and covariance are returned as they are.
+    """
+    known = fisher_covariance.isfinite().flatten(1).all(1)
+    if not bool(known.any()):
+        return poses, fisher_covariance
+    rows = known.nonzero()[:, 0]
+    scale = torch.linalg.cholesky(fisher_covariance[rows].double())
+    gradients = _gradients_around(level, observed, poses[rows], particle[rows], variance[rows], scale)
+    ahead, behind = gradients[:, :6], gradients[:, 6:]
+    curvature = (behind - ahead) / (2 * _RADIUS)
+    values, axes = torch.linalg.eigh(0.5 * (curvature + curvature.mT))
+    inverse = axes @ torch.diag_embed(values.clamp(_LOWEST, _HIGHEST).reciprocal()) @ axes.mT
+    # At the optimum itself the gradient is zero: its mean over the points is what carries the mean away from it.
+    mean = (scale @ inverse @ gradients.mean(1)[..., None])[..., 0].to(poses.shifts)
+    moved = poses[rows].retract(mean)
+    rotations, shifts, covariance = poses.rotations.clone(), poses.shifts.clone(), fisher_covariance.clone()
+    rotations[rows], shifts[rows] = moved.rotations, moved.shifts
+    covariance[rows] = (scale @ inverse @ scale.mT).to(covariance)
+    return replace(poses, rotations=rotations, shifts=shifts), covariance
+
+
+def _gradients_around(
+    level: Level,
+    observed: Observations,
+    poses: Poses,
+    particle: Integer[Tensor, " poses"],
+    variance: Float[Tensor, " poses"],
+    scale: Float[Tensor, "poses 6 6"],
+) -> Float[Tensor, "poses 12 6"]:
+    """Gradients of the log-likelihood at the rule's points, by coordinates in which `scale` is the unit matrix."""
+    steps = _RADIUS * torch.cat([scale.mT, -scale.mT], 1).to(poses.shifts)
+    each = torch.arange(len(poses), device=particle.device).repeat_interleave(steps.shape[1])
+    flat = steps.flatten(0, 1)
+    sums = level.sums(observed, poses[each].retract(flat), particle[each])
+    gradient = log_likelihood_gradient(sums, variance[each])
+    # From the tangent at each point, where the sums live, to the one in which the step was taken.
+    turning = (gradient[:, None, :3] @ left_jacobian(flat[:, :3]))[:, 0]
+    gradient = torch.cat([turning, gradient[:, 3:]], 1).unflatten(0, steps.shape[:2])
+    return gradient.double() @ scale

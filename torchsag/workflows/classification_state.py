@@ -1,0 +1,89 @@
+"""What a classification knows between two rounds; saved after each, so that a killed run carries on."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.classification.classifier import Division
+from torchsag.geometry import Poses
+
+
+@dataclass(frozen=True)
+class ClassificationState:
+    """After some rounds.
+
+    Attributes
+    ----------
+    poses
+        Candidate poses ``[particles, candidates]`` in the frame of the common average.
+    stage
+        How often the particles have been aligned to class averages.
+    division
+        Of the run in progress; None between two.
+    finished
+        The settled memberships of the runs, from different seeds, that are done; in later stages of the best alone.
+    values
+        The completed likelihood of each.
+    rows
+        The table of rounds so far.
+    seed_labels
+        The labels that each seed's run ended with, before any alignment to class averages: how stable they are.
+    """
+
+    poses: Poses
+    stage: int = 0
+    division: Division | None = None
+    finished: tuple[Float[Tensor, "particles candidates classes"], ...] = ()
+    values: tuple[float, ...] = ()
+    rows: tuple[dict[str, Any], ...] = ()
+    seed_labels: tuple[Integer[Tensor, " particles"], ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Write to `folder`; a kill at any moment leaves the state before or this one."""
+        arrays = {"rotations": self.poses.rotations.numpy(), "shifts": self.poses.shifts.numpy()}
+        arrays |= {f"finished{i}": one.numpy() for i, one in enumerate(self.finished)}
+        arrays |= {f"labels{i}": one.numpy() for i, one in enumerate(self.seed_labels)}
+        header: dict[str, Any] = {"stage": self.stage, "values": self.values, "rows": self.rows}
+        header |= {"finished": len(self.finished), "labels": len(self.seed_labels), "division": None}
+        if self.division is not None:
+            arrays |= {"membership": self.division.membership.numpy(), "best": self.division.best.numpy()}
+            names = ("best_value", "rounds", "finished", "rows")
+            header["division"] = {name: getattr(self.division, name) for name in names}
+        temporary = folder / "state.tmp"
+        with temporary.open("wb") as file:
+            np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / "state.npz")
+
+    @staticmethod
+    def load(folder: Path) -> ClassificationState | None:
+        """The state saved there, if any."""
+        path = folder / "state.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as archive:
+            stored = {name: torch.from_numpy(archive[name]) for name in archive.files if name != "header"}
+            header = json.loads(str(archive["header"]))
+        division = None
+        if header["division"] is not None:
+            values = {**header["division"], "rows": tuple(header["division"]["rows"])}
+            division = Division(stored["membership"], stored["best"], **values)
+        return ClassificationState(
+            poses=Poses(stored["rotations"], stored["shifts"]),
+            stage=header["stage"],
+            division=division,
+            finished=tuple(stored[f"finished{i}"] for i in range(header["finished"])),
+            values=tuple(header["values"]),
+            rows=tuple(header["rows"]),
+            seed_labels=tuple(stored[f"labels{i}"] for i in range(header["labels"])),
+        )
