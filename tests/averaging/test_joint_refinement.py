@@ -40,9 +40,9 @@ def _error(poses, true):
 def test_poses_and_map_find_each_other(blobs, true):
     particles = blobs(6.0).particles(true, N, 60.0, noise=0.2)
     start = _near(true)
-    before, after = _error(start, true), _error(JointRefinement(passes=6)(particles, start, C1, _trust()), true)
+    before, after = _error(start, true), _error(JointRefinement(passes=4)(particles, start, C1, _trust()), true)
     assert after[0] < 0.75 * before[0]
-    assert after[1] < 0.3 * before[1]
+    assert after[1] < 0.4 * before[1]
 
 
 def test_the_model_of_the_true_map_at_true_poses_is_what_was_measured(blobs, true):

@@ -251,8 +251,11 @@ class AveragingLoop:
             return None
         first, second = (weigh_shells(m, weight) for m in maps)
         mask = self.outline(first, self.initial_resolution_angstrom)
-        prepared = self.method.prepare(replace(first, density=first.density * mask), symmetry, "cpu")
-        return onto_axes(prepared(as_particle(second)).poses.to("cpu"), symmetry)
+        reference = replace(first, density=first.density * mask)
+        turned = self.method.prepare(reference, symmetry, "cpu")(as_particle(second)).poses.to("cpu")
+        # After the iteration before, half 2 stood in the frame of half 1, which holds where noise misleads the search.
+        candidates = [onto_axes(turned, symmetry), Poses.identity(1)]
+        return max(candidates, key=lambda pose: _overlap(reference, bring_back(second, pose)))
 
     def _placed(self, result: AlignmentResult, placement: Poses | None) -> AlignmentResult:
         """Half 2 in the frame of half 1."""
@@ -320,3 +323,9 @@ class AveragingLoop:
 
 def _bring_back(volume: DensityMap, placement: Poses | None) -> DensityMap:
     return volume if placement is None else bring_back(volume, placement)
+
+
+def _overlap(masked: DensityMap, other: DensityMap) -> float:
+    """Correlation of a masked map with another, over the box."""
+    product = (masked.density * other.density).sum()
+    return float(product / (masked.density.norm() * other.density.norm()).clamp_min(1e-30))
