@@ -114,7 +114,7 @@ def unknown_column(project):
         (not_a_number, "vol_2.mrc: expected finite values, got NaN"),
         (all_zero, "vol_2.mrc: expected density that varies, got 0 in every voxel"),
         (unequal_voxel_sizes, "vol_2.mrc: expected a voxel size of 5 angstrom"),
-        (voxel_size_zero, "vol_2.mrc: neither the list nor the volume's header gives a voxel size"),
+        (voxel_size_zero, "vol_2.mrc: neither the list nor the volume's header gives one voxel size"),
         (empty_list, "expected at least one particle, got an empty list"),
         (duplicate, "vol_2.mrc stands twice in the list"),
         (unknown_column, "unknown column 'tilt_min'; did you mean tilt_min_deg?"),
