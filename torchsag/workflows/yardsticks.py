@@ -73,7 +73,8 @@ def convergence(trial: Trial, snapshots: Sequence[Snapshot], symmetry: Symmetry)
             "mean_ccc": float(correlation(trial.particles, trial.reference, best).mean()),
         }
         if trial.truth is not None:
-            row["median_rotation_error_deg"] = float(compare_poses(best, trial.truth, symmetry).rotation_deg.median())
+            turned = compare_poses(best, trial.truth, symmetry).rotation_deg
+            row["median_rotation_error_deg"] = float(turned.quantile(0.5))
         rows.append(row)
     return rows
 
