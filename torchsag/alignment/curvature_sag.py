@@ -64,7 +64,8 @@ class CurvatureSAGAligner:
     max_resolution_angstrom
         A resolution not to be exceeded whatever the information; None for no such limit.
     basin_deg
-        How far from the optimum a candidate may start, degrees: sets the first band, coarse enough to lead back.
+        How far from the optimum a candidate may start, degrees: sets the first band, coarse enough to lead back. Not
+        below the separation of the search's candidates; where a band is too coarse, wrong candidates look as good.
     mask_diameter_angstrom
         Diameter of a soft spherical mask about the box centre of each particle, against neighbours in crowded
         specimens; None for no mask. It should hold the reference at every shift allowed.
@@ -73,18 +74,19 @@ class CurvatureSAGAligner:
     passes
         Passes over the data at each level, coarse to fine; one more entry than `keep`.
     margin
-        Loss of log-likelihood against the best at which a candidate is dropped.
+        Loss of log-likelihood against the best at which a candidate is dropped. Generous: a candidate may not have
+        arrived yet, and the noise of real particles is not quite what the likelihood takes it for.
     """
 
     search: Search = field(default_factory=RotationalMatching)
     optimizer: CurvatureSAG = field(default_factory=lambda: CurvatureSAG(batch_fraction=0.25, tolerance=1e-2))
     information: float = 0.99
     max_resolution_angstrom: float | None = None
-    basin_deg: float = 15.0
+    basin_deg: float = 17.0
     mask_diameter_angstrom: float | None = None
-    keep: Sequence[int] = (6, 3)
-    passes: Sequence[float] = (2.0, 1.0, 2.0)
-    margin: float = 15.0
+    keep: Sequence[int] = (12, 4)
+    passes: Sequence[float] = (3.0, 1.0, 2.0)
+    margin: float = 60.0
 
     def __post_init__(self):
         if not 0 < self.information <= 1:

@@ -89,6 +89,8 @@ def _errors(summary: Sequence[Row]) -> Figure:
     draw(list(bounded.values()), "bound_rotation_deg", "k--", "bound (rms)")
     if by_snr:
         axis.set_xscale("log")
+        axis.set_xticks(sorted(levels), [f"{level:g}" for level in sorted(levels)])
+        axis.set_xticks([], minor=True)
         axis.set_xlabel("SNR (signal variance over the box / noise variance per voxel)")
     else:
         axis.set_xticks(range(len(trials)), trials)
