@@ -48,6 +48,7 @@ class ViewStore:
         with progress("viewing", len(self.particles), visible=workers.is_root) as advance:
             for rows, _ in workers.map_chunks(self._make_one, missing):
                 advance(len(rows))
+        workers.broadcast(None)  # nobody reads before the root knows that all is written
 
     def load(self, rows: range) -> Views:
         """The views of a chunk that was made."""
