@@ -7,8 +7,8 @@
    (`torchsag.optim.CurvatureSAG`). After each band, candidates that became the same or that the data speak against are
    dropped; the next band is wider. The last one holds a given part of the reference's pose information, no more.
 3. *Judge.* The sums of the last band give the correlation, the noise level and the probability that another remaining
-   candidate is the true one. The pose handed out is the mean of the Gaussian nearest to the posterior around the best
-   candidate, its uncertainty that Gaussian's covariance (`torchsag.refinement.posterior`).
+   candidate is the true one. The uncertainty is that of the Gaussian nearest to the posterior around the best candidate
+   (`torchsag.refinement.posterior`).
 
 Limits: the noise of a particle depends on the shell alone where its weight is above zero; the covariance is that of the
 surroundings of one optimum, under an exact reference.
@@ -36,7 +36,7 @@ from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.refinement.contenders import Contenders
 from torchsag.refinement.information import shell_of_information
 from torchsag.refinement.levels import Level
-from torchsag.refinement.posterior import EVALUATIONS, nearest_gaussian
+from torchsag.refinement.posterior import EVALUATIONS, posterior_covariance
 from torchsag.refinement.trajectory import note
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.noise_spectrum import residual_spectrum, total_spectrum, whitened
@@ -166,7 +166,7 @@ class PreparedCurvatureSAG:
                 spent = spent + self._spent(number, contenders, len(particles))
             note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
         with stage("judging"):
-            return self._result(self._levels[-1], observed, contenders, candidates.limits, spent)
+            return self._result(self._levels[-1], observed, contenders, candidates.limits.centres, spent)
 
     def _spent(self, number: int, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
         """Evaluations of a level and their judgement, in those of the last band."""
@@ -199,7 +199,7 @@ class PreparedCurvatureSAG:
         return contenders.thin(len(observed), most, margin, _SAME_ANGLE, _SAME_SHIFT, self._symmetry)
 
     def _result(
-        self, level: Level, observed: Observations, contenders: Contenders, limits: Limits, spent: Tensor
+        self, level: Level, observed: Observations, contenders: Contenders, centres: Poses, spent: Tensor
     ) -> AlignmentResult:
         count = len(observed)
         best = contenders.best(count)
@@ -207,14 +207,12 @@ class PreparedCurvatureSAG:
         variance = self._noise_variance(observed, chosen.score)
         sums = level.sums(observed, chosen.poses, chosen.particle)
         bound = pose_covariance(sums, chosen.amplitude, variance)
-        mean, covariance = nearest_gaussian(level, observed, chosen.poses, chosen.particle, variance, bound)
-        poses = _within(limits, chosen, replace(chosen, poses=mean)).poses
         power = observed.power.sum(-1).clamp_min(torch.finfo(variance.dtype).tiny)
         return AlignmentResult(
             # Of equivalent poses always the same one, whatever rounding preferred.
-            poses=replace(poses, rotations=self._symmetry.nearest(poses.rotations, limits.centres.rotations)),
+            poses=replace(chosen.poses, rotations=self._symmetry.nearest(chosen.poses.rotations, centres.rotations)),
             scores=chosen.score * power.rsqrt(),
-            covariances=covariance,
+            covariances=posterior_covariance(level, observed, chosen.poses, chosen.particle, variance, bound),
             ambiguity=self._ambiguity(contenders, chosen, variance),
             converged=chosen.converged,
             passes=spent + EVALUATIONS,

@@ -1,19 +1,18 @@
-"""Where a pose lies, given its particle: the Gaussian nearest to the posterior around an optimum.
+"""How uncertain a pose is, given its particle: the Gaussian about an optimum that is nearest to the posterior.
 
 The Fisher matrix at the optimum describes the likelihood in the limit of small errors. Over errors of a few degrees the
-model bends, and a Gaussian of that width is too narrow. The Gaussian N(m, S) nearest to the posterior (in relative
-entropy; Opper & Archambeau, Neural Computation 21:786, 2009) obeys
+model bends, and a Gaussian of that width is too narrow. The Gaussian N(m, S) about m that is nearest to the posterior
+(in relative entropy; Opper & Archambeau, Neural Computation 21:786, 2009) obeys
 
-    E[grad log p] = 0        S^-1 = -E[hessian log p] = -S^-1 E[(x - m) grad log p]
+    S^-1 = -E[hessian log p] = -S^-1 E[(x - m) grad log p]
 
 with expectations over N(m, S) itself, so over as much of the likelihood as the particle leaves open. The third-degree
 spherical rule (twelve points at +-sqrt(6) standard deviations along the axes of S) takes them from gradients alone;
-one step from the Fisher matrix suffices, a second changes the covariance by less than a percent.
+one step from the Fisher matrix suffices, a second changes the covariance by less than a percent. The Gaussian stays
+about the optimum: its own mean would be no better where errors are small, and is far worse where they are large.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Integer
@@ -31,15 +30,15 @@ _RADIUS = 6**0.5
 _LOWEST, _HIGHEST = 0.1, 10.0
 
 
-def nearest_gaussian(
+def posterior_covariance(
     level: Level,
     observed: Observations,
     poses: Poses,
     particle: Integer[Tensor, " poses"],
     variance: Float[Tensor, " poses"],
     fisher_covariance: Float[Tensor, "poses 6 6"],
-) -> tuple[Poses, Float[Tensor, "poses 6 6"]]:
-    """Mean and covariance (tangent moves: radians, voxels) of the Gaussian nearest to each pose's posterior.
+) -> Float[Tensor, "poses 6 6"]:
+    """Covariance (tangent moves: radians, voxels) of the Gaussian about each pose that is nearest to its posterior.
 
     Parameters
     ----------
@@ -52,11 +51,11 @@ def nearest_gaussian(
     variance
         Noise variance, per pose.
     fisher_covariance
-        Inverse Fisher matrix at the optimum; where it is NaN, pose and covariance are returned as they are.
+        Inverse Fisher matrix at the optimum; where it is NaN, so is the result.
     """
     known = fisher_covariance.isfinite().flatten(1).all(1)
     if not bool(known.any()):
-        return poses, fisher_covariance
+        return fisher_covariance
     rows = known.nonzero()[:, 0]
     scale = torch.linalg.cholesky(fisher_covariance[rows].double())
     gradients = _gradients_around(level, observed, poses[rows], particle[rows], variance[rows], scale)
@@ -64,13 +63,9 @@ def nearest_gaussian(
     curvature = (behind - ahead) / (2 * _RADIUS)
     values, axes = torch.linalg.eigh(0.5 * (curvature + curvature.mT))
     inverse = axes @ torch.diag_embed(values.clamp(_LOWEST, _HIGHEST).reciprocal()) @ axes.mT
-    # At the optimum itself the gradient is zero: its mean over the points is what carries the mean away from it.
-    mean = (scale @ inverse @ gradients.mean(1)[..., None])[..., 0].to(poses.shifts)
-    moved = poses[rows].retract(mean)
-    rotations, shifts, covariance = poses.rotations.clone(), poses.shifts.clone(), fisher_covariance.clone()
-    rotations[rows], shifts[rows] = moved.rotations, moved.shifts
+    covariance = fisher_covariance.clone()
     covariance[rows] = (scale @ inverse @ scale.mT).to(covariance)
-    return replace(poses, rotations=rotations, shifts=shifts), covariance
+    return covariance
 
 
 def _gradients_around(
