@@ -178,7 +178,7 @@ def test_read_only_out(project, capsys):
         ("+method.extra=1", "unknown configuration key 'method.extra'"),
         ("tilt_min_deg=-60", "expected both tilt_min_deg and tilt_max_deg"),
         ("report=null", "to leave a component out write ~report"),
-        ("truth=data/list.csv", "list.csv: expected true poses, got a list without poses"),
+        ("truth=data/list.csv", "list.csv: expected a true pose for every particle, found none"),
     ],
 )
 def test_bad_settings(project, capsys, word, sentence):

@@ -27,10 +27,10 @@ from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
 from torchsag.workflows import averaging_loop
 from torchsag.workflows.average import Average
-from torchsag.workflows.average_inputs import true_poses
 from torchsag.workflows.averaging_state import unaligned
 from torchsag.workflows.controls import NoiseOnly, OmittedRegion
 from torchsag.workflows.provenance import Provenance
+from torchsag.workflows.truth import true_poses
 
 N, VOXEL = 24, 14.0
 LOCAL = CurvatureSAGAligner(search=LocalGrid(cone_deg=10.0, max_shift=3.0), keep=(), passes=(2.0,))
@@ -177,7 +177,7 @@ def test_halves_never_share_a_reference(settings, monkeypatch):
 
     monkeypatch.setattr(CurvatureSAGAligner, "prepare", prepare)
     settings = replace(settings, parts=2)
-    loop = settings._loop(settings._read(settings.particles), None)
+    loop = settings._loop(settings.read(), None)
     state = settings._begin(loop, None)
     noise = torch.randn(state.references[1].shape, generator=torch.Generator().manual_seed(3))
     spoiled = replace(state, references=torch.stack([state.references[0], noise]))
@@ -194,7 +194,7 @@ def test_halves_never_share_a_reference(settings, monkeypatch):
 
 def test_a_reference_starts_the_run_low_passed(settings, data):
     run = replace(settings, reference=str(data / "reference.mrc"), initial_resolution_angstrom=80.0)
-    loop = run._loop(run._read(run.particles), None)
+    loop = run._loop(run.read(), None)
     given = read_map(data / "reference.mrc")
     state = run._begin(loop, given)
     smooth = low_pass(given.density, 80.0, VOXEL)
@@ -295,7 +295,7 @@ def test_pure_noise_gives_no_resolution_beyond_the_first_references(tmp_path):
 
 def test_without_a_reference_the_halves_begin_apart_and_without_symmetry(data, tmp_path):
     run = Average(particles=str(data / "blind.csv"), out=str(tmp_path / "out"), method=LOCAL, device="cpu")
-    loop = run._loop(run._read(run.particles), None)
+    loop = run._loop(run.read(), None)
     assert not loop.common_frame
     state = run._begin(loop, None)
     assert not state.symmetric
@@ -330,7 +330,7 @@ def test_a_control_changes_the_input_and_judges_the_outcome(settings, tmp_path):
 def test_half_two_is_brought_onto_half_one_with_its_poses(settings, data):
     """What a run without a common frame does at the end of each iteration."""
     run = replace(settings, symmetry="C1")
-    loop = replace(run._loop(run._read(run.particles), None), common_frame=False, method=CurvatureSAGAligner())
+    loop = replace(run._loop(run.read(), None), common_frame=False, method=CurvatureSAGAligner())
     structure = RibosomePhantom().density(N, VOXEL)
     placement = Poses(random_rotations(1, torch.Generator().manual_seed(0)), torch.tensor([[0.5, -0.4, 0.3]]))
     moved = bring_back(structure, placement.inverse())
@@ -352,7 +352,7 @@ def test_a_placement_gone_astray_is_not_taken(settings):
             return lambda particles: unaligned(Poses(rotation, torch.zeros(1, 3)))
 
     run = replace(settings, symmetry="C1")
-    loop = replace(run._loop(run._read(run.particles), None), common_frame=False, method=Astray())
+    loop = replace(run._loop(run.read(), None), common_frame=False, method=Astray())
     structure = RibosomePhantom().density(N, VOXEL)
     found = loop._placement((structure, structure), torch.ones(N // 2 + 1), Symmetry("C1"))
     torch.testing.assert_close(found.rotations[0], torch.eye(3))
@@ -360,8 +360,8 @@ def test_a_placement_gone_astray_is_not_taken(settings):
 
 def test_errors_of_a_symmetric_particle_averaged_without_symmetry_are_judged_modulo_its_own(settings):
     run = replace(settings, symmetry="C1", truth_symmetry="D7")
-    particles = run._read(run.particles)
-    truth = true_poses(run.truth, run._read(run.truth), particles)
+    particles = run.read()
+    truth = true_poses(run.truth, particles)
     mates = Symmetry("D7").rotations.float()[torch.arange(12)]
     judged = run._loop(particles, truth).judge(Poses(truth.rotations @ mates, truth.shifts))
     assert judged["median_rotation_error_deg"] < 0.1

@@ -119,7 +119,10 @@ def test_listed_particles(tmp_path):
     )
     simulate(Provenance("test"))
     trials = ListedTrial(
-        str(tmp_path / "data/particles.star"), str(tmp_path / "data/reference.mrc"), True, weighting=Transfer()
+        particles=str(tmp_path / "data/particles.star"),
+        reference=str(tmp_path / "data/reference.mrc"),
+        truth_listed=True,
+        weighting=Transfer(),
     )
     assert isinstance(trials, Trials)
     (trial,) = trials.make(0, torch.device("cpu"))

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,25 +16,23 @@ from torchsag.alignment.aligner import Aligner
 from torchsag.errors import InputError
 from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import read_map, read_particles, staged, write_map, write_poses
-from torchsag.parallel import Serial, Workers
-from torchsag.particles import DensityMap, ParticleSet, Weighting
-from torchsag.workflows.checkpoint import Checkpoint, Columns, describe
+from torchsag.io import write_map, write_poses
+from torchsag.particles import DensityMap, ParticleSet
+from torchsag.workflows.checkpoint import Checkpoint, Columns
 from torchsag.workflows.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.workflows.chunked_average import average_at
 from torchsag.workflows.device import pick_device
+from torchsag.workflows.matching_map import matching_map
 from torchsag.workflows.metrics import alignment_columns, alignment_summary, surroundings, write_metrics
-from torchsag.workflows.outcome import Outcome, Report
+from torchsag.workflows.outcome import Outcome
 from torchsag.workflows.output_folder import claim, publish, require_room
 from torchsag.workflows.part import Part
+from torchsag.workflows.particle_run import ParticleRun
 from torchsag.workflows.provenance import Provenance
 from torchsag.workflows.sharing import ByParticle, Sharing
 from torchsag.workflows.signatures import file_signature, particle_signatures
 from torchsag.workflows.slices import save_alignment_slices
-
-# Settings that say how a run is carried out, not what it computes: they may change when it is resumed.
-_HOW = {"out", "device", "chunk", "resume", "skip_bad", "truth", "evaluation", "parallel", "sharing", "part", "staging"}
-_HOW |= {"report", "particles"}
+from torchsag.workflows.truth import true_poses
 
 _SHOWN = (
     ("median_score", "median score", 3),
@@ -58,81 +56,41 @@ class _Inputs:
     truth: Poses | None
 
 
-@dataclass(frozen=True)
-class Align:
+@dataclass(frozen=True, kw_only=True)
+class Align(ParticleRun):
     """Find where a reference sits in each particle.
 
     Attributes
     ----------
-    particles
-        A .star or .csv list, a folder, a glob or a stack of volumes.
     reference
         The map to align to.
-    out
-        Folder for all results.
     method
         How to align.
     symmetry
         Point group of the reference.
-    weighting
-        What a particle's weight volume means; None takes what the kind of list implies.
-    voxel_size_angstrom
-        In place of what the files say; None believes them.
-    tilt_min_deg, tilt_max_deg
-        Tilt range of particles whose list gives neither weight nor tilt range.
     truth
         A list of true poses of the same particles, to report errors.
     evaluation
         Which frame the poses are judged in.
-    skip_bad
-        Whether particles with unusable data are set aside instead of ending the run.
-    resume
-        Whether an unfinished run in `out` is carried on.
-    chunk
-        Particles aligned at a time.
-    seed
-        Everything random follows from it.
-    device
-        ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes a GPU where there is one.
-    parallel
-        The processes that share the work.
     sharing
-        How they share it.
+        How processes share the work.
     part
         Align only one part of the particles, such as ``3/8``, into an `out` that all parts share; the run without a
         part that follows finds them done and writes the results. None aligns all.
-    staging
-        A folder on a disk of this host, where particle files are copied when first read; None reads them where they
-        are.
-    report
-        Makes ``report.html``; None for none.
     """
 
-    particles: str
     reference: str
-    out: str
     method: Aligner
     symmetry: str = "C1"
-    weighting: Weighting | None = None
-    voxel_size_angstrom: float | None = None
-    tilt_min_deg: float | None = None
-    tilt_max_deg: float | None = None
     truth: str | None = None
     evaluation: Frame = field(default_factory=SameFrame)
-    skip_bad: bool = False
-    resume: bool = True
-    chunk: int = 64
-    seed: int = 0
-    device: str = "auto"
-    parallel: Workers = field(default_factory=Serial)
     sharing: Sharing = field(default_factory=ByParticle)
     part: str | None = None
-    staging: str | None = None
-    report: Report | None = None
+
+    how: ClassVar[frozenset[str]] = ParticleRun.how | {"truth", "evaluation", "sharing", "part"}
 
     def __post_init__(self):
-        if self.chunk < 1:
-            raise InputError(f"chunk: expected at least 1 particle, got {self.chunk}")
+        super().__post_init__()
         if not isinstance(self.method, Aligner):
             raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
         Symmetry(self.symmetry)
@@ -157,7 +115,7 @@ class Align:
             if self.parallel.is_root:
                 out = stack.enter_context(claim(Path(self.out), together=part is not None))
                 require_room(out, _room(inputs.particles))
-            checkpoint = self._open_checkpoint()
+            checkpoint = self.open_checkpoint(reference=file_signature(self.reference))
             columns = self._align(inputs, checkpoint, part)
             if part is not None:
                 return self._outcome_of(part, columns) if self.parallel.is_root else Outcome()
@@ -189,49 +147,10 @@ class Align:
         return rows, to_result(columns, rows).poses
 
     def _read_inputs(self) -> _Inputs:
-        particles = read_particles(
-            self.particles,
-            voxel_size_angstrom=self.voxel_size_angstrom,
-            tilt_min_deg=self.tilt_min_deg,
-            tilt_max_deg=self.tilt_max_deg,
-            weighting=self.weighting,
-        )
-        reference = read_map(self.reference, self.voxel_size_angstrom)
-        if reference.box != particles.box:
-            raise InputError(
-                f"{self.reference}: expected the particles' box of {particles.box} voxels (z, y, x), got "
-                f"{reference.box}; crop or pad the reference"
-            )
-        if abs(reference.voxel_size / particles.voxel_size - 1) > 0.01:
-            raise InputError(
-                f"{self.reference}: expected the particles' voxel size of {particles.voxel_size:g} angstrom, got "
-                f"{reference.voxel_size:g}; resample the reference, or give voxel_size_angstrom if a header is wrong"
-            )
-        truth = self._read_truth(particles)
-        local = staged(particles, self.staging)
-        return _Inputs(local, reference, Symmetry(self.symmetry), pick_device(self.device), truth)
-
-    def _read_truth(self, particles: ParticleSet) -> Poses | None:
-        if self.truth is None:
-            return None
-        # Only the poses matter here: what of these volumes was measured is the particle list's business.
-        true = read_particles(
-            self.truth, voxel_size_angstrom=self.voxel_size_angstrom, tilt_min_deg=-90.0, tilt_max_deg=90.0
-        )
-        if true.poses is None:
-            raise InputError(f"{self.truth}: expected true poses, got a list without poses")
-        row = {name: index for index, name in enumerate(true.names)}
-        missing = [name for name in particles.names if name not in row]
-        if missing:
-            raise InputError(f"{self.truth}: expected a true pose for every particle, found none for {missing[0]}")
-        return true.poses[torch.tensor([row[name] for name in particles.names])]
-
-    def _open_checkpoint(self) -> Checkpoint | None:
-        if not self.parallel.is_root:
-            return None
-        settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in _HOW}
-        settings["reference"] = file_signature(self.reference)
-        return Checkpoint.begin(Path(self.out), settings, self.resume)
+        particles = self.read()
+        reference = matching_map(self.reference, particles, self.voxel_size_angstrom)
+        truth = None if self.truth is None else true_poses(self.truth, particles)
+        return _Inputs(particles, reference, Symmetry(self.symmetry), pick_device(self.device), truth)
 
     def _publish(
         self, inputs: _Inputs, columns: Columns, average: DensityMap, provenance: Provenance, start: float

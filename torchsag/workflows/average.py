@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,56 +21,32 @@ from torchsag.averaging.strength import Equal, Strength
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import read_particles, staged
-from torchsag.parallel import Serial, Workers
-from torchsag.particles import DensityMap, ParticleSet, Weighting
+from torchsag.particles import DensityMap, ParticleSet
 from torchsag.workflows.average_files import iteration_folder, write_fsc, write_half_maps, write_rows
 from torchsag.workflows.average_findings import Known
-from torchsag.workflows.average_inputs import completed, listed_poses, matching_map, median_errors, true_poses
+from torchsag.workflows.average_inputs import completed, listed_poses, median_errors
 from torchsag.workflows.average_results import FinishedRun, save_poses
 from torchsag.workflows.averaging_loop import AveragingLoop
 from torchsag.workflows.averaging_state import AveragingState, unaligned
-from torchsag.workflows.checkpoint import Checkpoint, describe
+from torchsag.workflows.checkpoint import Checkpoint
 from torchsag.workflows.controls import Control
 from torchsag.workflows.device import pick_device
+from torchsag.workflows.matching_map import matching_map
 from torchsag.workflows.metrics import surroundings
-from torchsag.workflows.outcome import Outcome, Report
+from torchsag.workflows.outcome import Outcome
 from torchsag.workflows.output_folder import claim, publish
+from torchsag.workflows.particle_run import ParticleRun
 from torchsag.workflows.provenance import Provenance
 from torchsag.workflows.signatures import file_signature
-
-# Settings that say how a run is carried out or how long, not what an iteration computes: a resumed run may change them.
-_HOW = {
-    "out",
-    "device",
-    "chunk",
-    "resume",
-    "skip_bad",
-    "truth",
-    "truth_symmetry",
-    "parallel",
-    "report",
-    "particles",
-    "staging",
-    "iterations",
-    "truth_map",
-    "converged_deg",
-    "patience",
-    "b_factor_angstrom2",
-    "polish",
-}
+from torchsag.workflows.truth import true_poses
 
 
-@dataclass(frozen=True)
-class Average:
+@dataclass(frozen=True, kw_only=True)
+class Average(ParticleRun):
     """Align and average by turns, each half of the particles on its own.
 
     Attributes
     ----------
-    particles
-        A .star or .csv list, a folder, a glob or a stack of volumes.
-    out
-        Folder for all results.
     method
         How to align over all orientations.
     local_method
@@ -104,6 +80,8 @@ class Average:
         See `symmetry`.
     local_below_deg
         `local_method` takes over when the median pose change falls below this.
+    truth
+        A list of true poses of the same particles, to report errors and the oracle's FSC.
     truth_symmetry
         Divided out of pose errors where it is not imposed; None takes `symmetry`.
     b_factor_angstrom2
@@ -114,16 +92,8 @@ class Average:
         A map of the true structure, to report the average's FSC against it and its hand.
     control
         A change of the input that shows what the same settings make of nothing, or of too little; None for none.
-    weighting, voxel_size_angstrom, tilt_min_deg, tilt_max_deg, truth, skip_bad, resume, chunk, seed, device, parallel
-        As in `torchsag.workflows.align.Align`.
-    staging
-        As there.
-    report
-        Makes ``report.html``; None for none.
     """
 
-    particles: str
-    out: str
     method: Aligner
     local_method: Aligner | None = None
     reference: str | None = None
@@ -142,29 +112,24 @@ class Average:
     local_below_deg: float = 5.0
     b_factor_angstrom2: float | None = 0.0
     polish: Polish | None = None
-    weighting: Weighting | None = None
-    voxel_size_angstrom: float | None = None
-    tilt_min_deg: float | None = None
-    tilt_max_deg: float | None = None
     truth: str | None = None
     truth_symmetry: str | None = None
     truth_map: str | None = None
     control: Control | None = None
-    skip_bad: bool = False
-    resume: bool = True
-    chunk: int = 64
-    seed: int = 0
-    device: str = "auto"
-    parallel: Workers = field(default_factory=Serial)
-    staging: str | None = None
-    report: Report | None = None
+
+    # A resumed run may also change how long it goes on, and what is made of its result.
+    how: ClassVar[frozenset[str]] = ParticleRun.how | {
+        "iterations", "converged_deg", "patience", "polish", "b_factor_angstrom2",
+        "truth", "truth_symmetry", "truth_map",
+    }  # fmt: skip
 
     def __post_init__(self):
+        super().__post_init__()
         Symmetry(self.symmetry)
         Symmetry(self.truth_symmetry or "C1")
         if not isinstance(self.method, Aligner):
             raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
-        for name in ("chunk", "iterations", "parts", "patience", "symmetry_from"):
+        for name in ("iterations", "parts", "patience", "symmetry_from"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if not self.initial_resolution_angstrom > 0:
@@ -181,8 +146,8 @@ class Average:
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
         start = time.perf_counter()
-        particles = self._read(self.particles)
-        truth = None if self.truth is None else true_poses(self.truth, self._read(self.truth), particles)
+        particles = self.read()
+        truth = None if self.truth is None else true_poses(self.truth, particles)
         given, structure = (
             None if path is None else matching_map(path, particles, self.voxel_size_angstrom)
             for path in (self.reference, self.truth_map)
@@ -195,7 +160,8 @@ class Average:
         with ExitStack() as stack:
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out)))
-            checkpoint = self._open_checkpoint()
+            signature = "" if self.reference is None else file_signature(self.reference)
+            checkpoint = self.open_checkpoint(reference=signature)
             state = self._iterate(loop, checkpoint, reference)
             state = state if self.polish is None else loop.polished(state, self.polish)
             maps = loop.average(state.result, Symmetry(self.symmetry if state.symmetric else "C1"))
@@ -208,16 +174,6 @@ class Average:
             outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report)
             checkpoint.remove()
         return outcome
-
-    def _read(self, source: str) -> ParticleSet:
-        listed = read_particles(
-            source,
-            voxel_size_angstrom=self.voxel_size_angstrom,
-            tilt_min_deg=self.tilt_min_deg,
-            tilt_max_deg=self.tilt_max_deg,
-            weighting=self.weighting,
-        )
-        return staged(listed, self.staging)
 
     @property
     def _true_symmetry(self) -> Symmetry:
@@ -252,13 +208,6 @@ class Average:
             skip_bad=self.skip_bad,
             judge=judge,
         )
-
-    def _open_checkpoint(self) -> Checkpoint | None:
-        if not self.parallel.is_root:
-            return None
-        settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in _HOW}
-        settings["reference"] = "" if self.reference is None else file_signature(self.reference)
-        return Checkpoint.begin(Path(self.out), settings, self.resume)
 
     def _iterate(
         self, loop: AveragingLoop, checkpoint: Checkpoint | None, reference: DensityMap | None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Integer
@@ -22,36 +23,29 @@ from torchsag.classification.mates import symmetry_mates
 from torchsag.classification.wedge_pca import WedgePCA
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
-from torchsag.io import read_particles
-from torchsag.parallel import Serial, Workers
-from torchsag.particles import ParticleError, ParticleSet, Weighting
+from torchsag.particles import ParticleError, ParticleSet
 from torchsag.workflows.average import Average
-from torchsag.workflows.checkpoint import Checkpoint, describe
+from torchsag.workflows.checkpoint import Checkpoint
 from torchsag.workflows.class_maps import ClassMapper
 from torchsag.workflows.classification_loop import ClassificationLoop
 from torchsag.workflows.classification_state import ClassificationState
 from torchsag.workflows.classify_results import FinishedClassification
 from torchsag.workflows.device import pick_device
 from torchsag.workflows.metrics import surroundings
-from torchsag.workflows.outcome import Outcome, Report
+from torchsag.workflows.outcome import Outcome
 from torchsag.workflows.output_folder import claim
+from torchsag.workflows.particle_run import ParticleRun
 from torchsag.workflows.provenance import Provenance
 from torchsag.workflows.signatures import file_signature, particle_signatures
-
-# Settings that say how a run is carried out, not what it computes: a resumed run may change them.
-_HOW = {"out", "device", "resume", "skip_bad", "truth", "parallel", "report", "particles", "wedge_pca", "ccc_min"}
+from torchsag.workflows.truth import true_classes
 
 
-@dataclass(frozen=True)
-class Classify:
+@dataclass(frozen=True, kw_only=True)
+class Classify(ParticleRun):
     """Align particles to a common average, divide them, merge what is alike, align to the class averages, again.
 
     Attributes
     ----------
-    particles
-        A .star or .csv list, a folder, a glob or a stack of volumes.
-    out
-        Folder for all results.
     method
         How particles are divided.
     classes
@@ -97,12 +91,8 @@ class Classify:
         Looks at the particles by principal components as well; None for not.
     truth
         A list of the same particles with their true classes, to report the adjusted Rand index.
-    weighting, voxel_size_angstrom, tilt_min_deg, tilt_max_deg, skip_bad, resume, chunk, seed, device, parallel, report
-        As in `torchsag.workflows.align.Align`.
     """
 
-    particles: str
-    out: str
     method: Classifier
     alignment: Aligner
     local_alignment: Aligner | None = None
@@ -126,19 +116,12 @@ class Classify:
     halves: Halves = field(default_factory=RandomHalves)
     wedge_pca: WedgePCA | None = None
     truth: str | None = None
-    weighting: Weighting | None = None
-    voxel_size_angstrom: float | None = None
-    tilt_min_deg: float | None = None
-    tilt_max_deg: float | None = None
-    skip_bad: bool = False
-    resume: bool = True
-    chunk: int = 64
-    seed: int = 0
-    device: str = "auto"
-    parallel: Workers = field(default_factory=Serial)
-    report: Report | None = None
+
+    # What is kept of an unfinished run goes by chunk.
+    how: ClassVar[frozenset[str]] = ParticleRun.how - {"chunk"} | {"truth", "wedge_pca", "ccc_min"}
 
     def __post_init__(self):
+        super().__post_init__()
         symmetry_mates(Symmetry(self.symmetry), self._common)
         if not isinstance(self.method, Classifier):
             raise InputError(
@@ -147,10 +130,10 @@ class Classify:
             )
         if not isinstance(self.alignment, Aligner):
             raise InputError(f"alignment: expected an aligner, got {type(self.alignment).__name__}")
-        for name in ("classes", "repeats", "chunk"):
+        for name in ("classes", "repeats"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("common_iterations", "class_alignments", "seed"):
+        for name in ("common_iterations", "class_alignments"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name}: expected at least 0, got {getattr(self, name)}")
         for name in ("resolution_angstrom", "contrast", "initial_resolution_angstrom"):
@@ -170,14 +153,14 @@ class Classify:
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
         began = time.perf_counter()
-        particles = self._read(self.particles)
-        truth = self._read_truth(particles)
+        particles = self.read()
+        truth = None if self.truth is None else true_classes(self.truth, particles)
         if self.classes > len(particles):
             raise InputError(f"classes: expected at most one per particle, {len(particles)}, got {self.classes}")
         with ExitStack() as stack:
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out)))
-            checkpoint = self._open_checkpoint(particles)
+            checkpoint = self._begin(particles)
             poses, usable = self._first_poses(particles, provenance, checkpoint)
             loop = self._loop(particles, usable)
             state = None if checkpoint is None else ClassificationState.load(checkpoint.folder)
@@ -215,35 +198,12 @@ class Classify:
     def _common(self) -> Symmetry:
         return Symmetry(self.common_symmetry or self.symmetry)
 
-    def _read(self, source: str) -> ParticleSet:
-        return read_particles(
-            source,
-            voxel_size_angstrom=self.voxel_size_angstrom,
-            tilt_min_deg=self.tilt_min_deg,
-            tilt_max_deg=self.tilt_max_deg,
-            weighting=self.weighting,
+    def _begin(self, particles: ParticleSet) -> Checkpoint | None:
+        return self.open_checkpoint(
+            reference="" if self.reference is None else file_signature(self.reference),
+            # Views and memberships go by row: they are of use for the very same particles alone.
+            particles=hashlib.sha256(" ".join(particle_signatures(particles)).encode()).hexdigest(),
         )
-
-    def _read_truth(self, particles: ParticleSet) -> Integer[Tensor, " particles"] | None:
-        if self.truth is None:
-            return None
-        true = self._read(self.truth)
-        row = {name: index for index, name in enumerate(true.names)}
-        missing = [name for name in particles.names if name not in row]
-        if true.classes is None or missing:
-            raise InputError(
-                f"{self.truth}: expected a true class for every particle, found none for {(missing or true.names)[0]}"
-            )
-        return true.classes[torch.tensor([row[name] for name in particles.names])]
-
-    def _open_checkpoint(self, particles: ParticleSet) -> Checkpoint | None:
-        if not self.parallel.is_root:
-            return None
-        settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in _HOW}
-        settings["reference"] = "" if self.reference is None else file_signature(self.reference)
-        # Views and memberships go by row: they are of use for the very same particles alone.
-        settings["particles"] = hashlib.sha256(" ".join(particle_signatures(particles)).encode()).hexdigest()
-        return Checkpoint.begin(Path(self.out), settings, self.resume)
 
     def _first_poses(
         self, particles: ParticleSet, provenance: Provenance, checkpoint: Checkpoint | None
@@ -257,7 +217,8 @@ class Classify:
             self._average(folder)(provenance)
             if checkpoint is not None:
                 (checkpoint.folder / "common").touch()
-        aligned = self.parallel.broadcast(self._read(str(folder / "poses.star")) if self.parallel.is_root else None)
+        found = replace(self, particles=str(folder / "poses.star"))
+        aligned = self.parallel.broadcast(found.read() if self.parallel.is_root else None)
         assert aligned is not None
         assert aligned.poses is not None
         row = {name: index for index, name in enumerate(particles.names)}
@@ -268,8 +229,8 @@ class Classify:
 
     def _average(self, folder: Path) -> Average:
         """The run that finds the common average."""
+        own = {"out", "report"}
         return Average(
-            particles=self.particles,
             out=str(folder),
             method=self.alignment,
             local_method=self.local_alignment,
@@ -280,16 +241,7 @@ class Classify:
             mask=self.mask,
             initial_resolution_angstrom=self.initial_resolution_angstrom,
             iterations=self.common_iterations,
-            weighting=self.weighting,
-            voxel_size_angstrom=self.voxel_size_angstrom,
-            tilt_min_deg=self.tilt_min_deg,
-            tilt_max_deg=self.tilt_max_deg,
-            skip_bad=self.skip_bad,
-            resume=self.resume,
-            chunk=self.chunk,
-            seed=self.seed,
-            device=self.device,
-            parallel=self.parallel,
+            **{field.name: getattr(self, field.name) for field in fields(ParticleRun) if field.name not in own},
         )
 
     def _usable(self, particles: ParticleSet) -> Integer[Tensor, " usable"]:

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.fourier import crop_spectrum, from_half_spectrum, half_shells, shell_sums
-from torchsag.io import read_particles
-from torchsag.particles import ParticleSet, Weighting
+from torchsag.particles import ParticleSet
 from torchsag.workflows.metrics import surroundings, write_metrics
 from torchsag.workflows.outcome import Outcome
 from torchsag.workflows.output_folder import claim, publish
+from torchsag.workflows.particle_run import ParticleList
 from torchsag.workflows.progress import progress
 from torchsag.workflows.provenance import Provenance
 
@@ -46,14 +46,12 @@ class Pair(NamedTuple):
     shift: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Duplicates:
+@dataclass(frozen=True, kw_only=True)
+class Duplicates(ParticleList):
     """Report pairs of particles that share data.
 
     Attributes
     ----------
-    particles
-        A .star or .csv list, a folder, a glob or a stack of volumes.
     out
         Folder for ``duplicates.csv`` and ``metrics.json``.
     least_correlation
@@ -62,19 +60,12 @@ class Duplicates:
     finest_angstrom, coarsest_angstrom
         The band that is compared; None takes a quarter and a half of the frequencies the box holds. Below it the
         structure that all particles have in common would be compared as well.
-    weighting, voxel_size_angstrom, tilt_min_deg, tilt_max_deg
-        As in `torchsag.workflows.align.Align`.
     """
 
-    particles: str
     out: str
     least_correlation: float = 0.15
     finest_angstrom: float | None = None
     coarsest_angstrom: float | None = None
-    weighting: Weighting | None = None
-    voxel_size_angstrom: float | None = None
-    tilt_min_deg: float | None = None
-    tilt_max_deg: float | None = None
 
     def __post_init__(self):
         if not 0 < self.least_correlation < 1:
@@ -89,13 +80,7 @@ class Duplicates:
             If something given from outside is unusable.
         """
         start = time.perf_counter()
-        particles = read_particles(
-            self.particles,
-            voxel_size_angstrom=self.voxel_size_angstrom,
-            tilt_min_deg=self.tilt_min_deg,
-            tilt_max_deg=self.tilt_max_deg,
-            weighting=self.weighting,
-        )
+        particles = self.read()
         first, last = self._band(particles)
         pairs: list[Pair] = []
         with claim(Path(self.out)):

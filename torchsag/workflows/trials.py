@@ -11,10 +11,11 @@ import torch
 from torchsag.errors import InputError
 from torchsag.fourier import low_pass
 from torchsag.geometry import Poses
-from torchsag.io import read_map, read_particles
-from torchsag.particles import DensityMap, ParticleBatch, Weighting
+from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import Structure
+from torchsag.workflows.matching_map import matching_map
+from torchsag.workflows.particle_run import ParticleList
 
 
 @dataclass(frozen=True)
@@ -112,42 +113,25 @@ class SimulatedTrials:
             yield Trial(f"SNR {level:g}", particles, reference, truth, exact, level)
 
 
-@dataclass(frozen=True)
-class ListedTrial:
-    """One trial: particles and a reference from files.
+@dataclass(frozen=True, kw_only=True)
+class ListedTrial(ParticleList):
+    """One trial: particles and a reference from files; prior poses are not used.
 
     Attributes
     ----------
-    particles
-        A .star or .csv list, a folder, a glob or a stack of volumes; prior poses are not used.
     reference
         The map to align to, in the particles' box.
     truth_listed
         Whether the poses in the list are true and errors are to be reported.
-    weighting
-        What a particle's weight volume means; None takes what the kind of list implies.
-    tilt_min_deg, tilt_max_deg
-        Tilt range of particles whose list gives neither weight nor tilt range.
     """
 
-    particles: str
     reference: str
     truth_listed: bool = False
-    weighting: Weighting | None = None
-    tilt_min_deg: float | None = None
-    tilt_max_deg: float | None = None
 
     def make(self, seed: int, device: torch.device) -> Iterator[Trial]:
         """Read."""
-        listed = read_particles(
-            self.particles, tilt_min_deg=self.tilt_min_deg, tilt_max_deg=self.tilt_max_deg, weighting=self.weighting
-        )
-        reference = read_map(self.reference)
-        if reference.box != listed.box:
-            raise InputError(
-                f"{self.reference}: expected the particles' box of {listed.box} voxels (z, y, x), got "
-                f"{reference.box}; crop or pad the reference"
-            )
+        listed = self.read()
+        reference = matching_map(self.reference, listed, self.voxel_size_angstrom)
         if self.truth_listed and listed.poses is None:
             raise InputError(f"{self.particles}: expected true poses, got a list without poses")
         truth = listed.poses if self.truth_listed else None
