@@ -49,7 +49,8 @@ def draw(out: Path, path: Path) -> dict:
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     with np.load(out / "slices.npz", allow_pickle=False) as archive:
         slices = dict(archive)
-    sizes = dict(zip((f"class {i}" for i in range(1, 100)), metrics["summary"]["sizes"], strict=False))
+    sizes = {f"class {i}": size for i, size in enumerate(metrics["summary"]["sizes"], start=1)}
+    sizes["class 0"] = metrics["summary"]["fit_nothing"]
     figure, axes = plt.subplots(3, len(slices), figsize=(2.2 * len(slices), 6.6), squeeze=False)
     for column, (name, planes) in enumerate(slices.items()):
         low, high = np.percentile(planes, (0.5, 99.5))

@@ -107,6 +107,19 @@ def test_finds_the_classes_and_writes_what_it_found(finished):
     assert any("adjusted Rand" in row[0] for row in outcome.rows)
 
 
+def test_what_fits_nothing_is_shown_to_be_nothing(finished):
+    """The average of class 0, which is noise, does not resemble the common average."""
+    out, _ = finished
+    band = FourierBand.by_shell(N, 4)
+
+    def resemblance(name):
+        a, b = (band.take(to_half_spectrum(read_map(out / one).density)) for one in (name, "common.mrc"))
+        return float((a * b.conj()).real.sum() / (a.norm() * b.norm()))
+
+    assert resemblance("class_001_half1.mrc") > 0.8
+    assert abs(resemblance("class_000_half1.mrc")) < 0.4
+
+
 def test_capped_particles_are_turned_to_stand_alike(finished, data):
     """Their class average shows one cap, not two halves of one."""
     out, _ = finished

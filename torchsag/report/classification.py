@@ -69,7 +69,7 @@ def _run(metrics: dict[str, Any]) -> Section:
 
 
 def _maps(slices: dict[str, np.ndarray]) -> Section:
-    text = "Central slices of the common average and of every class, each weighted by its FSC."
+    text = "Central slices of the common average and of every class, each weighted by its FSC; class 0 fits nothing."
     return Section("Classes", text, orthogonal_views(slices))
 
 

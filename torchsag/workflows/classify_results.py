@@ -65,6 +65,8 @@ class FinishedClassification:
         Of this class, given all of them.
     correlations
         With the average of the class without the particle.
+    rest
+        The map of class 0, to see what was set apart; None if nothing was.
     maps
         Of classes 1, 2, ...
     usable
@@ -80,6 +82,7 @@ class FinishedClassification:
     classes: Integer[Tensor, " particles"]
     probabilities: Float[Tensor, " particles"]
     correlations: Float[Tensor, " particles"]
+    rest: ClassMap | None
     maps: list[ClassMap]
     usable: Integer[Tensor, " particles"]
     everyone: ParticleSet
@@ -110,10 +113,12 @@ class FinishedClassification:
         number[sizes.argsort(descending=True, stable=True)] = 1 + torch.arange(formed)
         classes = torch.where(rejected, 0, number[own])
         poses = loop.best_poses(membership, state.poses)
-        maps = loop.mapper(poses, classes - 1, int(classes.max()), loop.symmetry) if int(classes.max()) > 0 else []
+        first = int(classes.min())
+        maps = loop.mapper(poses, classes - first, int(classes.max()) + 1 - first, loop.symmetry)
+        rest, maps = (maps[0], maps[1:]) if first == 0 else (None, maps)
         everyone_own = probabilities[torch.arange(len(own)), own]
         return FinishedClassification(
-            loop, state, scene, poses, classes, everyone_own, correlations, maps, usable, everyone
+            loop, state, scene, poses, classes, everyone_own, correlations, rest, maps, usable, everyone
         )
 
     def principal_components(self, method: WedgePCA, seed: int) -> PrincipalComponents:
@@ -148,7 +153,8 @@ class FinishedClassification:
             path.unlink()  # an earlier run may have had more classes
         with publish(out) as staging:
             slices = {"common average": orthogonal_slices(self.scene.frame.average.density)}
-            for number, one in enumerate(self.maps, start=1):
+            numbered = list(enumerate(self.maps, start=1))
+            for number, one in numbered if self.rest is None else [*numbered, (0, self.rest)]:
                 self._write_class(staging, f"class_{number:03d}", one)
                 slices[f"class {number}"] = orthogonal_slices(one.shown().density)
             write_map(staging / "common.mrc", self.scene.frame.average)
