@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from torchsag.evaluation.comparison_tables import Row, Tables
 from torchsag.report.page import Section, render
@@ -94,7 +96,7 @@ def _errors(summary: Sequence[Row]) -> Figure:
         axis.set_xlabel("SNR (signal variance over the box / noise variance per voxel)")
     else:
         axis.set_xticks(range(len(trials)), trials)
-    axis.set_yscale("log")
+    _log_scale(axis.set_yscale, axis.yaxis)
     axis.set_ylabel("median rotation error (deg)")
     axis.legend(fontsize=7)
     return figure
@@ -111,9 +113,9 @@ def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
             marker = _MARKERS[number % len(_MARKERS)]
             spent, reached = ([row[key] for row in rows] for key in ("evaluations", quantity))
             axis.plot(spent, reached, f"{marker}-", markevery=[len(rows) - 1], label=name)
-        axis.set_xscale("log")
+        _log_scale(axis.set_xscale, axis.xaxis)
         if quantity == "median_rotation_error_deg":
-            axis.set_yscale("log")
+            _log_scale(axis.set_yscale, axis.yaxis)
         axis.set_title(trial, fontsize=9)
         axis.set_xlabel("evaluations per particle")
         axis.set_ylabel({"mean_ccc": "CCC"}.get(quantity, "rotation error (deg)"))
@@ -121,6 +123,14 @@ def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
         axes[-1].legend(fontsize=7)
     figure.tight_layout()
     return figure
+
+
+def _log_scale(set_scale: Callable[[str], None], axis: Axis) -> None:
+    """Few and plain labels, as an axis often spans less than a decade."""
+    set_scale("log")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _fsc(rows: Sequence[Row]) -> Figure:
@@ -160,8 +170,9 @@ def _seconds(summary: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(6, 0.4 + 0.35 * len(summary)))
     axis = figure.subplots()
     labels = [f"{row['method']}, {row['trial']}" for row in summary]
-    axis.barh(range(len(labels)), [row["cpu_seconds"] for row in summary], color="#4477aa")
-    axis.set_xscale("log")
+    bars = axis.barh(range(len(labels)), [row["cpu_seconds"] for row in summary], color="#4477aa")
+    axis.bar_label(bars, fmt="{:.2g}", padding=3, fontsize=8)
+    axis.margins(x=0.1)
     axis.set_yticks(range(len(labels)), labels, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("CPU seconds per particle")
