@@ -8,8 +8,8 @@ and from the particles alone. Both are judged by the FSC of the result with the 
 onto the other.
 
 A run that starts from the particles alone can end at the right poses only if it would stay there. Whether it would is
-asked directly: every particle is aligned over all orientations to an average of others *at the listed poses*, and counted
-if it is found within 10 degrees of its own. The others are those of its half (what a gold-standard run has), or all.
+asked directly: every particle is aligned over all orientations to an average of others *at the listed poses*, and
+counted if it is found within 10 degrees of its own. The others are those of its half, as in a gold-standard run, or all.
 The result is a JSON file beside this one.
 """
 
@@ -111,7 +111,7 @@ def main() -> None:
     for name, rows in record.items():
         for row in rows:
             print(f"{name}: {row}")
-    result = {"what": __doc__.splitlines()[0], "versions": versions(), **record}
+    result = {"what": str(__doc__).splitlines()[0], "versions": versions(), **record}
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
