@@ -9,7 +9,7 @@ onto the other.
 
 A run that starts from the particles alone can end at the right poses only if it would stay there. Whether it would is
 asked directly: every particle is aligned over all orientations to an average of others *at the listed poses*, and
-counted if it is found within 10 degrees of its own. The others are those of its half, as in a gold-standard run, or all.
+counted if it is found within 10 degrees of its own. The others are those of its half, as in a run, or all.
 The result is a JSON file beside this one.
 """
 
