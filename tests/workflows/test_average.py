@@ -358,6 +358,32 @@ def test_a_placement_gone_astray_is_not_taken(settings):
     torch.testing.assert_close(found.rotations[0], torch.eye(3))
 
 
+def test_symmetry_waits_until_the_halves_agree_on_its_axes(settings, data):
+    """Imposed on an average that shows its axes, not on one of noise."""
+    run = replace(settings, method=CurvatureSAGAligner(), symmetry_from=1)
+    particles = run.read()
+    result = unaligned(read_particles(str(data / "near.star")).poses.to(torch.float32))
+    loops = [
+        replace(run._loop(seen, None), common_frame=False) for seen in (particles, NoiseOnly().particles(particles, 0))
+    ]
+    state = replace(run._begin(loops[0], None), symmetric=False)
+    (symmetric, made), (too_early, left) = (loop._made(state, result) for loop in loops)
+    assert symmetric
+    assert loops[0].shows_something(made.fsc)
+    assert not too_early
+    assert torch.equal(left.maps[0].density, loops[1].average(result, Symmetry("C1"))[0].density)
+
+
+def test_a_run_that_could_not_impose_its_symmetry_says_so(data, tmp_path):
+    noise = Average(
+        particles=str(data / "blind.csv"), out=str(tmp_path / "out"), method=CurvatureSAGAligner(), symmetry="D7",
+        symmetry_from=1, iterations=1, parts=1, control=NoiseOnly(), device="cpu",
+    )  # fmt: skip
+    outcome = _run(noise)
+    assert any("D7 was not imposed" in note for note in outcome.notes)
+    assert not any("not imposed" in note for note in _run(replace(noise, symmetry="C1", out=f"{noise.out}1")).notes)
+
+
 def test_errors_of_a_symmetric_particle_averaged_without_symmetry_are_judged_modulo_its_own(settings):
     run = replace(settings, symmetry="C1", truth_symmetry="D7")
     particles = run.read()

@@ -56,7 +56,8 @@ class Average(ParticleRun):
     start
         Their first poses if there is no reference.
     symmetry
-        Imposed on both half-maps; without a reference from `symmetry_from` on, after each half has found its own axes.
+        Imposed on both half-maps; without a reference once these agree, each on the axes that it shows, and not before
+        iteration `symmetry_from`.
     halves
         How the particles are divided.
     parts

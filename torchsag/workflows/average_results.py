@@ -75,18 +75,20 @@ class FinishedRun:
         return _outcome(out, summary, (*found.notes(), *self._doubt()))
 
     def _doubt(self) -> tuple[str, ...]:
-        """A warning where the curve may show nothing but how the run began.
-
-        Particles of pure noise reach the resolution of the first references, and no finer: a common start, or the
-        placement of one half-map on the other, is enough for that.
-        """
-        initial = self.loop.initial_resolution_angstrom
-        if self.findings.fsc.resolution() < 0.9 * initial:
-            return ()
-        return (
-            f"the resolution is not finer than the low-pass of the first references ({initial:g} angstrom), which "
-            "particles of pure noise would reach too: do not trust this map",
-        )
+        """Warnings where the curve may show nothing but how the run began, and where there was no sign of symmetry."""
+        loop, warnings = self.loop, []
+        if not loop.shows_something(self.findings.fsc):
+            warnings.append(
+                f"the resolution is not finer than the low-pass of the first references "
+                f"({loop.initial_resolution_angstrom:g} angstrom), which particles of pure noise would reach too: "
+                "do not trust this map"
+            )
+        if loop.symmetry.order > 1 and not self.state.symmetric:
+            warnings.append(
+                f"{loop.symmetry.name} was not imposed: the half-maps did not agree on its axes; allow more "
+                "iterations, or start from a map"
+            )
+        return tuple(warnings)
 
     def _counts(self) -> dict[str, Any]:
         rows = self.state.rows
@@ -95,7 +97,7 @@ class FinishedRun:
             "set_aside": sum(bool(fault) for fault in self.state.faults),
             "iterations": len(rows),
             "best_iteration": self.state.iteration,
-            "doubtful": bool(self._doubt()),
+            "doubtful": not self.loop.shows_something(self.findings.fsc),
             **self.loop.judge(self.state.result.poses),
         }
 

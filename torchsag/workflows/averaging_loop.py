@@ -50,6 +50,17 @@ _FLOOR = 0.05
 
 
 @dataclass(frozen=True)
+class _Averaged:
+    """Both half-maps in one frame, with the poses, sums and placement that gave them, and their FSC."""
+
+    result: AlignmentResult
+    sums: MapSums
+    placement: Poses | None
+    maps: tuple[DensityMap, DensityMap]
+    fsc: HalfMapFSC
+
+
+@dataclass(frozen=True)
 class AveragingLoop:
     """What stays the same from one iteration to the next.
 
@@ -72,7 +83,7 @@ class AveragingLoop:
     initial_resolution_angstrom
         The references are never filtered more strongly than this.
     symmetry_from
-        First iteration with symmetry, where the run began without a frame.
+        First iteration that may impose symmetry, where the run began without a frame.
     local_below_deg
         The local method takes over when the median pose change falls below this.
     device, chunk, seed, workers, skip_bad
@@ -110,23 +121,15 @@ class AveragingLoop:
         """The next state, on every rank, and on the root the FSC it came with."""
         began = time.perf_counter()
         local = self._is_local(state)
-        symmetry = self.symmetry if state.symmetric else _NO_SYMMETRY
-        result, faults = self._align(state, symmetry, local, checkpoint)
-        symmetric = state.symmetric or state.iteration + 1 >= self.symmetry_from
-        if symmetric and not state.symmetric and self.symmetry.order > 1:
-            result = self._onto_symmetry_axes(result, state)
-        symmetry = self.symmetry if symmetric else _NO_SYMMETRY
-        sums = self.sums(result)
+        result, faults = self._align(state, self._imposed(state.symmetric), local, checkpoint)
+        symmetric, made = self._made(state, result)
         after, fsc = state, None
-        if self.workers.is_root:
-            maps = self.half_maps(sums, symmetry)
-            placement = self._placement(maps, state.weight, symmetry)
-            result, maps = self._placed(result, placement), (maps[0], _bring_back(maps[1], placement))
-            fsc = self.compare(maps)
+        if made is not None:
+            fsc, result = made.fsc, made.result
             weight = self._next_weight(fsc)
-            references = self.references(sums, symmetry, weight, placement)
+            references = self.references(made.sums, self._imposed(symmetric), weight, made.placement)
             row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
-            stacked = torch.stack([m.density for m in maps])
+            stacked = torch.stack([m.density for m in made.maps])
             rows = (*state.rows, row)
             after = AveragingState(state.iteration + 1, result, stacked, references, weight, symmetric, rows, faults)
         return self.workers.broadcast(after), fsc
@@ -135,7 +138,7 @@ class AveragingLoop:
         """The state with each half's poses polished by itself, on every rank; the root does the work."""
         poses = state.result.poses
         if self.workers.is_root:
-            symmetry = self.symmetry if state.symmetric else _NO_SYMMETRY
+            symmetry = self._imposed(state.symmetric)
             rotations, shifts = poses.rotations.clone(), poses.shifts.clone()
             for half in (1, 2):
                 members = ((self.halves == half) & poses.shifts.isfinite().all(-1)).nonzero()[:, 0]
@@ -194,6 +197,40 @@ class AveragingLoop:
             self.initial_resolution_angstrom,
             b_factor_angstrom2,
         )
+
+    def shows_something(self, fsc: HalfMapFSC) -> bool:
+        """Whether half-maps agree beyond the low-pass of the first references.
+
+        Up to there particles of pure noise do so too: a common start, or placing one half-map on the other, is enough.
+        """
+        return fsc.resolution() < 0.9 * self.initial_resolution_angstrom
+
+    def _made(self, state: AveragingState, result: AlignmentResult) -> tuple[bool, _Averaged | None]:
+        """Half-maps at new poses, on the root, and whether symmetry is imposed from here on.
+
+        A run without a frame is given symmetry once its halves, each on the axes that it found by itself, agree.
+        Imposed on maps that do not show their axes yet, it would hold the particles where they are.
+        """
+        due = state.iteration + 1 >= self.symmetry_from
+        if due and not state.symmetric and self.symmetry.order > 1:
+            tried = self._averaged(state, self._onto_symmetry_axes(result, state), self.symmetry)
+            due = self.workers.broadcast(tried is not None and self.shows_something(tried.fsc))
+            if due:
+                return True, tried
+        symmetric = state.symmetric or due
+        return symmetric, self._averaged(state, result, self._imposed(symmetric))
+
+    def _averaged(self, state: AveragingState, result: AlignmentResult, symmetry: Symmetry) -> _Averaged | None:
+        sums = self.sums(result)
+        if not self.workers.is_root:
+            return None
+        first, second = self.half_maps(sums, symmetry)
+        placement = self._placement((first, second), state.weight, symmetry)
+        maps = (first, _bring_back(second, placement))
+        return _Averaged(self._placed(result, placement), sums, placement, maps, self.compare(maps))
+
+    def _imposed(self, symmetric: bool) -> Symmetry:
+        return self.symmetry if symmetric else _NO_SYMMETRY
 
     def _align(
         self, state: AveragingState, symmetry: Symmetry, local: bool, checkpoint: Checkpoint | None
