@@ -46,7 +46,8 @@ class Run:
     def name(self) -> str:
         """As files and legends call it."""
         structure = Path(self.structure).name.split(".")[0]
-        return f"{structure}-{self.count}-{self.symmetry}-{self.method}"
+        again = f"-seed{self.seed}" if self.seed else ""
+        return f"{structure}-{self.count}-{self.symmetry}-{self.method}{again}"
 
 
 def options(description: str) -> argparse.ArgumentParser:
@@ -56,6 +57,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--counts", nargs="+", type=int, default=[20])
     parser.add_argument("--symmetries", nargs="+", default=["D7"])
     parser.add_argument("--methods", nargs="+", default=["curvature_sag"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of particles and starts")
     parser.add_argument("--iterations", type=int, default=14)
     parser.add_argument("--runs", type=Path, default=Path(__file__).with_name("averaging_runs"))
     parser.add_argument("--only-what-is-there", action="store_true", help="make no runs, show those in the folder")
@@ -71,11 +73,12 @@ def slices_of(name: str, chosen: argparse.Namespace) -> dict[str, np.ndarray]:
 def results(chosen: argparse.Namespace) -> dict[str, dict]:
     """All runs asked for, by name."""
     wanted = [
-        Run(structure, count, symmetry, method, iterations=chosen.iterations)
+        Run(structure, count, symmetry, method, seed=seed, iterations=chosen.iterations)
         for structure in chosen.structures
         for count in chosen.counts
         for symmetry in chosen.symmetries
         for method in chosen.methods
+        for seed in chosen.seeds
     ]
     made = {run.name: _made(run, chosen.runs, chosen.only_what_is_there) for run in wanted}
     return {name: result for name, result in made.items() if result is not None}
@@ -103,7 +106,7 @@ def make(run: Run, scratch: Path) -> tuple[dict, dict[str, np.ndarray]]:
     command(
         "average", f"particles={blind}", f"truth={truth}", f"truth_map={scratch / 'data/reference.mrc'}", f"out={out}",
         f"method={run.method}", f"symmetry={run.symmetry}", "truth_symmetry=D7", f"iterations={run.iterations}",
-        "threads=1", *MASK, *local,
+        f"seed={run.seed}", "threads=1", *MASK, *local,
     )  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     with (out / "fsc.csv").open(encoding="utf-8") as file:
