@@ -62,6 +62,15 @@ def test_candidates_include_the_truth(problem):
     assert math.degrees(float(apart.min())) > 15 - 1e-3
 
 
+def test_references_share_what_does_not_depend_on_them(problem):
+    """An averaging run prepares many at a time."""
+    reference, particles, _ = problem
+    first, second = (RotationalMatching().prepare(reference, C1) for _ in range(2))
+    assert first._analysis is second._analysis
+    assert torch.equal(first(particles).scores, second(particles).scores)
+    assert RotationalMatching(degree=8).prepare(reference, C1)._analysis is not first._analysis
+
+
 def test_limits_admit_every_rotation_and_the_ball_of_shifts(problem):
     reference, particles, _ = problem
     found = RotationalMatching(max_shift=0.1, num_candidates=2).prepare(reference, C1)(particles)

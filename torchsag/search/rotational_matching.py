@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Complex, Float
@@ -83,7 +84,8 @@ class PreparedRotationalMatching:
         device = density.device
         resolved = search.degree * box / (2 * math.pi * radius_of_gyration(density))
         self.max_shell = min(search.max_shell or max(4, round(resolved)), box // 2 - 1)
-        self.band = FourierBand.of(box, self.max_shell, device=device)
+        self._analysis = _analysis(box, self.max_shell, search.degree, device)
+        self.band = self._analysis.band
         # Half a period of the outermost shell is the farthest a trial shift may miss; half of that on average.
         covering = box / (2.4 * self.max_shell)
         self.shifts = shift_lattice(search.max_shift * box, covering).to(device)
@@ -95,7 +97,6 @@ class PreparedRotationalMatching:
         self._normalise = RotationalCorrelation(grid, sampling.analyse(shells[:1].abs().square() + 0j))
         # As many particles at once as keep the scores within a processor's cache.
         self._at_once = max(1, _CACHE // (len(self.shifts) * math.prod(grid.shape)))
-        self._analysis = _Analysis(self.band, search.degree)
         self._rotations = grid.rotations().to(device=device, dtype=torch.float32).flatten(0, 2)
 
     def __call__(self, particles: ParticleBatch) -> Candidates:
@@ -136,6 +137,7 @@ class _Analysis:
     """Harmonic coefficients of a particle on shells 1 .. K, by the adjoint of synthesis (see the module)."""
 
     def __init__(self, band: FourierBand, degree: int):
+        self.band = band
         radius = band.frequencies.double().norm(dim=-1)
         directions = band.frequencies.double() / radius[:, None]
         harmonics = spherical_harmonics(degree, directions).conj()
@@ -161,6 +163,12 @@ class _Analysis:
             out[:, shell, even] = torch.view_as_complex((real[:, members] @ even_basis).unflatten(1, (-1, 2)))
             out[:, shell, odd] = torch.view_as_complex((imaginary[:, members] @ odd_basis).unflatten(1, (-1, 2)))
         return out.unflatten(2, (size, size))
+
+
+@lru_cache(maxsize=4)
+def _analysis(box: int, max_shell: int, degree: int, device: torch.device) -> _Analysis:
+    """Kept, as at high degrees it takes seconds and a hundred megabytes, and many references can share it."""
+    return _Analysis(FourierBand.of(box, max_shell, device=device), degree)
 
 
 def _sampling(degree: int) -> ShellSampling:
