@@ -156,14 +156,15 @@ def table(found: dict[str, dict]) -> str:
         ("against the truth 0.5", "truth_resolution_0.5_angstrom"),
         ("true poses", "oracle_truth_resolution_0.5_angstrom"),
         ("rotation error (deg)", "median_rotation_error_deg"),
-        ("iterations", "iterations"),
+        ("best iteration", "best_iteration"),
         ("seconds", "wall_seconds"),
     )
     lines = ["| run | " + " | ".join(label for label, _ in columns) + " | paper, 20 particles |"]
     lines += ["|---" * (len(columns) + 2) + "|"]
     for name, result in found.items():
         cells = [_number(result["summary"].get(key)) for _, key in columns]
-        paper = PAPER.get(result["settings"]["method"])
+        settings = result["settings"]
+        paper = PAPER.get(settings["method"]) if settings["count"] == 20 else None
         quoted = "" if paper is None else f"{paper[0]} after {paper[1]}"
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {quoted} |")
     return "\n".join(lines)

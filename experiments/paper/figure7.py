@@ -3,7 +3,7 @@
     python experiments/paper/figure7.py [--structures phantom 1oel.pdb] [--counts 20 50] [--symmetries C1 D7]
         [--methods curvature_sag sag xu_alber chen_frm]
 
-Prints the table of all runs, with the paper's figures, and keeps it beside the figure as ``figure7.md``.
+Prints the table of these runs, with the paper's figures; ``tables.py`` writes that of all runs into ``averaging.md``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from averaging_runs import frequencies, options, results, table
 
+_COLUMNS = 4
 _SHOWN = (("corrected", "-", "half-maps"), ("oracle", ":", "half-maps at true poses"), ("truth", "--", "truth"))
 
 
@@ -25,17 +26,29 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".png"))
     chosen = parser.parse_args()
     found = results(chosen)
-    figure, axes = plt.subplots(1, len(found), figsize=(4.2 * len(found), 3.6), squeeze=False, sharey=True)
-    for axis, (name, result) in zip(axes[0], found.items(), strict=True):
+    rows, columns = -(-len(found) // _COLUMNS), min(len(found), _COLUMNS)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(4.2 * columns, 3.4 * rows),
+        squeeze=False,
+        sharey=True,
+        sharex=True,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(found) :]:
+        axis.set_axis_off()
+    for axis, (name, result) in zip(axes.flat, found.items(), strict=False):
         for curve, style, label in _SHOWN:
             axis.plot(frequencies(result["fsc"]), result["fsc"][curve], style, label=label)
         for threshold in (0.143, 0.5):
             axis.axhline(threshold, color="grey", linewidth=0.6)
-        axis.set(title=name, xlabel="spatial frequency (1/angstrom)", ylim=(-0.1, 1.02))
-    axes[0][0].set_ylabel("FSC")
+        axis.set(ylim=(-0.1, 1.02))
+        axis.set_title(name, fontsize=9)
+    figure.supxlabel("spatial frequency (1/angstrom)")
+    figure.supylabel("FSC")
     axes[0][0].legend(fontsize=7)
     figure.savefig(chosen.out, dpi=120, bbox_inches="tight")
-    chosen.out.with_suffix(".md").write_text(table(found) + "\n", encoding="utf-8")
     print(table(found))
 
 

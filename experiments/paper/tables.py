@@ -3,14 +3,18 @@
     python experiments/paper/tables.py
 
 Every ``<!-- NAME -->`` in README.md is followed by a table up to ``<!-- end -->``: accuracy of the run in the folder
-NAME, times for ``times NAME``, tests against SAG for ``tests NAME``, resolutions for ``fsc NAME``.
+NAME, times for ``times NAME``, tests against SAG for ``tests NAME``, resolutions for ``fsc NAME``. The one in
+averaging.md is that of all runs in ``averaging_runs``.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from averaging_runs import table as averages
 
 from torchsag.evaluation.comparison_tables import Row, Tables
 
@@ -25,8 +29,22 @@ def main() -> None:
         kind, _, name = match.group(1).rpartition(" ")
         return f"<!-- {match.group(1)} -->\n{KINDS[kind](Tables.read(HERE / name))}\n<!-- end -->"
 
+    _fill(page, fill)
+    runs = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (HERE / "averaging_runs").glob("*.json")
+    }
+    runs = dict(sorted(runs.items(), key=lambda run: _in_order(run[1]["settings"])))
+    _fill(HERE / "averaging.md", lambda _: f"<!-- runs -->\n{averages(runs)}\n<!-- end -->")
+
+
+def _fill(page: Path, fill: Callable[[re.Match[str]], str]) -> None:
     text = re.sub(r"<!-- ((?!end)[\w ]+) -->\n.*?<!-- end -->", fill, page.read_text(encoding="utf-8"), flags=re.DOTALL)
     page.write_text(text, encoding="utf-8")
+
+
+def _in_order(settings: dict) -> tuple:
+    names = ("structure", "symmetry", "count", "method", "seed")
+    return tuple(settings[name] for name in names)
 
 
 def accuracy(tables: Tables) -> str:
@@ -49,20 +67,20 @@ def accuracy(tables: Tables) -> str:
 
 
 def times(tables: Tables) -> str:
-    """CPU seconds of a particle, ratio to SAG (Algorithm 2), and evaluations, at the lowest SNR."""
+    """CPU seconds of a particle, ratio to SAG (Algorithm 2) or the first method, and evaluations, at the lowest SNR."""
     lowest = min(row["snr"] for row in tables.summary)
     rows = [row for row in tables.summary if row["snr"] == lowest]
-    sag = next(row["cpu_seconds"] for row in rows if row["method"] == "sag")
+    first = next((row for row in rows if row["method"] == "sag"), rows[0])
     cells = [
         [
             row["method"],
             f"{row['cpu_seconds']:.3f}",
-            f"{row['cpu_seconds'] / sag:.2f}",
+            f"{row['cpu_seconds'] / first['cpu_seconds']:.2f}",
             f"{row['mean_evaluations']:.0f}",
         ]
         for row in rows
     ]
-    return _table(["method", "CPU s a particle", "ratio to SAG", "evaluations"], cells)
+    return _table(["method", "CPU s a particle", f"ratio to {first['method']}", "evaluations"], cells)
 
 
 def tests(tables: Tables) -> str:
