@@ -2,6 +2,7 @@
 
     python experiments/benchmarks/classification.py [--snr 0.03 0.01 0.003] [--junk noise|ribosome] [--seeds 5]
         [--atomic GROEL.pdb.gz GROEL_GROES.pdb.gz] [--work DIR]
+    python experiments/benchmarks/classification.py --show
 
 Rings, capped rings and junk, 40 : 40 : 20, 64 voxels of 6 angstrom, tilts to +-60 degrees, one noise level for all
 (SNR: signal variance of the rings over the box by noise variance per voxel, before the wedge). Junk is noise alone or
@@ -12,6 +13,7 @@ method, ten random classes with C7, merging and, for the first method, one align
 For each SNR and method: the adjusted Rand index of the result and that of every seed before any alignment to class
 averages, whether the wedge predicts the class, for the first method k-means on wedge-aware components, and CPU time.
 Results are added to the JSON file beside this script. `--work` keeps particles and common averages for another time.
+`--show` runs nothing and prints all that is in the JSON file as a table.
 """
 
 from __future__ import annotations
@@ -134,7 +136,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["mco_a", "mco_exmx", "multi_reference"])
     parser.add_argument("--work", type=Path, help="folder for particles and runs, kept; by default a temporary one")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
+    if options.show:
+        print(table(json.loads(options.out.read_text(encoding="utf-8"))["cases"]))
+        return
     maps = structures(options.atomic, options.junk)
     kind = "atomic models" if options.atomic else "phantoms"
     with tempfile.TemporaryDirectory() as temporary:
@@ -163,6 +169,37 @@ def add_to_record(options: argparse.Namespace, name: str, results: dict) -> None
             f"{result['cpu_seconds']} CPU seconds, wedge p = {result['wedge_p_value']:.3f}",
             flush=True,
         )
+
+
+def table(cases: dict) -> str:
+    """One line for each case and method: the index of the result, those of all seeds, times, the two checks."""
+    head = ("mixture", "method", "result", "median seed", "seeds", "CPU s", "wall s", "wedge p", "k-means")
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for case, found in cases.items():
+        for method, result in found["methods"].items():
+            if method == "common average":
+                cells = [
+                    case,
+                    method,
+                    "",
+                    "",
+                    "",
+                    f"{result['cpu_seconds']:.0f}",
+                    f"{result['wall_seconds']:.0f}",
+                    "",
+                    "",
+                ]
+            else:
+                components = result.get("principal_components_true_rand")
+                cells = [
+                    case, method, f"{result['adjusted_rand_index']:.3f}",
+                    f"{result['median_seed_adjusted_rand_index']:.3f}",
+                    ", ".join(f"{index:.3f}" for index in result["seeds_adjusted_rand_index"]),
+                    f"{result['cpu_seconds']:.0f}", f"{result['wall_seconds']:.0f}", f"{result['wedge_p_value']:.3f}",
+                    "" if components is None else f"{components:.3f}",
+                ]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
