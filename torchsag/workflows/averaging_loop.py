@@ -23,12 +23,11 @@ from torch import Tensor
 from torchsag.alignment.aligner import Aligner, AlignmentResult
 from torchsag.averaging import MapSums
 from torchsag.averaging.filtering import weigh_shells
-from torchsag.averaging.frames import as_particle, bring_back, onto_axes
+from torchsag.averaging.frames import bring_back
 from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.outline import Outline
 from torchsag.averaging.regularisation import Regularisation
 from torchsag.averaging.strength import Strength
-from torchsag.averaging.symmetry_axes import find_symmetry_axes
 from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
 from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
@@ -38,6 +37,7 @@ from torchsag.workflows.average_findings import Findings, HalfMaps, Known, find
 from torchsag.workflows.averaging_state import AveragingState, joined
 from torchsag.workflows.checkpoint import Checkpoint
 from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, to_result
+from torchsag.workflows.half_frames import axes_pose, moved, placement
 from torchsag.workflows.half_maps import ChunkSums, half_map_sums
 from torchsag.workflows.leave_out import EachToItsOwn, parts_of_halves
 from torchsag.workflows.signatures import particle_signatures
@@ -177,8 +177,8 @@ class AveragingLoop:
         last = int((weight > 0).nonzero().max()) + 1
         others = sums.without_each(self.parts).within(min(last, self.particles.box[0] // 2))
         made = self.regularisation(others, symmetry, weight)
-        moved = [*made[: self.parts], *(_bring_back(m, placement) for m in made[self.parts :])]
-        return torch.stack([m.density for m in moved]).unflatten(0, (2, self.parts))
+        framed = [*made[: self.parts], *(_bring_back(m, placement) for m in made[self.parts :])]
+        return torch.stack([m.density for m in framed]).unflatten(0, (2, self.parts))
 
     def compare(self, maps: tuple[DensityMap, DensityMap]) -> HalfMapFSC:
         """FSC of half-maps under the union of their masks."""
@@ -225,9 +225,10 @@ class AveragingLoop:
         if not self.workers.is_root:
             return None
         first, second = self.half_maps(sums, symmetry)
-        placement = self._placement((first, second), state.weight, symmetry)
-        maps = (first, _bring_back(second, placement))
-        return _Averaged(self._placed(result, placement), sums, placement, maps, self.compare(maps))
+        turn = self._placement((first, second), state.weight, symmetry)
+        maps = (first, _bring_back(second, turn))
+        placed = result if turn is None else moved(result, self.halves == 2, turn)
+        return _Averaged(placed, sums, turn, maps, self.compare(maps))
 
     def _imposed(self, symmetric: bool) -> Symmetry:
         return self.symmetry if symmetric else _NO_SYMMETRY
@@ -270,39 +271,17 @@ class AveragingLoop:
     def _onto_symmetry_axes(self, result: AlignmentResult, state: AveragingState) -> AlignmentResult:
         """Each half finds the axes in its own map, which has stood in a frame of its own so far."""
         maps = self.average(result, _NO_SYMMETRY)
-        rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()
         if self.workers.is_root:
-            last = int((state.weight > 0.1).nonzero().max())
             for half, volume in enumerate(maps, start=1):
-                axes = find_symmetry_axes(weigh_shells(volume, state.weight), self.symmetry, max(3, last))
-                _log.info("half %d: %s axes, agreement %.2f", half, self.symmetry.name, axes.agreement)
-                members = self.halves == half
-                moved = result.poses[members].compose(axes.pose)
-                rotations[members], shifts[members] = moved.rotations, moved.shifts
-        rotations, shifts = self.workers.broadcast((rotations, shifts))
-        return replace(result, poses=Poses(rotations, shifts))
+                result = moved(result, self.halves == half, axes_pose(volume, self.symmetry, state.weight))
+        return self.workers.broadcast(result)
 
     def _placement(self, maps: tuple[DensityMap, DensityMap], weight: Tensor, symmetry: Symmetry) -> Poses | None:
-        """What turns half-map 1 into half-map 2, where the two stand in frames of their own."""
+        """What turns half-map 1 into half-map 2; None where the run began in one frame."""
         if self.common_frame:
             return None
         first, second = (weigh_shells(m, weight) for m in maps)
-        mask = self.outline(first, self.initial_resolution_angstrom)
-        reference = replace(first, density=first.density * mask)
-        turned = self.method.prepare(reference, symmetry, "cpu")(as_particle(second)).poses.to("cpu")
-        # After the iteration before, half 2 stood in the frame of half 1, which holds where noise misleads the search.
-        candidates = [onto_axes(turned, symmetry), Poses.identity(1)]
-        return max(candidates, key=lambda pose: _overlap(reference, bring_back(second, pose)))
-
-    def _placed(self, result: AlignmentResult, placement: Poses | None) -> AlignmentResult:
-        """Half 2 in the frame of half 1."""
-        if placement is None:
-            return result
-        members = self.halves == 2
-        moved = result.poses[members].compose(placement)
-        rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()
-        rotations[members], shifts[members] = moved.rotations, moved.shifts
-        return replace(result, poses=Poses(rotations, shifts))
+        return placement(first, second, self.outline(first, self.initial_resolution_angstrom), self.method, symmetry)
 
     def _next_weight(self, fsc: HalfMapFSC) -> Float[Tensor, " shells"]:
         """A half-map's least-squares weight is the FSC itself, up to where it is significant."""
@@ -360,9 +339,3 @@ class AveragingLoop:
 
 def _bring_back(volume: DensityMap, placement: Poses | None) -> DensityMap:
     return volume if placement is None else bring_back(volume, placement)
-
-
-def _overlap(masked: DensityMap, other: DensityMap) -> float:
-    """Correlation of a masked map with another, over the box."""
-    product = (masked.density * other.density).sum()
-    return float(product / (masked.density.norm() * other.density.norm()).clamp_min(1e-30))
