@@ -29,6 +29,7 @@ from torchsag.workflows import averaging_loop
 from torchsag.workflows.average import Average
 from torchsag.workflows.averaging_state import unaligned
 from torchsag.workflows.controls import NoiseOnly, OmittedRegion
+from torchsag.workflows.half_frames import moved
 from torchsag.workflows.provenance import Provenance
 from torchsag.workflows.truth import true_poses
 
