@@ -25,11 +25,11 @@ from torchsag.search.local_grid import LocalGrid
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
-from torchsag.workflows import averaging_loop
 from torchsag.workflows.average import Average
-from torchsag.workflows.averaging_state import unaligned
-from torchsag.workflows.controls import NoiseOnly, OmittedRegion
-from torchsag.workflows.half_frames import moved
+from torchsag.workflows.averaging import loop as averaging_loop
+from torchsag.workflows.averaging.controls import NoiseOnly, OmittedRegion
+from torchsag.workflows.averaging.half_frames import moved
+from torchsag.workflows.averaging.state import unaligned
 from torchsag.workflows.provenance import Provenance
 from torchsag.workflows.truth import true_poses
 

@@ -23,7 +23,7 @@ from torchsag.report.classification import ClassificationPage
 from torchsag.search.local_grid import LocalGrid
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import CappedPhantom, GroelPhantom
-from torchsag.workflows import classification_loop
+from torchsag.workflows.classification import loop as classification_loop
 from torchsag.workflows.classify import Classify
 from torchsag.workflows.provenance import Provenance
 

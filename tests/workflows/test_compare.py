@@ -12,9 +12,9 @@ from torchsag.particles import Transfer
 from torchsag.report.comparison import ComparisonPage
 from torchsag.simulation.structures import RibosomePhantom
 from torchsag.workflows.compare import Compare
+from torchsag.workflows.comparison.trials import ListedTrial, SimulatedTrials, Trials
 from torchsag.workflows.provenance import Provenance
 from torchsag.workflows.simulate import Simulate
-from torchsag.workflows.trials import ListedTrial, SimulatedTrials, Trials
 
 SMALL = {"n": 6, "box": 24, "voxel_size_angstrom": 16.0, "snr": (1.0, 0.1)}
 

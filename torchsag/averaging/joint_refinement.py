@@ -11,7 +11,7 @@ particle. Both kinds of unknowns are whitened by their curvature at the start (t
 coefficient, the Fisher matrix of each pose), so that one step size serves both.
 
 The map of a joint optimum has seen the noise of every particle that is aligned to it, as that of alternating
-refinement without leaving out (`torchsag.workflows.leave_out`): it is meant for poses that are nearly right.
+refinement without leaving out (`torchsag.workflows.averaging.leave_out`): it is meant for poses that are nearly right.
 """
 
 from __future__ import annotations

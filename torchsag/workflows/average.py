@@ -22,14 +22,14 @@ from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleSet
-from torchsag.workflows.average_files import iteration_folder, write_fsc, write_half_maps, write_rows
-from torchsag.workflows.average_findings import Known
-from torchsag.workflows.average_inputs import completed, listed_poses, median_errors
-from torchsag.workflows.average_results import FinishedRun, save_poses
-from torchsag.workflows.averaging_loop import AveragingLoop
-from torchsag.workflows.averaging_state import AveragingState, unaligned
+from torchsag.workflows.averaging.controls import Control
+from torchsag.workflows.averaging.files import iteration_folder, write_fsc, write_half_maps, write_rows
+from torchsag.workflows.averaging.findings import Known
+from torchsag.workflows.averaging.inputs import completed, listed_poses, median_errors
+from torchsag.workflows.averaging.loop import AveragingLoop
+from torchsag.workflows.averaging.results import FinishedRun, save_poses
+from torchsag.workflows.averaging.state import AveragingState, unaligned
 from torchsag.workflows.checkpoint import Checkpoint
-from torchsag.workflows.controls import Control
 from torchsag.workflows.device import pick_device
 from torchsag.workflows.matching_map import matching_map
 from torchsag.workflows.metrics import surroundings

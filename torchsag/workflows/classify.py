@@ -26,10 +26,10 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import ParticleError, ParticleSet
 from torchsag.workflows.average import Average
 from torchsag.workflows.checkpoint import Checkpoint
-from torchsag.workflows.class_maps import ClassMapper
-from torchsag.workflows.classification_loop import ClassificationLoop
-from torchsag.workflows.classification_state import ClassificationState
-from torchsag.workflows.classify_results import FinishedClassification
+from torchsag.workflows.classification.class_maps import ClassMapper
+from torchsag.workflows.classification.loop import ClassificationLoop
+from torchsag.workflows.classification.results import FinishedClassification
+from torchsag.workflows.classification.state import ClassificationState
 from torchsag.workflows.device import pick_device
 from torchsag.workflows.metrics import surroundings
 from torchsag.workflows.outcome import Outcome

@@ -20,13 +20,13 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import ParticleBatch
 from torchsag.refinement.trajectory import Snapshot, Trajectory
+from torchsag.workflows.comparison.trials import Trial, Trials
+from torchsag.workflows.comparison.yardsticks import average_fsc, bound, convergence, correlation
 from torchsag.workflows.device import pick_device
 from torchsag.workflows.metrics import surroundings, write_metrics
 from torchsag.workflows.outcome import Outcome, Report
 from torchsag.workflows.output_folder import claim, publish
 from torchsag.workflows.provenance import Provenance
-from torchsag.workflows.trials import Trial, Trials
-from torchsag.workflows.yardsticks import average_fsc, bound, convergence, correlation
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.evaluation.local_resolution import local_resolution
 from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap
-from torchsag.workflows.controls import Control, ControlledRun, Verdict
-from torchsag.workflows.map_comparison import MapComparison, compare_with_map
+from torchsag.workflows.averaging.controls import Control, ControlledRun, Verdict
+from torchsag.workflows.averaging.map_comparison import MapComparison, compare_with_map
 
 HalfMaps = tuple[DensityMap, DensityMap]
 

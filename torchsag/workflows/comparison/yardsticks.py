@@ -23,7 +23,7 @@ from torchsag.refinement.trajectory import Snapshot
 from torchsag.scoring.fisher import noise_variance, pose_covariance
 from torchsag.scoring.fourier_blocks import BlockSums, block_sums
 from torchsag.scoring.observations import Observations, observe
-from torchsag.workflows.trials import Trial
+from torchsag.workflows.comparison.trials import Trial
 
 _INFORMATION = 0.99
 

@@ -8,7 +8,7 @@ from torchsag.evaluation.half_map_fsc import compare_half_maps
 from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap
 from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
-from torchsag.workflows.controls import Control, ControlledRun, NoiseOnly, OmittedRegion
+from torchsag.workflows.averaging.controls import Control, ControlledRun, NoiseOnly, OmittedRegion
 
 N, VOXEL = 32, 12.0
 C1 = Symmetry("C1")

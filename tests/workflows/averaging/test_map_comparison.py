@@ -6,7 +6,7 @@ from torchsag.geometry import Poses, Symmetry, random_rotations
 from torchsag.imaging.masks import spherical_mask
 from torchsag.particles import DensityMap
 from torchsag.simulation.structures import RibosomePhantom
-from torchsag.workflows.map_comparison import compare_with_map, mirror_image
+from torchsag.workflows.averaging.map_comparison import compare_with_map, mirror_image
 
 N, VOXEL = 24, 14.0
 

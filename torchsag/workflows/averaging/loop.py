@@ -2,7 +2,7 @@
 
 Nothing of one half's map ever enters the other's reference. What both share are the Fourier weights that their FSC
 gives and, where the two began in unrelated frames, the one rigid placement that brings half-map 2 onto half-map 1.
-Within a half, no particle is aligned to an average that it is part of (see `torchsag.workflows.leave_out`).
+Within a half, no particle is aligned to an average that it is part of (see `torchsag.workflows.averaging.leave_out`).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
-from torchsag.workflows.average_findings import Findings, HalfMaps, Known, find
-from torchsag.workflows.averaging_state import AveragingState, joined
+from torchsag.workflows.averaging.findings import Findings, HalfMaps, Known, find
+from torchsag.workflows.averaging.half_frames import axes_pose, moved, placement
+from torchsag.workflows.averaging.leave_out import EachToItsOwn, parts_of_halves
+from torchsag.workflows.averaging.state import AveragingState, joined
 from torchsag.workflows.checkpoint import Checkpoint
 from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, to_result
-from torchsag.workflows.half_frames import axes_pose, moved, placement
 from torchsag.workflows.half_maps import ChunkSums, half_map_sums
-from torchsag.workflows.leave_out import EachToItsOwn, parts_of_halves
 from torchsag.workflows.signatures import particle_signatures
 
 _log = logging.getLogger(__name__)

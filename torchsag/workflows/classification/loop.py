@@ -30,10 +30,10 @@ from torchsag.parallel import Workers
 from torchsag.particles import ParticleSet
 from torchsag.workflows.checkpoint import Checkpoint
 from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, to_result
-from torchsag.workflows.class_maps import ClassMap, ClassMapper
-from torchsag.workflows.classification_state import ClassificationState
+from torchsag.workflows.classification.class_maps import ClassMap, ClassMapper
+from torchsag.workflows.classification.state import ClassificationState
+from torchsag.workflows.classification.view_store import ViewStore
 from torchsag.workflows.signatures import particle_signatures
-from torchsag.workflows.view_store import ViewStore
 
 _log = logging.getLogger(__name__)
 

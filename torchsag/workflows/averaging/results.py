@@ -12,10 +12,10 @@ import torch
 
 from torchsag.io import write_map, write_poses
 from torchsag.particles import DensityMap
-from torchsag.workflows.average_files import plot_fsc, save_average_slices, write_fsc, write_half_maps
-from torchsag.workflows.average_findings import Findings, HalfMaps
-from torchsag.workflows.averaging_loop import AveragingLoop
-from torchsag.workflows.averaging_state import AveragingState
+from torchsag.workflows.averaging.files import plot_fsc, save_average_slices, write_fsc, write_half_maps
+from torchsag.workflows.averaging.findings import Findings, HalfMaps
+from torchsag.workflows.averaging.loop import AveragingLoop
+from torchsag.workflows.averaging.state import AveragingState
 from torchsag.workflows.metrics import alignment_columns, write_metrics
 from torchsag.workflows.outcome import Outcome, Report
 from torchsag.workflows.output_folder import publish

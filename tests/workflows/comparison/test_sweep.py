@@ -3,7 +3,7 @@
 import csv
 
 from torchsag.evaluation.comparison_tables import Tables, summarise
-from torchsag.workflows.sweep import Job, forget_failures, jobs_below, summarise_sweep
+from torchsag.workflows.comparison.sweep import Job, forget_failures, jobs_below, summarise_sweep
 
 
 def compared(out, settings, method, error, trial="SNR 0.1"):

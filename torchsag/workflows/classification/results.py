@@ -20,10 +20,10 @@ from torchsag.evaluation.wedge_dependence import wedge_dependence
 from torchsag.geometry import Poses
 from torchsag.io import write_map, write_poses
 from torchsag.particles import ParticleSet
-from torchsag.workflows.average_files import write_fsc, write_rows
-from torchsag.workflows.class_maps import ClassMap
-from torchsag.workflows.classification_loop import ClassificationLoop, Scene
-from torchsag.workflows.classification_state import ClassificationState
+from torchsag.workflows.averaging.files import write_fsc, write_rows
+from torchsag.workflows.classification.class_maps import ClassMap
+from torchsag.workflows.classification.loop import ClassificationLoop, Scene
+from torchsag.workflows.classification.state import ClassificationState
 from torchsag.workflows.metrics import write_metrics
 from torchsag.workflows.outcome import Outcome, Report
 from torchsag.workflows.output_folder import publish

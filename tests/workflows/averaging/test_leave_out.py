@@ -4,8 +4,8 @@ from torchsag.alignment.aligner import AlignmentResult
 from torchsag.averaging import MapSums
 from torchsag.geometry import Poses, random_rotations
 from torchsag.particles import ParticleBatch
-from torchsag.workflows.averaging_state import unaligned
-from torchsag.workflows.leave_out import EachToItsOwn, parts_of_halves
+from torchsag.workflows.averaging.leave_out import EachToItsOwn, parts_of_halves
+from torchsag.workflows.averaging.state import unaligned
 
 N = 12
 

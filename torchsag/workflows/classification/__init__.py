@@ -1,0 +1,1 @@
+"""What the loop behind ``torchsag classify`` is made of."""

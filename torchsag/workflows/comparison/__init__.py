@@ -1,0 +1,1 @@
+"""What ``torchsag compare`` is made of, and the summary of its sweeps."""
