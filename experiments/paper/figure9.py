@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".png"))
     chosen = parser.parse_args()
     found = results(chosen)
-    figure, axes = plt.subplots(2 * len(found), _COLUMNS, figsize=(1.7 * _COLUMNS, 3.5 * len(found)), squeeze=False)
+    figure, axes = plt.subplots(2 * len(found), _COLUMNS, figsize=(1.7 * _COLUMNS, 3.8 * len(found)), squeeze=False)
     for number, name in enumerate(found):
         slices = slices_of(name, chosen)
         shown = list(slices)
@@ -33,7 +33,8 @@ def main() -> None:
                 if column < len(shown):
                     axis.imshow(slices[shown[column]][across], cmap="gray", origin="lower")
                     axis.set_title(shown[column] if across == 0 else "", fontsize=8)
-        axes[2 * number][0].set_title(f"{name}\n{shown[0]}", fontsize=8, loc="left")
+        first = axes[2 * number][0]
+        first.text(0, 1.22, name, fontsize=9, fontweight="bold", transform=first.transAxes)
     figure.savefig(chosen.out, dpi=110, bbox_inches="tight")
 
 
