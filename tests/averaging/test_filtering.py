@@ -7,6 +7,7 @@ from torchsag.averaging.filtering import (
     estimate_b_factor,
     figure_of_merit,
     full_map_fsc,
+    reference_weight,
     sharpen,
     weigh_shells,
     wiener_weight,
@@ -76,3 +77,14 @@ def test_weighing_shells_keeps_the_voxel_size():
     weighed = weigh_shells(volume, torch.ones(20))
     assert weighed.voxel_size == 2.5
     torch.testing.assert_close(weighed.density, volume.density, atol=1e-5, rtol=1e-5)
+
+
+def test_a_reference_is_weighted_by_the_fsc_up_to_where_it_falls():
+    fsc = torch.tensor([1.0, 0.9, 0.6, 0.3, 0.1, 0.4])
+    torch.testing.assert_close(reference_weight(fsc, 2.0), torch.tensor([1.0, 0.9, 0.6, 0.3, 0.0, 0.0]))
+
+
+def test_where_the_fsc_says_nothing_a_reference_is_low_passed():
+    weight = reference_weight(torch.tensor([1.0, 0.1, 0.9, 0.9, 0.9, 0.9]), 2.0)
+    assert float(weight[1]) > 0.9
+    assert float(weight[4]) == 0.0

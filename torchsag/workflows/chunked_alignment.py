@@ -73,7 +73,7 @@ class ChunkAligner:
             parts = [self._result(batch)]
         except InputError:
             raise
-        except Exception as error:
+        except Exception as error:  # one particle's fault, of whatever kind, must not cost the others of its chunk
             if not self.skip_bad:
                 raise
             _log.info("%s: %s; aligning particles %s one by one", type(error).__name__, error, rows)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner, AlignmentResult
 from torchsag.averaging import MapSums
-from torchsag.averaging.filtering import weigh_shells
+from torchsag.averaging.filtering import reference_weight, weigh_shells
 from torchsag.averaging.frames import bring_back
 from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.outline import Outline
@@ -126,7 +126,7 @@ class AveragingLoop:
         after, fsc = state, None
         if made is not None:
             fsc, result = made.fsc, made.result
-            weight = self._next_weight(fsc)
+            weight = reference_weight(fsc.corrected, self._shell(self.initial_resolution_angstrom))
             references = self.references(made.sums, self._imposed(symmetric), weight, made.placement)
             row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
             stacked = torch.stack([m.density for m in made.maps])
@@ -282,14 +282,6 @@ class AveragingLoop:
             return None
         first, second = (weigh_shells(m, weight) for m in maps)
         return placement(first, second, self.outline(first, self.initial_resolution_angstrom), self.method, symmetry)
-
-    def _next_weight(self, fsc: HalfMapFSC) -> Float[Tensor, " shells"]:
-        """A half-map's least-squares weight is the FSC itself, up to where it is significant."""
-        below = (fsc.corrected[1:] < 0.143).nonzero()
-        last = int(below[0]) + 1 if len(below) else len(fsc.corrected)
-        if last <= self._shell(self.initial_resolution_angstrom):
-            return self.initial_weight()
-        return fsc.corrected.clamp(0, 1) * (torch.arange(len(fsc.corrected)) < last)
 
     def _is_local(self, state: AveragingState) -> bool:
         if self.local_method is None or not state.rows or not state.symmetric:

@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from torchsag.averaging.filtering import figure_of_merit, weigh_shells
+from torchsag.averaging.filtering import figure_of_merit, reference_weight, weigh_shells
 from torchsag.averaging.outline import Outline
 from torchsag.averaging.reconstruct import MapSums
 from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
-from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
@@ -47,13 +46,8 @@ class ClassMap:
     def reference(self, half: int, outline: Outline, coarsest_angstrom: float) -> DensityMap:
         """What one half is aligned to: its own map, weighted by the FSC, low-passed where that says nothing."""
         own = self.halves[half - 1]
-        fsc = self.fsc.corrected
-        below = (fsc[1:] < 0.143).nonzero()
-        last = int(below[0]) + 1 if len(below) else len(fsc)
-        shells = torch.arange(len(fsc), dtype=torch.float32)
-        coarsest = own.box[0] * own.voxel_size / coarsest_angstrom
-        weight = raised_cosine(shells, coarsest, 2.0) if last <= coarsest else fsc.clamp(0, 1) * (shells < last)
-        filtered = weigh_shells(own, weight)
+        coarsest_shell = own.box[0] * own.voxel_size / coarsest_angstrom
+        filtered = weigh_shells(own, reference_weight(self.fsc.corrected, coarsest_shell))
         return replace(filtered, density=filtered.density * outline(filtered, coarsest_angstrom))
 
 
