@@ -10,7 +10,7 @@ from scipy import ndimage
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, random_rotations
 from torchsag.imaging.cubic_spline import CubicSpline
-from torchsag.imaging.sampling import place, place_planes, plane_positions, voxel_positions
+from torchsag.imaging.sampling import place, plane_positions, source_points, voxel_positions
 from torchsag.imaging.trilinear import Trilinear
 
 BOXES = [(16, 16, 16), (15, 15, 15), (14, 17, 16)]
@@ -80,7 +80,8 @@ def test_planes_are_those_of_the_whole(axis, box):
     reference, poses = CubicSpline(1).prepare(torch.randn(box, generator=generator(7), dtype=F64)), random_poses(3)
     chosen = torch.tensor([4, 0, 9])
     whole = place(reference, poses, box).movedim(1 + "zyx".index(axis), 1)
-    torch.testing.assert_close(place_planes(reference, poses, box, axis, chosen), whole[:, chosen])
+    positions = plane_positions(box, axis, dtype=F64)[chosen]
+    torch.testing.assert_close(reference(source_points(poses, positions)), whole[:, chosen])
 
 
 def test_unknown_axis_is_refused():

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from torchsag.errors import InputError
 
+# What these components read, said here so that no command has to load them to understand its words.
 _COMPONENTS = {
     "atoms": (".pdb", ".ent", ".cif", ".mmcif"),
     "map": (".mrc", ".mrcs", ".map", ".ccp4", ".rec", ".em"),

@@ -5,7 +5,7 @@ asked for, which is what makes one slice of a placed volume cheap.
 """
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.errors import InputError
@@ -51,11 +51,3 @@ def place(reference: Interpolant, poses: Poses, box: Box) -> Float[Tensor, "pose
     """
     positions = voxel_positions(box, poses.shifts.device, poses.shifts.dtype)
     return reference(source_points(poses, positions))
-
-
-def place_planes(
-    reference: Interpolant, poses: Poses, box: Box, axis: str, planes: Integer[Tensor, " b"]
-) -> Float[Tensor, "poses b rows columns"]:
-    """Only some planes of `place`, perpendicular to `axis`, at the cost of those planes."""
-    positions = plane_positions(box, axis, poses.shifts.device, poses.shifts.dtype)
-    return reference(source_points(poses, positions[planes]))

@@ -11,14 +11,6 @@ from torchsag.errors import InputError
 from torchsag.simulation.point_model import PointModel
 from torchsag.simulation.scattering import Scattering
 
-SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
-
-
-def is_atomic_model(path: Path | str) -> bool:
-    """Whether the name is that of a PDB or mmCIF file."""
-    path = Path(path)
-    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower() in SUFFIXES
-
 
 def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = None) -> PointModel:
     """Atoms of the first model of a file, centre of mass at the origin, water left out.
