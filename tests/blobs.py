@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from torchsag.imaging.fourier_table import CHANNELS, FourierTable
+from torchsag.spectra.fourier_table import CHANNELS, FourierTable
 
 
 @dataclass(frozen=True)

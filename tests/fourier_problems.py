@@ -5,9 +5,9 @@ from blobs import Blobs
 
 from torchsag.fourier import half_frequencies, phase_ramp
 from torchsag.geometry import Poses, random_rotations
-from torchsag.imaging.fourier_band import FourierBand
+from torchsag.likelihood.observations import Observations, observe
 from torchsag.particles import ParticleBatch
-from torchsag.scoring.observations import Observations, observe
+from torchsag.spectra.fourier_band import FourierBand
 
 
 def generator(seed=0):

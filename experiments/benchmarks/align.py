@@ -37,11 +37,11 @@ from torchsag.fourier import pad, resample
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.reference import isolated
 from torchsag.io import read_map, read_particles, write_map, write_text
+from torchsag.likelihood.fisher import cramer_rao_bound
 from torchsag.particles import DensityMap
-from torchsag.scoring.fisher import cramer_rao_bound
+from torchsag.runs.provenance import versions
 from torchsag.simulation import density_of, groel_phantom, ribosome_phantom, simulate_particles
 from torchsag.timing import StageClock
-from torchsag.workflows.provenance import versions
 
 _CHUNK = 50
 _SUCCESS_DEG = 10.0

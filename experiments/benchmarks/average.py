@@ -24,7 +24,7 @@ import torch
 
 from torchsag.app.main import main as torchsag
 from torchsag.io import read_particles, write_poses
-from torchsag.workflows.provenance import versions
+from torchsag.runs.provenance import versions
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from torchsag.app.main import main as torchsag
 from torchsag.evaluation.comparison_tables import Tables
 from torchsag.io import write_text
-from torchsag.workflows.provenance import versions
+from torchsag.runs.provenance import versions
 
 # Median rotation error of the original (degrees), and what ours may not exceed, by method and SNR.
 ORIGINALS = {

@@ -31,10 +31,10 @@ import torch
 from torchsag.app.main import main as torchsag
 from torchsag.io import write_map
 from torchsag.particles import DensityMap
+from torchsag.runs.provenance import versions
 from torchsag.simulation.fast import FastPipeline
 from torchsag.simulation.pose_distribution import UniformPoses
 from torchsag.simulation.structures import AtomicModel, CappedPhantom, GroelPhantom, RibosomePhantom
-from torchsag.workflows.provenance import versions
 
 BOX, VOXEL_SIZE = 64, 6.0
 SHARES = (0.4, 0.4, 0.2)

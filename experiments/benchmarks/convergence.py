@@ -22,15 +22,15 @@ from torchsag.geometry import Poses, random_rotations, rotvec_to_matrix
 from torchsag.geometry.rotations import matrix_to_rotvec
 from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.io import write_text
+from torchsag.likelihood.fisher import cramer_rao_bound
+from torchsag.losses.constrained_distance import ConstrainedDistance
 from torchsag.optim import SAG, CurvatureSAG, LevenbergMarquardt, Preconditioned, SAGMinibatch, Whitening, minimize
-from torchsag.refinement.around import objective_around
-from torchsag.refinement.comparison import compare
-from torchsag.refinement.slice_objective import UNKNOWNS
-from torchsag.scoring.constrained_distance import ConstrainedDistance
-from torchsag.scoring.fisher import cramer_rao_bound
-from torchsag.scoring.tilt_axis_slices import TiltAxisSlices
+from torchsag.runs.provenance import versions
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
-from torchsag.workflows.provenance import versions
+from torchsag.slices.around import objective_around
+from torchsag.slices.matching import compare
+from torchsag.slices.planes import TiltAxisSlices
+from torchsag.slices.slice_objective import UNKNOWNS
 
 _RESOLUTION_ANGSTROM = 30.0
 

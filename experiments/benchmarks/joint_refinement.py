@@ -22,7 +22,7 @@ import torch
 
 from torchsag.app.main import main as torchsag
 from torchsag.io import read_particles, write_poses
-from torchsag.workflows.provenance import versions
+from torchsag.runs.provenance import versions
 
 WAYS = {
     "alternating, 1 part": ["iterations=5", "parts=1"],

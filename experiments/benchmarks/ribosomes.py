@@ -31,8 +31,8 @@ from torchsag.fourier import low_pass
 from torchsag.geometry import Symmetry
 from torchsag.io import read_particles
 from torchsag.particles import ParticleSet
-from torchsag.workflows.provenance import versions
-from torchsag.workflows.truth import true_poses
+from torchsag.runs.provenance import versions
+from torchsag.runs.truth import true_poses
 
 OUTLINE = SphericalOutline(diameter_angstrom=300.0, edge_angstrom=36.0)
 FILTERS = (60.0, 45.0, 30.0)

@@ -38,13 +38,13 @@ from torchsag.io import read_map, read_particles, write_map, write_poses, write_
 from torchsag.parallel import Serial, Workers
 from torchsag.parallel.detected import detected
 from torchsag.particles import DensityMap
+from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
+from torchsag.runs.chunked_sums import average_at
+from torchsag.runs.metrics import alignment_columns, write_metrics
+from torchsag.runs.provenance import versions
+from torchsag.runs.signatures import particle_signatures
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
-from torchsag.workflows.chunked_alignment import ChunkAligner, align_in_chunks, to_result
-from torchsag.workflows.chunked_average import average_at
-from torchsag.workflows.metrics import alignment_columns, write_metrics
-from torchsag.workflows.provenance import versions
-from torchsag.workflows.signatures import particle_signatures
 
 _BOX, _VOXEL, _SNR, _CHUNK = 64, 6.0, 0.1, 64
 _CPU = torch.device("cpu")

@@ -34,10 +34,10 @@ from torchsag.fourier import (
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.ctf import Microscope
 from torchsag.imaging.detector import PerfectDetector
-from torchsag.imaging.gridding import ContinuousSpectrum
 from torchsag.imaging.placement import place_spectrum
 from torchsag.imaging.projection import project, to_images
 from torchsag.io import read_map
+from torchsag.runs.provenance import versions
 from torchsag.simulation import density_of, groel_phantom, ribosome_phantom, simulate_particles
 from torchsag.simulation.back_projection_filters import ExactFilter, MatchedFilter, RampFilter
 from torchsag.simulation.pose_distribution import UniformPoses
@@ -46,8 +46,8 @@ from torchsag.simulation.scattering import FourierKernel
 from torchsag.simulation.structures import AtomicModel, GroelPhantom
 from torchsag.simulation.tilt_scheme import ListedTilts, RegularTilts
 from torchsag.simulation.tilt_series import TiltSeriesPipeline
-from torchsag.workflows.provenance import versions
-from torchsag.workflows.simulate import Simulate
+from torchsag.spectra.gridding import ContinuousSpectrum
+from torchsag.workflows.simulate.command import Simulate
 
 
 def placement_error() -> dict[str, float]:

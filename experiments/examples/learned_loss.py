@@ -16,11 +16,11 @@ from torch import nn
 
 from torchsag.geometry import Poses, random_rotations, rotvec_to_matrix
 from torchsag.imaging.cubic_spline import CubicSpline
-from torchsag.refinement.comparison import compare
-from torchsag.scoring.constrained import box_deviation
-from torchsag.scoring.cross_correlation import CrossCorrelation
-from torchsag.scoring.whole_volume import WholeVolume
+from torchsag.losses.constrained import box_deviation
+from torchsag.losses.cross_correlation import CrossCorrelation
 from torchsag.simulation import density_of, groel_phantom, simulate_particles
+from torchsag.slices.matching import compare
+from torchsag.slices.whole_volume import WholeVolume
 
 NETWORK = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv3d(4, 1, 3, padding=1, bias=False))
 DECOYS, TEMPERATURE, WHOLE = 5, 0.003, torch.tensor([0])
@@ -36,7 +36,7 @@ def dissimilarity(network, observed, model, mask):
 
 @dataclass(frozen=True)
 class LearnedCorrelation:
-    """A `torchsag.scoring.score.Score`; `weights` is the file that training leaves."""
+    """A `torchsag.losses.loss.Score`; `weights` is the file that training leaves."""
 
     weights: str
     additive = False  # normalised by whole volumes

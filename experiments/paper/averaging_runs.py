@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from torchsag.app.main import main as torchsag
-from torchsag.workflows.provenance import versions
+from torchsag.runs.provenance import versions
 
 SHOWN = 5  # iterations of which slices are kept
 MASK = ["mask.diameter_angstrom=260", "mask.edge_angstrom=36"]

@@ -20,13 +20,13 @@ import torch
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+from torchsag.runs.provenance import versions
 from torchsag.simulation.fast import FastPipeline
 from torchsag.simulation.pipeline import Pipeline
 from torchsag.simulation.pose_distribution import UniformPoses
 from torchsag.simulation.structures import AtomicModel, GroelPhantom
 from torchsag.simulation.tilt_scheme import RegularTilts
 from torchsag.simulation.tilt_series import TiltSeriesPipeline
-from torchsag.workflows.provenance import versions
 
 SNRS = (math.inf, 0.1, 0.03, 0.01, 0.003)
 TILTS = (60.0, 40.0)

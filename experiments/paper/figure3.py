@@ -23,7 +23,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from torchsag.app.main import main as torchsag
-from torchsag.workflows.provenance import versions
+from torchsag.runs.provenance import versions
 
 MASK = ["mask.diameter_angstrom=280", "mask.edge_angstrom=36"]
 

@@ -8,12 +8,12 @@ import torch
 from torchsag.alignment.aligner import Aligner, PreparedAligner
 from torchsag.alignment.chen_frm import ChenFRM
 from torchsag.alignment.fast_matching import FastMatching
-from torchsag.alignment.xu_alber import XuAlber
+from torchsag.alignment.xu_alber.aligner import XuAlber
+from torchsag.alignment.xu_alber.damping_rules import GainRatioDamping
 from torchsag.app.components import build
 from torchsag.app.composition import compose_command
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry, rotation_distance
-from torchsag.refinement.damping_rules import GainRatioDamping
 from torchsag.search.power_spectrum_matching import PowerSpectrumMatching
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 

@@ -18,18 +18,17 @@ from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry, rotation_distance
 from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.io import read_map, read_particles
+from torchsag.losses.constrained_distance import ConstrainedDistance
+from torchsag.losses.cross_correlation import CrossCorrelation
+from torchsag.losses.fourier_likelihood import FourierLikelihood
+from torchsag.losses.local_correlation import LocalCorrelation
+from torchsag.losses.phase_residual import PhaseResidual
+from torchsag.losses.robust_distance import RobustDistance
 from torchsag.optim import CurvatureSAG, LengthScaling, LevenbergMarquardt, Preconditioned, TorchOptimizer
-from torchsag.scoring.constrained_distance import ConstrainedDistance
-from torchsag.scoring.cross_correlation import CrossCorrelation
-from torchsag.scoring.fourier_likelihood import FourierLikelihood
-from torchsag.scoring.local_correlation import LocalCorrelation
-from torchsag.scoring.phase_residual import PhaseResidual
-from torchsag.scoring.robust_distance import RobustDistance
-from torchsag.scoring.tilt_axis_slices import TiltAxisSlices
-from torchsag.scoring.whole_volume import WholeVolume
-from torchsag.scoring.x_slices import XSlices
 from torchsag.search.local_grid import LocalGrid
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
+from torchsag.slices.planes import TiltAxisSlices, XSlices
+from torchsag.slices.whole_volume import WholeVolume
 
 C1 = Symmetry("C1")
 STAY = LocalGrid(cone_deg=15.0, max_shift=5.0, step_deg=15.0)  # the prior itself is the only candidate

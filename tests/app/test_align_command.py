@@ -15,7 +15,7 @@ import torch
 from torchsag.app.main import main
 from torchsag.io import read_particles, write_map
 from torchsag.particles import DensityMap
-from torchsag.workflows.output_folder import claim
+from torchsag.runs.output_folder import claim
 
 N = 8
 OWN = ["hydra.searchpath=[file://conf]", "method=still", "allow=[mymethods]", "device=cpu", "threads=1"]
@@ -220,7 +220,7 @@ def test_a_misspelt_choice_in_a_sweep_is_reported_before_anything_runs(project, 
 SLOW = """
 import sys, time
 from mymethods import still
-from torchsag.workflows import chunked_alignment
+from torchsag.runs import chunked_alignment
 real = chunked_alignment.ChunkAligner.__call__
 def slow(self, rows):
     if rows.start >= 2:

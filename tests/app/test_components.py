@@ -4,7 +4,7 @@ import torch
 from torchsag.app.components import build
 from torchsag.errors import InputError
 from torchsag.evaluation import RemoveCommonTransform
-from torchsag.workflows.outcome import Outcome
+from torchsag.runs.outcome import Outcome
 
 FRAME = "torchsag.evaluation.pose_errors.RemoveCommonTransform"
 
@@ -32,7 +32,7 @@ def test_torch_optimizers_are_allowed():
         "torchsagx.evil",
         "torchsag.app.single_run.os.system",
         "torchsag.app.main.sys.exit",
-        "torchsag.workflows.provenance.version",
+        "torchsag.runs.provenance.version",
     ],
 )
 def test_other_targets_are_refused_before_they_run(target):
@@ -70,4 +70,4 @@ def test_a_components_own_refusal_arrives_as_its_sentence(own_project):
 
 
 def test_a_string_where_text_is_meant():
-    assert build({"_target_": "torchsag.workflows.outcome.Outcome", "title": "t"}) == Outcome("t")
+    assert build({"_target_": "torchsag.runs.outcome.Outcome", "title": "t"}) == Outcome("t")

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from torchsag.averaging.joint_refinement import JointRefinement, _Problem
-from torchsag.averaging.tables import Sphere
 from torchsag.errors import InputError
 from torchsag.evaluation import RemoveCommonTransform, compare_poses
 from torchsag.fourier import to_half_spectrum
 from torchsag.geometry import Poses, Symmetry, random_rotations
+from torchsag.spectra.tables import Sphere
 
 N, COUNT = 20, 12
 C1 = Symmetry("C1")

@@ -9,10 +9,10 @@ from scipy import ndimage
 
 from torchsag.fourier import fourier_shell_correlation, to_half_spectrum
 from torchsag.geometry import Poses, random_rotations, rotvec_to_matrix
-from torchsag.imaging.gridding import ContinuousSpectrum
 from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.projection import TiltGeometry, project, to_images
 from torchsag.imaging.wedge import missing_wedge
+from torchsag.spectra.gridding import ContinuousSpectrum
 
 
 def smooth_volume(box, seed=0, dtype=torch.float32):

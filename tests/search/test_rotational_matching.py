@@ -7,13 +7,13 @@ import torch
 
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry, rotation_distance
-from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
-from torchsag.scoring.fourier_blocks import block_sums
-from torchsag.scoring.observations import observe
+from torchsag.likelihood.fourier_blocks import block_sums
+from torchsag.likelihood.observations import observe
 from torchsag.search.candidates import PreparedSearch, Search
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.simulation import density_of, groel_phantom, ribosome_phantom, simulate_particles
+from torchsag.spectra.fourier_table import FourierTable
 
 C1 = Symmetry("C1")
 

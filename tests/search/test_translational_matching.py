@@ -5,12 +5,12 @@ import dataclasses
 import torch
 
 from torchsag.geometry import Poses
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
-from torchsag.scoring.observations import observe
+from torchsag.likelihood.observations import observe
 from torchsag.search.translational_matching import TranslationalMatching
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
 
 
 def matching(max_shell=10, max_shift=6.0, snr=0.3, box=32):

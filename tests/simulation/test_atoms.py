@@ -10,13 +10,13 @@ import torch
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, low_pass
 from torchsag.geometry import Poses, Symmetry
-from torchsag.imaging.gridding import ContinuousSpectrum
 from torchsag.imaging.masks import centred_radius
 from torchsag.imaging.placement import place_spectrum
 from torchsag.simulation.atoms import read_atoms
 from torchsag.simulation.density import density_of
 from torchsag.simulation.scattering import AtomicNumber, ElectronScattering, FourierKernel, SitusKernel
 from torchsag.simulation.structures import AtomicModel
+from torchsag.spectra.gridding import ContinuousSpectrum
 
 LINE = (
     "ATOM  {serial:>5d}  {name:<3s} ALA A{serial:>4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 20.00          {element:>2s}\n"

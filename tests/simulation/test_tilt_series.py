@@ -10,7 +10,6 @@ from torchsag.fourier import fourier_shell_correlation, half_frequencies, to_hal
 from torchsag.geometry import Poses
 from torchsag.imaging.ctf import Microscope
 from torchsag.imaging.detector import PerfectDetector, PixelDetector
-from torchsag.imaging.gridding import ContinuousSpectrum
 from torchsag.imaging.placement import place_spectrum
 from torchsag.imaging.projection import to_images
 from torchsag.simulation import density_of, groel_phantom
@@ -18,6 +17,7 @@ from torchsag.simulation.back_projection_filters import ExactFilter, MatchedFilt
 from torchsag.simulation.pose_distribution import UniformPoses
 from torchsag.simulation.tilt_scheme import ListedTilts, RegularTilts
 from torchsag.simulation.tilt_series import TiltSeriesPipeline
+from torchsag.spectra.gridding import ContinuousSpectrum
 
 BOX = 32
 TILTS = RegularTilts(60.0, step_deg=3.0)

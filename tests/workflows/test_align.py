@@ -15,10 +15,10 @@ from torchsag.geometry import Poses, Symmetry, rotvec_to_matrix
 from torchsag.io import read_map, read_particles, write_map, write_poses
 from torchsag.particles import DensityMap
 from torchsag.report.alignment import AlignmentPage
-from torchsag.workflows import chunked_alignment
+from torchsag.runs import chunked_alignment
+from torchsag.runs.provenance import Provenance
+from torchsag.runs.sharing import ByCandidate, ByParticle
 from torchsag.workflows.align import Align
-from torchsag.workflows.provenance import Provenance
-from torchsag.workflows.sharing import ByCandidate, ByParticle
 
 N = 8
 COUNT = 7

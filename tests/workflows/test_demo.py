@@ -9,9 +9,9 @@ from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.io import read_map, read_particles
 from torchsag.particles import DensityMap
+from torchsag.runs.provenance import Provenance
 from torchsag.workflows.demo import Demo
-from torchsag.workflows.provenance import Provenance
-from torchsag.workflows.simulate import Simulate
+from torchsag.workflows.simulate.command import Simulate
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from torchsag.errors import InputError
 from torchsag.io import write_map
 from torchsag.particles import DensityMap
+from torchsag.runs.provenance import Provenance
 from torchsag.workflows.duplicates import Duplicates
-from torchsag.workflows.provenance import Provenance
 
 N, VOXEL = 32, 5.0
 

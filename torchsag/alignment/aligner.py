@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.geometry import Poses, Symmetry
+from torchsag.likelihood.observations import Observations
 from torchsag.particles import DensityMap, ParticleBatch
 
 _PER_PARTICLE = ("scores", "covariances", "ambiguity", "converged", "passes")
@@ -77,3 +78,25 @@ class Aligner(Protocol):
     def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedAligner:
         """Do once what depends on the reference alone (filters, harmonics, interpolation tables)."""
         ...
+
+
+def pose_only(
+    observed: Observations,
+    poses: Poses,
+    matched: Float[Tensor, " particles"],
+    converged: Bool[Tensor, " particles"],
+    passes: Float[Tensor, " particles"],
+) -> AlignmentResult:
+    """The result of a method without uncertainty: one pose per particle, with its matched filter.
+
+    That is ``cross / sqrt(energy)`` over the band that was observed.
+    """
+    power = observed.power.sum(-1).clamp_min(torch.finfo(matched.dtype).tiny)
+    return AlignmentResult(
+        poses=poses,
+        scores=matched * power.rsqrt(),
+        covariances=matched.new_full((len(poses), 6, 6), torch.nan),
+        ambiguity=torch.full_like(matched, torch.nan),
+        converged=converged,
+        passes=passes,
+    )

@@ -15,19 +15,19 @@ from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.interpolation import Interpolation
 from torchsag.imaging.reference import isolated
+from torchsag.losses.constrained_distance import ConstrainedDistance
+from torchsag.losses.loss import Score
 from torchsag.optim import LeastSquaresObjective, Optimizer, minimize
 from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.refinement.around import objective_around
-from torchsag.refinement.calibration import calibrate
-from torchsag.refinement.comparison import Comparison, compare
-from torchsag.refinement.slice_objective import UNKNOWNS
-from torchsag.refinement.trajectory import note
-from torchsag.scoring.constrained_distance import ConstrainedDistance
-from torchsag.scoring.partition import Partition
-from torchsag.scoring.score import Score
-from torchsag.scoring.whole_volume import WholeVolume
 from torchsag.search.candidates import Candidates, Limits, PreparedSearch, Search
+from torchsag.slices.around import objective_around
+from torchsag.slices.calibration import calibrate
+from torchsag.slices.matching import Comparison, compare
+from torchsag.slices.partition import Partition
+from torchsag.slices.slice_objective import UNKNOWNS
+from torchsag.slices.whole_volume import WholeVolume
 from torchsag.timing import stage
+from torchsag.trajectory import note
 
 _SAME_SCORE = 1e-5  # correlation; the optimizer's tolerance costs less
 

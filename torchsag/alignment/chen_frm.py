@@ -9,25 +9,24 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import AlignmentResult
-from torchsag.alignment.pose_only import pose_only
+from torchsag.alignment.aligner import AlignmentResult, pose_only
 from torchsag.errors import InputError
 from torchsag.fourier import phase_ramp
 from torchsag.geometry import Poses, Symmetry
 from torchsag.harmonics import EulerGrid
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
+from torchsag.likelihood.information import shell_of_information
+from torchsag.likelihood.observations import Observations, observe
 from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.refinement.information import shell_of_information
-from torchsag.refinement.trajectory import note
-from torchsag.scoring.observations import Observations, observe
 from torchsag.search.candidates import Search
 from torchsag.search.power_spectrum_matching import PowerSpectrumMatching
 from torchsag.search.rotation_peak import sub_grid_peak
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.search.translational_matching import TranslationalMatching
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
 from torchsag.timing import stage
+from torchsag.trajectory import note
 
 _AT_ONCE = 8
 _PEAK_COST = 20  # evaluations: 19 models and a matching

@@ -3,12 +3,12 @@
 1. *Search.* Every rotation and a ball of shifts at low resolution (`torchsag.search.rotational_matching`), or turns
    around prior poses (`torchsag.search.local_grid`). A particle leaves with a handful of candidates.
 2. *Refine, coarse to fine.* All candidates of all particles move at once towards the optimum of the least-squares
-   distance over a Fourier band (`torchsag.refinement.fourier_objective`), by SAG with curvature memory
+   distance over a Fourier band (`torchsag.likelihood.fourier_objective`), by SAG with curvature memory
    (`torchsag.optim.CurvatureSAG`). After each band, candidates that became the same or that the data speak against are
    dropped; the next band is wider. The last one holds a given part of the reference's pose information, no more.
 3. *Judge.* The sums of the last band give the correlation, the noise level and the probability that another remaining
    candidate is the true one. The uncertainty is that of the Gaussian nearest to the posterior around the best candidate
-   (`torchsag.refinement.posterior`).
+   (`torchsag.likelihood.posterior`).
 
 Limits: the noise of a particle depends on the shell alone where its weight is above zero; the covariance is that of the
 surroundings of one optimum, under an exact reference.
@@ -27,23 +27,23 @@ from torch import Tensor
 from torchsag.alignment.aligner import AlignmentResult
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import isolated, radius_of_gyration
+from torchsag.likelihood.contenders import Contenders
+from torchsag.likelihood.fisher import noise_variance, pose_covariance
+from torchsag.likelihood.information import shell_of_information
+from torchsag.likelihood.levels import Level
+from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
+from torchsag.likelihood.observations import Observations, observe
+from torchsag.likelihood.posterior import EVALUATIONS, posterior_covariance
 from torchsag.optim import CurvatureSAG, LengthScaling, Preconditioned
 from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.refinement.contenders import Contenders
-from torchsag.refinement.information import shell_of_information
-from torchsag.refinement.levels import Level
-from torchsag.refinement.posterior import EVALUATIONS, posterior_covariance
-from torchsag.refinement.trajectory import note
-from torchsag.scoring.fisher import noise_variance, pose_covariance
-from torchsag.scoring.noise_spectrum import residual_spectrum, total_spectrum, whitened
-from torchsag.scoring.observations import Observations, observe
 from torchsag.search.candidates import Candidates, Limits, Search
 from torchsag.search.rotational_matching import RotationalMatching
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
 from torchsag.timing import stage
+from torchsag.trajectory import note
 
 _SAME_ANGLE = math.radians(3.0)  # candidates closer than this after a level have found the same optimum
 _SAME_SHIFT = 1.0  # voxels

@@ -6,19 +6,18 @@ from dataclasses import dataclass, field
 
 import torch
 
-from torchsag.alignment.aligner import AlignmentResult
-from torchsag.alignment.pose_only import pose_only
+from torchsag.alignment.aligner import AlignmentResult, pose_only
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated
+from torchsag.likelihood.information import shell_of_information
+from torchsag.likelihood.observations import observe
 from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.refinement.information import shell_of_information
-from torchsag.scoring.observations import observe
 from torchsag.search.candidates import PreparedSearch, Search
 from torchsag.search.power_spectrum_matching import PowerSpectrumMatching
 from torchsag.search.translational_matching import TranslationalMatching
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
 
 # Steps of 4 degrees; the original's 5 give a median error of 2.8 degrees on an asymmetric phantom at SNR 0.1.
 _FINE_GRID = PowerSpectrumMatching(degree=44)

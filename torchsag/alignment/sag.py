@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from torchsag.alignment.candidate_refinement import CandidateRefinement
 from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.imaging.interpolation import Interpolation
+from torchsag.losses.constrained_distance import ConstrainedDistance
+from torchsag.losses.loss import Score, require_additive
 from torchsag.optim import Optimizer, Preconditioned, SAGMinibatch, Whitening
-from torchsag.scoring.constrained_distance import ConstrainedDistance
-from torchsag.scoring.partition import Partition
-from torchsag.scoring.score import Score, require_additive
-from torchsag.scoring.tilt_axis_slices import TiltAxisSlices
 from torchsag.search.candidates import Search
 from torchsag.search.rotational_matching import RotationalMatching
+from torchsag.slices.partition import Partition
+from torchsag.slices.planes import TiltAxisSlices
 
 # Steps of 12 degrees: the few candidates must hold the right one.
 _FINE_MATCHING = RotationalMatching(degree=14, num_candidates=10, separation_deg=12.0)

@@ -5,7 +5,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from torchsag.workflows.outcome import Outcome
+from torchsag.runs.outcome import Outcome
 
 
 def show(outcome: Outcome) -> None:

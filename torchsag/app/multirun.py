@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torchsag.app.composition import allowed_modules, compose_command, explain, hydra_ready, parse, resolve
 from torchsag.app.single_run import execute
 from torchsag.errors import InputError
-from torchsag.workflows.comparison.sweep import Job, forget_failures, jobs_below, summarise_sweep
+from torchsag.workflows.compare.sweep import Job, forget_failures, jobs_below, summarise_sweep
 
 _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "TORCHELASTIC_RUN_ID")
 

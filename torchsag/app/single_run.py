@@ -36,7 +36,7 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> f
     from torchsag.app.components import build
     from torchsag.app.console import show
     from torchsag.parallel import Serial
-    from torchsag.workflows.provenance import Provenance
+    from torchsag.runs.provenance import Provenance
 
     recipe = {key: value for key, value in config.items() if key not in _NOT_FIELDS}
     workflow = build(recipe, allowed)

@@ -11,7 +11,7 @@ particle. Both kinds of unknowns are whitened by their curvature at the start (t
 coefficient, the Fisher matrix of each pose), so that one step size serves both.
 
 The map of a joint optimum has seen the noise of every particle that is aligned to it, as that of alternating
-refinement without leaving out (`torchsag.workflows.averaging.leave_out`): it is meant for poses that are nearly right.
+refinement without leaving out (`torchsag.workflows.average.leave_out`): it is meant for poses that are nearly right.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from torchsag.averaging.gather import gather_torch
 from torchsag.averaging.reconstruct import MapSums
-from torchsag.averaging.tables import Sphere, padded_table
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, to_half_spectrum
-from torchsag.fourier.kaiser_bessel import compensate
 from torchsag.geometry import Poses, Symmetry
-from torchsag.imaging.fourier_band import FourierBand
 from torchsag.optim import ParameterSAG
 from torchsag.particles import ParticleBatch
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.gather import gather_torch
+from torchsag.spectra.kaiser_bessel import compensate
+from torchsag.spectra.tables import Sphere, padded_table
 
 _MARGIN = 2
 # Squared, a sixteenth of the step 1 / L that suits the poses: remembered map gradients belong to poses that have moved

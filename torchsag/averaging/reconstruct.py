@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
-from torchsag.averaging.gather import gather_torch
-from torchsag.averaging.gather_numba import gather_numba
-from torchsag.averaging.tables import Sphere, padded_table
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_shells, to_half_spectrum
-from torchsag.fourier.kaiser_bessel import compensate
 from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.spectra.gather import gather_torch
+from torchsag.spectra.gather_numba import gather_numba
+from torchsag.spectra.kaiser_bessel import compensate
+from torchsag.spectra.tables import Sphere, padded_table
 
 # Particles turned into tables at a time: bounds memory (1.3 MB each for a 64-voxel box), not accuracy.
 _CHUNK = 16
@@ -300,7 +300,7 @@ def gather_at_poses(
     volumes
         One per pose.
     weights
-        Distinct weights as tables (`torchsag.averaging.tables.padded_table`).
+        Distinct weights as tables (`torchsag.spectra.tables.padded_table`).
     weight_index
         Which of `weights` is each volume's.
     poses

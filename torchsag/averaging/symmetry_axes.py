@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from torchsag.averaging.gather import gather_torch
-from torchsag.averaging.gather_numba import gather_numba
-from torchsag.averaging.tables import Sphere, padded_table
 from torchsag.fourier import to_half_spectrum
-from torchsag.fourier.kaiser_bessel import compensate
 from torchsag.geometry import Poses, Symmetry, zyz_to_matrix
 from torchsag.particles import DensityMap
+from torchsag.spectra.gather import gather_torch
+from torchsag.spectra.gather_numba import gather_numba
+from torchsag.spectra.kaiser_bessel import compensate
+from torchsag.spectra.tables import Sphere, padded_table
 
 _STEP_DEG = 10.0
 # Enough to tell orientations `_STEP_DEG` apart for a particle that fills half its box.

@@ -10,16 +10,16 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.averaging.reconstruct import gather_at_poses
-from torchsag.averaging.tables import padded_table
 from torchsag.classification.evidence import Prior, Views
 from torchsag.classification.mates import symmetry_mates
 from torchsag.fourier import from_half_spectrum, resample, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
+from torchsag.likelihood.noise_spectrum import residual_spectrum
+from torchsag.likelihood.observations import observe
 from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.scoring.noise_spectrum import residual_spectrum
-from torchsag.scoring.observations import observe
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
+from torchsag.spectra.tables import padded_table
 
 # Shells without signal get this part of the strongest shell's variance: nothing that could be fitted.
 _FAINTEST = 1e-6
@@ -62,7 +62,7 @@ class CommonFrame:
 
     @cached_property
     def common(self) -> Complex[Tensor, " coefficients"]:
-        """The common average on the band, in the units of `torchsag.scoring.observations`, under the mask."""
+        """The common average on the band, in the units of `torchsag.likelihood.observations`, under the mask."""
         return self._masked(self._unmasked)
 
     def prior(self, contrast: float) -> Prior:

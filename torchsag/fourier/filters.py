@@ -1,4 +1,4 @@
-"""Radial filters."""
+"""Multiplying a transform by a factor: radial filters of volumes, filters inside the planes of a volume."""
 
 import math
 
@@ -35,3 +35,14 @@ def apply_filter(volume: Volumes, factor: Float[Tensor, "#*batch z y kx"]) -> Vo
     axes = (-3, -2, -1)
     spectrum = torch.fft.rfftn(volume, dim=axes) * factor
     return torch.fft.irfftn(spectrum, s=volume.shape[-3:], dim=axes)
+
+
+def filter_planes(
+    planes: Float[Tensor, "... rows columns"], weight: Float[Tensor, "... rows kcolumns"]
+) -> Float[Tensor, "... rows columns"]:
+    """Multiply each plane's transform by a real, even weight (half-spectrum layout); linear and self-adjoint.
+
+    Such a weight acts the same wherever the phase origin lies, so the planes need not be centred.
+    """
+    axes = (-2, -1)
+    return torch.fft.irfft2(torch.fft.rfft2(planes, dim=axes) * weight, s=planes.shape[-2:], dim=axes)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from torchsag.fourier import half_frequencies, phase_ramp
 from torchsag.geometry import Poses
-from torchsag.imaging.gridding import ContinuousSpectrum
+from torchsag.spectra.gridding import ContinuousSpectrum
 
 
 def place_spectrum(reference: ContinuousSpectrum, poses: Poses) -> Complex[Tensor, "particles z y kx"]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchsag.axes import Volumes
 from torchsag.fourier import crop, from_half_spectrum, from_spectrum, half_frequencies, phase_ramp
 from torchsag.geometry import Poses
-from torchsag.imaging.gridding import WIDTH, ContinuousSpectrum, kernel_taps, kernel_transform, padded_size
+from torchsag.spectra.gridding import WIDTH, ContinuousSpectrum, kernel_taps, kernel_transform, padded_size
 
 
 @dataclass(frozen=True)

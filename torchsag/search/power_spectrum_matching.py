@@ -22,14 +22,14 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_shells, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated, radius_of_gyration
+from torchsag.likelihood.observations import Observations, observe
 from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.scoring.observations import Observations, observe
 from torchsag.search.candidates import Candidates, Limits
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.search.translational_matching import TranslationalMatching
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,15 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.harmonics import EulerGrid, RotationalCorrelation, ShellSampling, spherical_harmonics
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
 from torchsag.imaging.reference import isolated, radius_of_gyration
+from torchsag.likelihood.noise_spectrum import total_spectrum, whitened
+from torchsag.likelihood.observations import Observations, observe
 from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.scoring.noise_spectrum import total_spectrum, whitened
-from torchsag.scoring.observations import Observations, observe
 from torchsag.search.candidates import Candidates, Limits
 from torchsag.search.selection import select_separated
 from torchsag.search.shift_lattice import shift_lattice
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
 
 _CACHE = 2**20  # scores held at once, numbers
 

@@ -1,6 +1,6 @@
 """Fast translational matching: for a given rotation, every shift at once by one Fourier transform.
 
-The score is the matched filter ``Re sum conj(m) D / sqrt(sum w |m|^2)`` of `torchsag.scoring.fourier_blocks`; its
+The score is the matched filter ``Re sum conj(m) D / sqrt(sum w |m|^2)`` of `torchsag.likelihood.fourier_blocks`; its
 denominator does not depend on the shift, so that its best shift is that of the constrained correlation.
 """
 
@@ -14,10 +14,10 @@ from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 from torchsag.geometry import Poses
-from torchsag.imaging.fourier_band import FourierBand
-from torchsag.imaging.fourier_table import FourierTable
-from torchsag.scoring.fourier_blocks import block_sums
-from torchsag.scoring.observations import Observations
+from torchsag.likelihood.fourier_blocks import block_sums
+from torchsag.likelihood.observations import Observations
+from torchsag.spectra.fourier_band import FourierBand
+from torchsag.spectra.fourier_table import FourierTable
 
 _AT_ONCE = 16
 _NEWTON_STEPS = 4

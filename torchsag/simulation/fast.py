@@ -15,12 +15,12 @@ from torchsag.axes import HalfWeights
 from torchsag.errors import InputError
 from torchsag.fourier import to_half_spectrum
 from torchsag.geometry import Poses
-from torchsag.imaging.gridding import ContinuousSpectrum
 from torchsag.imaging.placement import place_spectrum
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.simulation.pose_distribution import UniformPoses
 from torchsag.simulation.randomness import white_noise
+from torchsag.spectra.gridding import ContinuousSpectrum
 
 _VOXELS_AT_ONCE = 2**20
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.fourier import crop, from_half_spectrum, half_frequencies
 from torchsag.fourier.filters import raised_cosine
-from torchsag.imaging.gridding import ContinuousSpectrum
 from torchsag.imaging.masks import centred_radius, spherical_mask
 from torchsag.particles import DensityMap
 from torchsag.simulation.density import BAND_EDGE
+from torchsag.spectra.gridding import ContinuousSpectrum
 
 # A structure ends where spheres about the centre hold this share of the map's variance.
 _SHARE_OF_POWER = 0.95

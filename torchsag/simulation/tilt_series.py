@@ -24,7 +24,6 @@ from torchsag.geometry import Poses
 from torchsag.imaging.ctf import Microscope
 from torchsag.imaging.detector import Detector, PixelDetector
 from torchsag.imaging.dose import remaining_signal
-from torchsag.imaging.gridding import ContinuousSpectrum
 from torchsag.imaging.projection import TiltGeometry
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles import DensityMap, ParticleBatch
@@ -32,6 +31,7 @@ from torchsag.simulation.back_projection_filters import BackProjectionFilter, Ex
 from torchsag.simulation.randomness import Purpose, particle_stream, white_noise
 from torchsag.simulation.reconstruction import Reconstruction
 from torchsag.simulation.tilt_scheme import RegularTilts, TiltScheme
+from torchsag.spectra.gridding import ContinuousSpectrum
 
 _COEFFICIENTS_AT_ONCE = 2**20
 _DIRECTIONS = 400

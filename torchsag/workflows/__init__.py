@@ -1,1 +1,1 @@
-"""The loops a user runs: align, average, compare, with checkpoint and resume."""
+"""The commands: one module or one folder each."""

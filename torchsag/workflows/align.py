@@ -18,21 +18,21 @@ from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
 from torchsag.io import write_map, write_poses
 from torchsag.particles import DensityMap, ParticleSet
-from torchsag.workflows.checkpoint import Checkpoint, Columns
-from torchsag.workflows.chunked_alignment import ChunkAligner, stage_seconds, to_result
-from torchsag.workflows.chunked_average import average_at
-from torchsag.workflows.device import pick_device
-from torchsag.workflows.matching_map import matching_map
-from torchsag.workflows.metrics import alignment_columns, alignment_summary, surroundings, write_metrics
-from torchsag.workflows.outcome import Outcome
-from torchsag.workflows.output_folder import claim, publish, require_room
-from torchsag.workflows.part import Part
-from torchsag.workflows.particle_run import ParticleRun
-from torchsag.workflows.provenance import Provenance
-from torchsag.workflows.sharing import ByParticle, Sharing
-from torchsag.workflows.signatures import file_signature, particle_signatures
-from torchsag.workflows.slices import save_alignment_slices
-from torchsag.workflows.truth import true_poses
+from torchsag.runs.checkpoint import Checkpoint, Columns
+from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
+from torchsag.runs.chunked_sums import average_at
+from torchsag.runs.device import pick_device
+from torchsag.runs.matching_map import matching_map
+from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics
+from torchsag.runs.outcome import Outcome
+from torchsag.runs.output_folder import claim, publish, require_room
+from torchsag.runs.part import Part
+from torchsag.runs.particle_run import ParticleRun
+from torchsag.runs.provenance import Provenance
+from torchsag.runs.sharing import ByParticle, Sharing
+from torchsag.runs.signatures import file_signature, particle_signatures
+from torchsag.runs.central_slices import save_alignment_slices
+from torchsag.runs.truth import true_poses
 
 _SHOWN = (
     ("median_score", "median score", 3),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torchsag.io import convert_list, read_map, write_map
 from torchsag.io.volumes import is_volume
-from torchsag.workflows.outcome import Outcome
-from torchsag.workflows.provenance import Provenance
+from torchsag.runs.outcome import Outcome
+from torchsag.runs.provenance import Provenance
 
 
 @dataclass(frozen=True)

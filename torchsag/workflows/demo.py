@@ -15,11 +15,11 @@ from torchsag.geometry import Symmetry
 from torchsag.io import read_particles, write_text
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import Transfer, VolumeSource
+from torchsag.runs.outcome import Outcome, Report
+from torchsag.runs.output_folder import publish
+from torchsag.runs.provenance import Provenance
 from torchsag.workflows.align import Align
-from torchsag.workflows.outcome import Outcome, Report
-from torchsag.workflows.output_folder import publish
-from torchsag.workflows.provenance import Provenance
-from torchsag.workflows.simulate import Simulate
+from torchsag.workflows.simulate.command import Simulate
 
 _log = logging.getLogger(__name__)
 

@@ -24,12 +24,12 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.fourier import crop_spectrum, from_half_spectrum, half_shells, shell_sums
 from torchsag.particles import ParticleSet
-from torchsag.workflows.metrics import surroundings, write_metrics
-from torchsag.workflows.outcome import Outcome
-from torchsag.workflows.output_folder import claim, publish
-from torchsag.workflows.particle_run import ParticleList
-from torchsag.workflows.progress import progress
-from torchsag.workflows.provenance import Provenance
+from torchsag.runs.metrics import surroundings, write_metrics
+from torchsag.runs.outcome import Outcome
+from torchsag.runs.output_folder import claim, publish
+from torchsag.runs.particle_run import ParticleList
+from torchsag.runs.progress import progress
+from torchsag.runs.provenance import Provenance
 
 _CHUNK = 64
 # Standard deviations of the correlation over all displacements that a pair must stand out by: among some ten thousand

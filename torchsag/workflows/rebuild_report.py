@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchsag.errors import InputError
-from torchsag.workflows.outcome import Outcome, Report
-from torchsag.workflows.provenance import Provenance
+from torchsag.runs.outcome import Outcome, Report
+from torchsag.runs.provenance import Provenance
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Xu & Alber 2012: alignment with damped least squares from many candidates."""

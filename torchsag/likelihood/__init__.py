@@ -1,0 +1,1 @@
+"""The Fourier likelihood of the default engine: coefficients, noise, blocks, posterior, information."""

@@ -1,0 +1,1 @@
+"""Losses between an observed and a modelled part of a particle: lower is better, gradients by autograd."""

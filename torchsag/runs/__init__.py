@@ -1,0 +1,1 @@
+"""What all runs share: folders, checkpoints, provenance, metrics, chunked alignment and sums."""

@@ -1,0 +1,198 @@
+"""Align a particle set chunk by chunk: memory does not grow with the number of particles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
+from torchsag.errors import InputError
+from torchsag.geometry import Poses
+from torchsag.parallel import Workers, fair_chunk
+from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
+from torchsag.runs.checkpoint import Checkpoint, Columns
+from torchsag.runs.progress import progress
+from torchsag.timing import StageClock, stage
+
+_log = logging.getLogger(__name__)
+
+_STAGE = "stage_cpu_seconds."
+_RESULTS = ("scores", "covariances", "ambiguity", "converged", "passes")
+
+
+@dataclass(frozen=True)
+class ChunkAligner:
+    """Loads and aligns some rows of a particle set.
+
+    Attributes
+    ----------
+    particles
+        The set.
+    method
+        The aligner, prepared for the reference.
+    device
+        Where it computes.
+    seed
+        Set before each chunk; methods that draw random numbers draw them per particle from their own seed, so that
+        results do not depend on the chunks.
+    skip_bad
+        Whether unusable particles, and those on which the method fails, get a row that says so instead of ending the
+        run. A particle whose pose comes out as no number always does.
+    """
+
+    particles: ParticleSet
+    method: PreparedAligner
+    device: torch.device
+    seed: int
+    skip_bad: bool
+
+    def __call__(self, rows: range) -> Columns:
+        """One row of every column for each particle in `rows`."""
+        with StageClock() as clock, stage("total"):
+            batch, good, faults = self._load(rows)
+            with stage("alignment"):
+                result, good = self._align(batch, good, faults)
+        columns = _columns(len(rows), result, [row - rows.start for row in good])
+        columns["fault"] = np.array([faults.get(row, "") for row in rows])
+        total = clock.cpu_seconds["total"]
+        columns["cpu_seconds"] = np.full(len(rows), total / len(rows))
+        columns.update({f"{_STAGE}{name}": np.array([spent]) for name, spent in clock.cpu_seconds.items()})
+        return columns
+
+    def _align(
+        self, batch: ParticleBatch | None, rows: list[int], faults: dict[int, str]
+    ) -> tuple[AlignmentResult | None, list[int]]:
+        """The result of the particles that have one, and which they are; what is wrong with others joins `faults`."""
+        if batch is None:
+            return None, []
+        try:
+            parts = [self._result(batch)]
+        except InputError:
+            raise
+        except Exception as error:  # one particle's fault, of whatever kind, must not cost the others of its chunk
+            if not self.skip_bad:
+                raise
+            _log.info("%s: %s; aligning particles %s one by one", type(error).__name__, error, rows)
+            parts = [self._attempt(batch[k : k + 1], row, faults) for k, row in enumerate(rows)]
+            rows = [row for row in rows if row not in faults]
+        found = [part for part in parts if part is not None]
+        if not found:
+            return None, []
+        result = AlignmentResult.concatenate(found)
+        finite = result.poses.shifts.isfinite().all(-1) & result.poses.rotations.isfinite().all((-2, -1))
+        for k in (~finite).nonzero()[:, 0].tolist():
+            faults[rows[k]] = (
+                f"particle {self.particles.names[rows[k]]}: expected a pose, got numbers that are not finite"
+            )
+        return result[finite], [row for row in rows if row not in faults]
+
+    def _attempt(self, particle: ParticleBatch, row: int, faults: dict[int, str]) -> AlignmentResult | None:
+        """One particle; if that fails it is set aside."""
+        try:
+            return self._result(particle)
+        except Exception as error:  # whatever it is, the others go on, and the reason is in the results
+            faults[row] = f"particle {particle.names[0]}: alignment failed, {type(error).__name__}: {error}"
+            return None
+
+    def _result(self, batch: ParticleBatch) -> AlignmentResult:
+        torch.manual_seed(self.seed)
+        return self.method(batch).to("cpu")
+
+    def _load(self, rows: range) -> tuple[ParticleBatch | None, list[int], dict[int, str]]:
+        with stage("reading"):
+            try:
+                return self.particles.load(rows, self.device), list(rows), {}
+            except ParticleError as error:
+                if not self.skip_bad:
+                    raise ParticleError(
+                        {row: f"{reason}; or add skip_bad=true to set it aside" for row, reason in error.faults.items()}
+                    ) from error
+                faults = error.faults
+            good = [row for row in rows if row not in faults]
+            return self.particles.load(good, self.device) if good else None, good, faults
+
+
+def align_in_chunks(
+    aligner: ChunkAligner,
+    chunk: int,
+    workers: Workers,
+    checkpoint: Checkpoint | None,
+    signatures: Sequence[str],
+    within: range | None = None,
+) -> Columns:
+    """Align the set, or the rows `within`; what a checkpoint holds already is not computed again.
+
+    Returns
+    -------
+    Columns over all particles that are done, on the root, in order; empty on other ranks.
+    """
+    within = range(len(aligner.particles)) if within is None else within
+    done = {} if checkpoint is None else checkpoint.finished(signatures)
+    known = workers.broadcast(list(done))
+    finished = sum(len(_common(rows, within)) for rows in known)
+    size = fair_chunk(len(within) - finished, chunk, workers.size)
+    if finished and workers.is_root:
+        _log.info("resuming: %d of %d particles are done", finished, len(within))
+    with progress("aligning", len(within), finished, visible=workers.is_root) as advance:
+        for rows, columns in workers.map_chunks(aligner, remaining_chunks(known, within.stop, size, within.start)):
+            if checkpoint is not None:
+                checkpoint.save(rows, signatures, columns)
+            done[rows] = columns
+            advance(len(rows))
+            for fault in filter(None, columns["fault"]):
+                _log.warning("set aside: %s", fault)
+    return _gather(done) if workers.is_root else {}
+
+
+def remaining_chunks(done: list[range], count: int, chunk: int, first: int = 0) -> list[range]:
+    """Cut what is not done yet of the rows from `first` to `count` into ranges of at most `chunk` rows."""
+    gaps: list[range] = []
+    position = first
+    for rows in [*sorted(done, key=lambda rows: rows.start), range(count, count)]:
+        end = min(rows.start, count)
+        gaps += [range(start, min(start + chunk, end)) for start in range(position, end, chunk)]
+        position = max(position, rows.stop)
+    return gaps
+
+
+def stage_seconds(columns: Columns) -> dict[str, float]:
+    """Total CPU seconds by stage."""
+    return {key[len(_STAGE) :]: float(column.sum()) for key, column in columns.items() if key.startswith(_STAGE)}
+
+
+def to_result(columns: Columns, rows: np.ndarray) -> AlignmentResult:
+    """The alignment of some rows."""
+    picked = {name: torch.from_numpy(columns[name][rows]) for name in ("rotations", "shifts", *_RESULTS)}
+    return AlignmentResult(Poses(picked.pop("rotations"), picked.pop("shifts")), **picked)
+
+
+def _columns(count: int, result: AlignmentResult | None, rows: list[int]) -> Columns:
+    empty: Columns = {
+        "rotations": np.full((count, 3, 3), np.nan, np.float32),
+        "shifts": np.full((count, 3), np.nan, np.float32),
+        "scores": np.full(count, np.nan, np.float32),
+        "covariances": np.full((count, 6, 6), np.nan, np.float32),
+        "ambiguity": np.full(count, np.nan, np.float32),
+        "converged": np.zeros(count, bool),
+        "passes": np.full(count, np.nan, np.float32),
+    }
+    if result is not None:
+        for name in _RESULTS:
+            empty[name][rows] = getattr(result, name).detach().numpy()
+        empty["rotations"][rows] = result.poses.rotations.detach().numpy()
+        empty["shifts"][rows] = result.poses.shifts.detach().numpy()
+    return empty
+
+
+def _common(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _gather(done: dict[range, Columns]) -> Columns:
+    parts = [done[rows] for rows in sorted(done, key=lambda rows: rows.start)]
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}

@@ -1,0 +1,95 @@
+"""Maps of a particle set at poses, by half-set or class, chunk by chunk, on as many processes as there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.averaging import MapSums
+from torchsag.geometry import Poses, Symmetry
+from torchsag.parallel import Workers, fair_chunk
+from torchsag.particles import DensityMap, ParticleBatch, ParticleError, ParticleSet
+
+
+@dataclass(frozen=True)
+class ChunkSums:
+    """Sums over some rows of a particle set, one group per half or whatever else divides it.
+
+    Attributes
+    ----------
+    particles
+        The set.
+    poses
+        One per particle; a particle whose pose is not finite was set aside and is left out.
+    halves
+        The group of each particle, from 1: its half-set, or its class and half-set in one number.
+    device
+        Where the sums are made.
+    skip_bad
+        Whether unusable particles are left out instead of ending the run.
+    groups
+        How many groups there are.
+    strength
+        How much each particle counts; None for all the same.
+    """
+
+    particles: ParticleSet
+    poses: Poses
+    halves: Integer[Tensor, " particles"]
+    device: torch.device
+    skip_bad: bool = False
+    groups: int = 2
+    strength: Float[Tensor, " particles"] | None = None
+
+    def __call__(self, rows: range) -> MapSums:
+        """The sums of these rows, on the CPU."""
+        sums = MapSums.empty(self.particles.box, self.particles.voxel_size, self.groups, device=self.device)
+        finite = self.poses.shifts.isfinite().all(-1)
+        batch, kept = self._load([row for row in rows if finite[row]])
+        if batch is not None:
+            strength = None if self.strength is None else self.strength[kept].to(self.device)
+            sums.add(batch, self.poses[kept].to(self.device), (self.halves[kept] - 1).to(self.device), strength)
+        return sums.to("cpu")
+
+    def _load(self, rows: list[int]) -> tuple[ParticleBatch | None, Integer[Tensor, " kept"]]:
+        """The usable ones of these particles, and which they are."""
+        try:
+            batch = self.particles.load(rows, self.device) if rows else None
+            return batch, torch.tensor(rows, dtype=torch.long)
+        except ParticleError as error:
+            if not self.skip_bad:
+                raise ParticleError(
+                    {row: f"{reason}; or add skip_bad=true to set it aside" for row, reason in error.faults.items()}
+                ) from error
+            return self._load([row for row in rows if row not in error.faults])
+
+
+def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
+    """Sums over all particles, on the root: each rank adds up what it makes, in float64, and one reduction joins them.
+
+    On other ranks the result is of no use.
+    """
+    count = len(sums.particles)
+    size = fair_chunk(count, chunk, workers.size)
+    own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, sums.groups)]
+
+    def add(rows: range) -> None:
+        own[0] = own[0] + sums(rows)
+
+    for _ in workers.map_chunks(add, [range(start, min(start + size, count)) for start in range(0, count, size)]):
+        pass
+    return own[0].reduce(workers.sum_to_root)
+
+
+def average_at(
+    particles: ParticleSet, poses: Poses, symmetry: Symmetry, device: torch.device, chunk: int, workers: Workers
+) -> DensityMap:
+    """One map from all particles, meaningful on the root; memory does not grow with their number."""
+    every = torch.ones(len(particles), dtype=torch.long)
+    sums = half_map_sums(ChunkSums(particles, poses, every, device, groups=1), chunk, workers)
+    if not workers.is_root:
+        return DensityMap(torch.zeros(particles.box), particles.voxel_size)
+    return sums.finish(symmetry)[0]

@@ -1,0 +1,125 @@
+"""What every command over a list of particles is told alike: which particles, how to read them, how to go about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from torchsag.errors import InputError
+from torchsag.io import read_particles, staged
+from torchsag.parallel import Serial, Workers
+from torchsag.particles import ParticleSet, Weighting
+from torchsag.runs.checkpoint import Checkpoint, describe
+from torchsag.runs.outcome import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticleList:
+    """Particles, and what has to be known to read them.
+
+    Attributes
+    ----------
+    particles
+        A .star or .csv list, a folder, a glob or a stack of volumes.
+    weighting
+        What a particle's weight volume means; None takes what the kind of list implies.
+    voxel_size_angstrom
+        In place of what the files say; None believes them.
+    tilt_min_deg, tilt_max_deg
+        Tilt range of particles whose list gives neither weight nor tilt range.
+    """
+
+    particles: str
+    weighting: Weighting | None = None
+    voxel_size_angstrom: float | None = None
+    tilt_min_deg: float | None = None
+    tilt_max_deg: float | None = None
+
+    def read(self) -> ParticleSet:
+        """The particles, their volumes unread.
+
+        Raises
+        ------
+        InputError
+            If the list is unusable.
+        """
+        return read_particles(
+            self.particles,
+            voxel_size_angstrom=self.voxel_size_angstrom,
+            tilt_min_deg=self.tilt_min_deg,
+            tilt_max_deg=self.tilt_max_deg,
+            weighting=self.weighting,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticleRun(ParticleList):
+    """A run that processes can share, that leaves one folder, and that is carried on where it was killed.
+
+    Attributes
+    ----------
+    out
+        Folder for all results.
+    skip_bad
+        Whether particles with unusable data are set aside instead of ending the run.
+    resume
+        Whether an unfinished run in `out` is carried on.
+    chunk
+        Particles handled at a time.
+    seed
+        Everything random follows from it.
+    device
+        ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes a GPU where there is one.
+    parallel
+        The processes that share the work.
+    staging
+        A folder on a disk of this host, where particle files are copied when first read; None reads them where they
+        are.
+    report
+        Makes ``report.html``; None for none.
+    """
+
+    out: str
+    skip_bad: bool = False
+    resume: bool = True
+    chunk: int = 64
+    seed: int = 0
+    device: str = "auto"
+    parallel: Workers = field(default_factory=Serial)
+    staging: str | None = None
+    report: Report | None = None
+
+    # Settings that say how a run is carried out, not what it computes: they may change when it is resumed. The list
+    # itself may be renamed or grow, each particle in it has a signature.
+    how: ClassVar[frozenset[str]] = frozenset({
+        "particles", "out", "skip_bad", "resume", "chunk", "device", "parallel", "staging", "report",
+    })  # fmt: skip
+
+    def __post_init__(self):
+        if self.chunk < 1:
+            raise InputError(f"chunk: expected at least 1 particle, got {self.chunk}")
+        if self.seed < 0:
+            raise InputError(f"seed: expected a whole number of at least 0, got {self.seed}")
+
+    def read(self) -> ParticleSet:
+        """The particles, their volumes unread, to come by way of `staging`."""
+        return staged(super().read(), self.staging)
+
+    def open_checkpoint(self, **signatures: str) -> Checkpoint | None:
+        """What an earlier run with these settings has finished, on the root; None elsewhere.
+
+        Parameters
+        ----------
+        signatures
+            Of files that settings name, in place of those names.
+
+        Raises
+        ------
+        InputError
+            If `out` holds an unfinished run with other settings.
+        """
+        if not self.parallel.is_root:
+            return None
+        settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in self.how}
+        return Checkpoint.begin(Path(self.out), {**settings, **signatures}, self.resume)

@@ -1,1 +1,0 @@
-"""How alike two volumes are, as sums over slices or Fourier blocks."""

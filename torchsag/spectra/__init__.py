@@ -1,0 +1,1 @@
+"""A Fourier transform between its samples: tables, gridding, gathering."""

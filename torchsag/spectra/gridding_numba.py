@@ -1,0 +1,60 @@
+"""`torchsag.spectra.gridding.interpolate` as one CPU loop: ten times as fast, without gradients."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from inspect import unwrap
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+
+def interpolate_numba(
+    samples: Complex[Tensor, "pz py px"], positions: Float[Tensor, "points 3"], table: Float[Tensor, "steps taps"]
+) -> Complex[Tensor, " points"]:
+    """Convolve `samples` with the kernel at `positions` (x, y, z; in samples), on as many threads as torch may use.
+
+    `table` holds the kernel's taps at equally spaced fractions of a sample, 0 to 1 and one row more.
+    """
+    out = torch.empty(len(positions), dtype=torch.complex64)
+    inputs = (samples.numpy(), positions.contiguous().numpy(), table.numpy())
+    workers = torch.get_num_threads()
+    edges = np.linspace(0, len(positions), workers + 1).astype(np.int64)
+    if workers == 1:
+        _fill(out.numpy(), *inputs, 0, len(positions))
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda part: _fill(out.numpy(), *inputs, edges[part], edges[part + 1]), range(workers)))
+    return out
+
+
+# A run-time type checker's wrapper would stand between the compiler and the function, hence `unwrap`.
+@numba.njit(fastmath=True, cache=True, nogil=True)
+@unwrap
+def _fill(out, samples, positions, table, begin, end):
+    width = table.shape[1]
+    steps = table.shape[0] - 2
+    starts = np.empty(3, np.int64)
+    weights = np.empty((3, width), np.float32)
+    for point in range(begin, end):
+        for axis in range(3):
+            place = positions[point, axis]
+            low = np.floor(place)
+            starts[axis] = np.int64(low) - (width // 2 - 1)
+            row = (place - low) * np.float32(steps)
+            index = np.int64(row)
+            rest = row - np.float32(index)
+            for tap in range(width):
+                first = table[index, tap]
+                weights[axis, tap] = first + rest * (table[index + 1, tap] - first)
+        total = np.complex64(0)
+        for k in range(width):
+            for j in range(width):
+                line = np.complex64(0)
+                for i in range(width):
+                    line += weights[0, i] * samples[starts[2] + k, starts[1] + j, starts[0] + i]
+                total += (weights[2, k] * weights[1, j]) * line
+        out[point] = total

@@ -1,0 +1,1 @@
+"""What ``torchsag average`` is made of."""

@@ -1,0 +1,291 @@
+"""From particles to a map with a resolution one can believe: the loop behind ``torchsag average``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from torchsag.alignment.aligner import Aligner
+from torchsag.averaging.filtering import weigh_shells
+from torchsag.averaging.halves import Halves, RandomHalves
+from torchsag.averaging.joint_refinement import Polish
+from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.regularisation import Regularisation, ShellWeight
+from torchsag.averaging.starts import RandomOrientations, Start
+from torchsag.averaging.strength import Equal, Strength
+from torchsag.errors import InputError
+from torchsag.evaluation.half_map_fsc import HalfMapFSC
+from torchsag.geometry import Poses, Symmetry
+from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs.checkpoint import Checkpoint
+from torchsag.runs.device import pick_device
+from torchsag.runs.files import write_fsc, write_rows
+from torchsag.runs.matching_map import matching_map
+from torchsag.runs.metrics import surroundings
+from torchsag.runs.outcome import Outcome
+from torchsag.runs.output_folder import claim, publish
+from torchsag.runs.particle_run import ParticleRun
+from torchsag.runs.provenance import Provenance
+from torchsag.runs.signatures import file_signature
+from torchsag.runs.truth import true_poses
+from torchsag.workflows.average.controls import Control
+from torchsag.workflows.average.files import iteration_folder, write_half_maps
+from torchsag.workflows.average.findings import Known
+from torchsag.workflows.average.inputs import completed, listed_poses, median_errors
+from torchsag.workflows.average.loop import AveragingLoop
+from torchsag.workflows.average.results import FinishedRun, save_poses
+from torchsag.workflows.average.state import AveragingState, unaligned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average(ParticleRun):
+    """Align and average by turns, each half of the particles on its own.
+
+    Attributes
+    ----------
+    method
+        How to align over all orientations.
+    local_method
+        How to align near known poses, once they change little; None keeps `method`.
+    reference
+        A map to start from, low-passed; None starts from the particles alone.
+    start
+        Their first poses if there is no reference.
+    symmetry
+        Imposed on both half-maps; without a reference once these agree, each on the axes that it shows, and not before
+        iteration `symmetry_from`.
+    halves
+        How the particles are divided.
+    parts
+        Within a half, particles are aligned part by part to the average of the half's other parts, so that none meets
+        its own noise in its reference; 1 aligns all to the average of all.
+    regularisation
+        How the sums of particles become the references.
+    strength
+        How much each particle counts in them.
+    mask
+        Where the particle is.
+    initial_resolution_angstrom
+        Low-pass of the first references.
+    iterations
+        At most this many.
+    converged_deg
+        The run ends when the median pose change is below this,
+    patience
+        or when this many iterations bring no larger area under the FSC. The best iteration is the result.
+    symmetry_from
+        See `symmetry`.
+    local_below_deg
+        `local_method` takes over when the median pose change falls below this.
+    truth
+        A list of true poses of the same particles, to report errors and the oracle's FSC.
+    truth_symmetry
+        Divided out of pose errors where it is not imposed; None takes `symmetry`.
+    b_factor_angstrom2
+        Applied to ``average.mrc``; negative sharpens. None estimates it where the resolution allows.
+    polish
+        A last refinement of each half; None for none.
+    truth_map
+        A map of the true structure, to report the average's FSC against it and its hand.
+    control
+        A change of the input that shows what the same settings make of nothing, or of too little; None for none.
+    """
+
+    method: Aligner
+    local_method: Aligner | None = None
+    reference: str | None = None
+    start: Start = field(default_factory=RandomOrientations)
+    symmetry: str = "C1"
+    halves: Halves = field(default_factory=RandomHalves)
+    parts: int = 5
+    regularisation: Regularisation = field(default_factory=ShellWeight)
+    strength: Strength = field(default_factory=Equal)
+    mask: Outline = field(default_factory=SphericalOutline)
+    initial_resolution_angstrom: float = 60.0
+    iterations: int = 12
+    converged_deg: float = 0.25
+    patience: int = 3
+    symmetry_from: int = 5
+    local_below_deg: float = 5.0
+    b_factor_angstrom2: float | None = 0.0
+    polish: Polish | None = None
+    truth: str | None = None
+    truth_symmetry: str | None = None
+    truth_map: str | None = None
+    control: Control | None = None
+
+    # A resumed run may also change how long it goes on, and what is made of its result.
+    how: ClassVar[frozenset[str]] = ParticleRun.how | {
+        "iterations", "converged_deg", "patience", "polish", "b_factor_angstrom2",
+        "truth", "truth_symmetry", "truth_map",
+    }  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        Symmetry(self.symmetry)
+        Symmetry(self.truth_symmetry or "C1")
+        if not isinstance(self.method, Aligner):
+            raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
+        for name in ("iterations", "parts", "patience", "symmetry_from"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not self.initial_resolution_angstrom > 0:
+            raise InputError(
+                f"initial_resolution_angstrom: expected a length above 0, got {self.initial_resolution_angstrom}"
+            )
+
+    def __call__(self, provenance: Provenance) -> Outcome:
+        """Average, write the results below `out`, and say how it went.
+
+        Raises
+        ------
+        InputError
+            If something given from outside is unusable; results of earlier runs are then untouched.
+        """
+        start = time.perf_counter()
+        particles = self.read()
+        truth = None if self.truth is None else true_poses(self.truth, particles)
+        given, structure = (
+            None if path is None else matching_map(path, particles, self.voxel_size_angstrom)
+            for path in (self.reference, self.truth_map)
+        )
+        reference = given
+        if self.control is not None:
+            particles = self.control.particles(particles, self.seed)
+            reference = self.control.reference(given, Symmetry(self.symmetry))
+        loop = self._loop(particles, truth)
+        with ExitStack() as stack:
+            if self.parallel.is_root:
+                stack.enter_context(claim(Path(self.out)))
+            signature = "" if self.reference is None else file_signature(self.reference)
+            checkpoint = self.open_checkpoint(reference=signature)
+            state = self._iterate(loop, checkpoint, reference)
+            state = state if self.polish is None else loop.polished(state, self.polish)
+            maps = loop.average(state.result, Symmetry(self.symmetry if state.symmetric else "C1"))
+            oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
+            if checkpoint is None:
+                return Outcome()
+            known = Known(oracle, structure, self._true_symmetry, given, self.control)
+            run = FinishedRun(loop, state, loop.findings(maps, known, self.b_factor_angstrom2))
+            metrics = self._metrics(loop, provenance, time.perf_counter() - start)
+            outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report)
+            checkpoint.remove()
+        return outcome
+
+    @property
+    def _true_symmetry(self) -> Symmetry:
+        return Symmetry(self.truth_symmetry or self.symmetry)
+
+    def _loop(self, particles: ParticleSet, truth: Poses | None) -> AveragingLoop:
+        halves = self.halves(particles, self.seed)
+
+        def judge(poses: Poses) -> dict[str, float]:
+            if truth is None:
+                return {}
+            return median_errors(poses, truth, halves, self._true_symmetry, particles.voxel_size)
+
+        return AveragingLoop(
+            particles=particles,
+            halves=halves,
+            method=self.method,
+            local_method=self.local_method,
+            outline=self.mask,
+            symmetry=Symmetry(self.symmetry),
+            parts=min(self.parts, *(int((halves == half).sum()) for half in (1, 2))),
+            regularisation=self.regularisation,
+            strength=self.strength,
+            common_frame=self.reference is not None or self.start.common_frame,
+            initial_resolution_angstrom=self.initial_resolution_angstrom,
+            symmetry_from=self.symmetry_from,
+            local_below_deg=self.local_below_deg,
+            device=pick_device(self.device),
+            chunk=self.chunk,
+            seed=self.seed,
+            workers=self.parallel,
+            skip_bad=self.skip_bad,
+            judge=judge,
+        )
+
+    def _iterate(
+        self, loop: AveragingLoop, checkpoint: Checkpoint | None, reference: DensityMap | None
+    ) -> AveragingState:
+        saved = None if checkpoint is None else AveragingState.load(checkpoint.folder)
+        if saved is not None and len(saved.faults) != len(loop.particles):
+            raise InputError(
+                f"out={self.out}: holds an unfinished run of {len(saved.faults)} particles, {self.particles} has "
+                f"{len(loop.particles)}; add resume=false to start over"
+            )
+        state = self.parallel.broadcast(saved)
+        state = self._begin(loop, reference) if state is None else state
+        while not self._finished(state):
+            state, fsc = loop.step(state, checkpoint)
+            if checkpoint is not None and fsc is not None:
+                self._record(loop, state, fsc)
+                if state.best_iteration == state.iteration:
+                    state.save(checkpoint.folder, "best")
+                state.save(checkpoint.folder)
+        best = None if checkpoint is None else AveragingState.load(checkpoint.folder, "best")
+        best = self.parallel.broadcast(best)
+        assert best is not None  # at least one iteration was made
+        return replace(best, rows=state.rows)
+
+    def _begin(self, loop: AveragingLoop, reference: DensityMap | None) -> AveragingState:
+        """References before the first iteration."""
+        particles, weight = loop.particles, loop.initial_weight()
+        if reference is None:
+            first = self.start(replace(particles, halves=loop.halves), self.seed)
+            symmetric = self.start.common_frame
+            sums = loop.sums(unaligned(first))
+            poses = completed(first, listed_poses(particles))
+            maps = references = torch.zeros(0)
+            if self.parallel.is_root:
+                symmetry = Symmetry(self.symmetry if symmetric else "C1")
+                maps = torch.stack([m.density for m in loop.half_maps(sums, symmetry)])
+                references = loop.references(sums, symmetry, weight)
+            maps, references = self.parallel.broadcast((maps, references))
+        else:
+            poses, symmetric = listed_poses(particles), True
+            maps = torch.stack([reference.density, reference.density])
+            filtered = weigh_shells(reference, weight).density
+            references = filtered.expand(2, loop.parts, *filtered.shape)
+        faults = ("",) * len(particles)
+        return AveragingState(0, unaligned(poses), maps, references, weight, symmetric, (), faults)
+
+    def _finished(self, state: AveragingState) -> bool:
+        """Out of iterations, or poses at rest, or no better map for `patience` iterations."""
+        rows = state.rows
+        if state.iteration >= self.iterations:
+            return True
+        if len(rows) < 2 or not rows[-2]["settled"]:
+            return False
+        return rows[-1]["median_change_deg"] < self.converged_deg or (
+            state.iteration - state.best_iteration >= self.patience
+        )
+
+    def _record(self, loop: AveragingLoop, state: AveragingState, fsc: HalfMapFSC) -> None:
+        """Maps, curves and poses of one iteration, and the table so far."""
+        out = Path(self.out)
+        with publish(out) as staging:
+            folder = iteration_folder(staging, state.iteration)
+            write_half_maps(folder, state.maps, loop.particles.voxel_size)
+            write_fsc(folder / "fsc.csv", fsc)
+            write_rows(staging / "iterations.csv", state.rows)
+        save_poses(iteration_folder(out, state.iteration) / "poses.star", loop, state)
+
+    def _metrics(self, loop: AveragingLoop, provenance: Provenance, seconds: float) -> dict[str, Any]:
+        return {
+            **surroundings(provenance, self.seed, loop.device, self.parallel.size),
+            "method": type(self.method).__name__,
+            "symmetry": self.symmetry,
+            "control": None if self.control is None else type(self.control).__name__,
+            "particle_list": self.particles,
+            "reference": self.reference,
+            "box": loop.particles.box,
+            "voxel_size_angstrom": loop.particles.voxel_size,
+            "wall_seconds": round(seconds, 1),
+        }

@@ -1,0 +1,134 @@
+"""What a finished averaging run leaves behind."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchsag.io import write_map, write_poses
+from torchsag.particles import DensityMap
+from torchsag.runs.files import plot_fsc, write_fsc
+from torchsag.runs.metrics import alignment_columns, write_metrics
+from torchsag.runs.outcome import Outcome, Report
+from torchsag.runs.output_folder import publish
+from torchsag.workflows.average.files import save_average_slices, write_half_maps
+from torchsag.workflows.average.findings import Findings, HalfMaps
+from torchsag.workflows.average.loop import AveragingLoop
+from torchsag.workflows.average.state import AveragingState
+
+_LABELS = {
+    "resolution_0.143_angstrom": "resolution, FSC 0.143 corrected (angstrom)",
+    "resolution_0.5_angstrom": "resolution, FSC 0.5 corrected (angstrom)",
+    "resolution_0.143_unmasked_angstrom": "resolution, FSC 0.143 unmasked (angstrom)",
+    "oracle_resolution_0.143_angstrom": "the same at the true poses, corrected (angstrom)",
+    "truth_resolution_0.5_angstrom": "against the true structure, FSC 0.5 (angstrom)",
+    "oracle_truth_resolution_0.5_angstrom": "the same at the true poses (angstrom)",
+    "median_local_resolution_angstrom": "local resolution, median inside the mask (angstrom)",
+    "median_rotation_error_deg": "median rotation error (deg)",
+    "median_shift_error_angstrom": "median shift error (angstrom)",
+}
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that has ended, with its final half-maps.
+
+    Attributes
+    ----------
+    loop
+        What was run.
+    state
+        The poses of the best iteration, and the table of all.
+    findings
+        What its maps show.
+    """
+
+    loop: AveragingLoop
+    state: AveragingState
+    findings: Findings
+
+    def publish(
+        self, out: Path, maps: HalfMaps, metrics: dict[str, Any], configuration: str, report: Report | None
+    ) -> Outcome:
+        """Write everything below `out`; `metrics` says how the run came about and is completed here."""
+        found = self.findings
+        summary = {**self._counts(), **found.summary(), "wall_seconds": metrics.pop("wall_seconds")}
+        with publish(out) as staging:
+            write_half_maps(staging, torch.stack([m.density for m in maps]), found.whole.voxel_size)
+            write_map(staging / "average.mrc", found.final)
+            write_map(staging / "mask.mrc", DensityMap(found.mask, found.whole.voxel_size))
+            write_map(staging / "local_resolution.mrc", found.local)
+            write_fsc(staging / "fsc.csv", found.fsc, found.curves())
+            plot_fsc(staging / "fsc.png", found.fsc, found.curves())
+            save_average_slices(staging / "slices.npz", out, len(self.state.rows), found.final, found.local)
+            tables = {"summary": summary, "iterations": list(self.state.rows), "particles": self._particles()}
+            write_metrics(staging / "metrics.json", {**metrics, **tables})
+            (staging / "config.yaml").write_text(configuration, encoding="utf-8")
+            if report is not None:
+                shutil.copy(out / "iterations.csv", staging / "iterations.csv")
+                report(staging)
+            save_poses(out / "poses.star", self.loop, self.state)
+        return _outcome(out, summary, (*found.notes(), *self._doubt()))
+
+    def _doubt(self) -> tuple[str, ...]:
+        """Warnings where the curve may show nothing but how the run began, and where there was no sign of symmetry."""
+        loop, warnings = self.loop, []
+        if not loop.shows_something(self.findings.fsc):
+            warnings.append(
+                f"the resolution is not finer than the low-pass of the first references "
+                f"({loop.initial_resolution_angstrom:g} angstrom), which particles of pure noise would reach too: "
+                "do not trust this map"
+            )
+        if loop.symmetry.order > 1 and not self.state.symmetric:
+            warnings.append(
+                f"{loop.symmetry.name} was not imposed: the half-maps did not agree on its axes; allow more "
+                "iterations, or start from a map"
+            )
+        return tuple(warnings)
+
+    def _counts(self) -> dict[str, Any]:
+        rows = self.state.rows
+        return {
+            "particles": len(self.loop.particles),
+            "set_aside": sum(bool(fault) for fault in self.state.faults),
+            "iterations": len(rows),
+            "best_iteration": self.state.iteration,
+            "doubtful": not self.loop.shows_something(self.findings.fsc),
+            **self.loop.judge(self.state.result.poses),
+        }
+
+    def _particles(self) -> dict[str, list[Any]]:
+        result = self.state.result
+        names = ("scores", "covariances", "ambiguity", "converged", "passes")
+        columns = {name: getattr(result, name).numpy() for name in names}
+        columns |= {"rotations": result.poses.rotations.numpy(), "shifts": result.poses.shifts.numpy()}
+        columns |= {"fault": np.array(self.state.faults), "cpu_seconds": np.full(len(result), np.nan)}
+        table = alignment_columns(self.loop.particles, columns, None)
+        del table["cpu_seconds"]
+        return {**table, "half": self.loop.halves.tolist()}
+
+
+def save_poses(path: Path, loop: AveragingLoop, state: AveragingState) -> None:
+    """The particles that were not set aside, with poses, scores and halves."""
+    kept = torch.tensor([i for i, fault in enumerate(state.faults) if not fault])
+    result = state.result
+    write_poses(
+        path,
+        loop.particles.select(kept.tolist()),
+        result.poses[kept],
+        scores=result.scores[kept],
+        covariances=result.covariances[kept],
+        halves=loop.halves[kept],
+    )
+
+
+def _outcome(out: Path, summary: dict[str, Any], warnings: tuple[str, ...]) -> Outcome:
+    rows = [("particles", str(summary["particles"])), ("iterations", str(summary["iterations"]))]
+    rows += [(label, f"{summary[name]:.2f}") for name, label in _LABELS.items() if name in summary]
+    notes = [f"{out / name}" for name in ("average.mrc", "half1.mrc", "half2.mrc", "fsc.csv", "poses.star")]
+    return Outcome("average", ("", "value"), tuple(rows), (*warnings, *notes))

@@ -1,1 +1,0 @@
-"""What the loop behind ``torchsag classify`` is made of."""

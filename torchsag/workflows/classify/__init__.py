@@ -1,0 +1,1 @@
+"""What ``torchsag classify`` is made of."""

@@ -1,0 +1,295 @@
+"""Divide particles into classes: the work behind ``torchsag classify``."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Integer
+from torch import Tensor
+
+from torchsag.alignment.aligner import Aligner
+from torchsag.averaging.halves import Halves, RandomHalves
+from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.starts import RandomOrientations, Start
+from torchsag.classification.classifier import Classifier
+from torchsag.classification.first_classes import FirstClasses, RandomLabels
+from torchsag.classification.mates import symmetry_mates
+from torchsag.classification.wedge_pca import WedgePCA
+from torchsag.errors import InputError
+from torchsag.geometry import Poses, Symmetry
+from torchsag.particles import ParticleError, ParticleSet
+from torchsag.runs.checkpoint import Checkpoint
+from torchsag.runs.device import pick_device
+from torchsag.runs.metrics import surroundings
+from torchsag.runs.outcome import Outcome
+from torchsag.runs.output_folder import claim
+from torchsag.runs.particle_run import ParticleRun
+from torchsag.runs.provenance import Provenance
+from torchsag.runs.signatures import file_signature, particle_signatures
+from torchsag.runs.truth import true_classes
+from torchsag.workflows.average.command import Average
+from torchsag.workflows.classify.class_maps import ClassMapper
+from torchsag.workflows.classify.loop import ClassificationLoop
+from torchsag.workflows.classify.results import FinishedClassification
+from torchsag.workflows.classify.state import ClassificationState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify(ParticleRun):
+    """Align particles to a common average, divide them, merge what is alike, align to the class averages, again.
+
+    Attributes
+    ----------
+    method
+        How particles are divided.
+    classes
+        How many classes at first.
+    first_classes
+        Which particles are in them.
+    symmetry
+        Imposed on class averages.
+    common_symmetry
+        Imposed on the common average; None for that of the classes. Where it is higher, a particle may turn out to
+        stand in any of the poses that the common average could not tell apart.
+    alignment
+        Aligns particles to the common average over all orientations, and later to class averages.
+    local_alignment
+        Takes over near known poses of the common average.
+    reference
+        A map for the common average to start from, low-passed; None starts from the particles alone.
+    start
+        First poses if there is no reference.
+    common_iterations
+        Iterations of averaging at most before particles are divided; 0 takes the poses as `start` gives them.
+    class_alignments
+        How often particles are aligned to the class averages and divided again.
+    mask
+        Where the particle is, for the common average and for FSCs.
+    focus
+        Where classes may differ; None for `mask`.
+    resolution_angstrom
+        The finest detail that classes are compared in.
+    contrast
+        Power of class differences expected beforehand, as a part of the common average's.
+    noise_class
+        Whether particles that show not even the common average are set apart, as class 0.
+    merge
+        Whether classes that the data cannot tell apart are merged.
+    ccc_min
+        Particles with a lower constrained correlation to their own class (left out of it) go to class 0; None for none.
+    repeats
+        Runs from as many seeds; the one with the highest completed likelihood is the result.
+    initial_resolution_angstrom, halves
+        As in `torchsag.workflows.average.command.Average`.
+    wedge_pca
+        Looks at the particles by principal components as well; None for not.
+    truth
+        A list of the same particles with their true classes, to report the adjusted Rand index.
+    """
+
+    method: Classifier
+    alignment: Aligner
+    local_alignment: Aligner | None = None
+    classes: int = 10
+    first_classes: FirstClasses = field(default_factory=RandomLabels)
+    symmetry: str = "C1"
+    common_symmetry: str | None = None
+    reference: str | None = None
+    start: Start = field(default_factory=RandomOrientations)
+    common_iterations: int = 6
+    class_alignments: int = 1
+    mask: Outline = field(default_factory=SphericalOutline)
+    focus: Outline | None = None
+    resolution_angstrom: float = 32.0
+    contrast: float = 0.3
+    noise_class: bool = True
+    merge: bool = True
+    ccc_min: float | None = None
+    repeats: int = 3
+    initial_resolution_angstrom: float = 60.0
+    halves: Halves = field(default_factory=RandomHalves)
+    wedge_pca: WedgePCA | None = None
+    truth: str | None = None
+
+    # What is kept of an unfinished run goes by chunk.
+    how: ClassVar[frozenset[str]] = ParticleRun.how - {"chunk"} | {"truth", "wedge_pca", "ccc_min"}
+
+    def __post_init__(self):
+        super().__post_init__()
+        symmetry_mates(Symmetry(self.symmetry), self._common)
+        if not isinstance(self.method, Classifier):
+            raise InputError(
+                f"method: expected a way to classify, got {type(self.method).__name__}; "
+                "for example method=mco_a, mco_exmx or multi_reference"
+            )
+        if not isinstance(self.alignment, Aligner):
+            raise InputError(f"alignment: expected an aligner, got {type(self.alignment).__name__}")
+        for name in ("classes", "repeats"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("common_iterations", "class_alignments"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        for name in ("resolution_angstrom", "contrast", "initial_resolution_angstrom"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}: expected a number above 0, got {getattr(self, name)}")
+        if self.ccc_min is not None and not -1 <= self.ccc_min <= 1:
+            raise InputError(f"ccc_min: expected a correlation from -1 to 1, got {self.ccc_min}")
+        if self.common_iterations == 0 and not self.start.common_frame:
+            raise InputError("common_iterations=0: expected start=listed_poses with it; random poses divide nothing")
+
+    def __call__(self, provenance: Provenance) -> Outcome:
+        """Classify, write the results below `out`, and say how it went.
+
+        Raises
+        ------
+        InputError
+            If something given from outside is unusable; results of earlier runs are then untouched.
+        """
+        began = time.perf_counter()
+        particles = self.read()
+        truth = None if self.truth is None else true_classes(self.truth, particles)
+        if self.classes > len(particles):
+            raise InputError(f"classes: expected at most one per particle, {len(particles)}, got {self.classes}")
+        with ExitStack() as stack:
+            if self.parallel.is_root:
+                stack.enter_context(claim(Path(self.out)))
+            checkpoint = self._begin(particles)
+            poses, usable = self._first_poses(particles, provenance, checkpoint)
+            loop = self._loop(particles, usable)
+            state = None if checkpoint is None else ClassificationState.load(checkpoint.folder)
+            if state is not None and len(state.poses) != len(usable):
+                raise InputError(f"out={self.out}: holds an unfinished run of other particles; add resume=false")
+            state = self.parallel.broadcast(state)
+            state = ClassificationState(poses[usable, None]) if state is None else state
+
+            def save(reached: ClassificationState) -> None:
+                if checkpoint is not None:
+                    reached.save(checkpoint.folder)
+
+            state, scene = loop(state, save, checkpoint)
+            finished = FinishedClassification.of(loop, state, scene, usable, particles, self.ccc_min)
+            check = None if self.wedge_pca is None else finished.principal_components(self.wedge_pca, self.seed)
+            if checkpoint is None:
+                return Outcome()
+            record = {
+                **surroundings(provenance, self.seed, loop.mapper.device, self.parallel.size),
+                "method": type(self.method).__name__,
+                "symmetry": self.symmetry,
+                "common_symmetry": self._common.name,
+                "particle_list": self.particles,
+                "box": particles.box,
+                "voxel_size_angstrom": particles.voxel_size,
+                "wall_seconds": round(time.perf_counter() - began, 1),
+            }
+            outcome = finished.publish(
+                Path(self.out), record, provenance.configuration, self.report, truth, check, self.seed
+            )
+            checkpoint.remove()
+        return outcome
+
+    @property
+    def _common(self) -> Symmetry:
+        return Symmetry(self.common_symmetry or self.symmetry)
+
+    def _begin(self, particles: ParticleSet) -> Checkpoint | None:
+        return self.open_checkpoint(
+            reference="" if self.reference is None else file_signature(self.reference),
+            # Views and memberships go by row: they are of use for the very same particles alone.
+            particles=hashlib.sha256(" ".join(particle_signatures(particles)).encode()).hexdigest(),
+        )
+
+    def _first_poses(
+        self, particles: ParticleSet, provenance: Provenance, checkpoint: Checkpoint | None
+    ) -> tuple[Poses, Integer[Tensor, " usable"]]:
+        """Poses in the frame of a common average, and the rows of particles that can be used."""
+        if self.common_iterations == 0:
+            return self.start(particles, self.seed), self._usable(particles)
+        folder = Path(self.out) / "common"
+        done = None if checkpoint is None else (checkpoint.folder / "common").exists()
+        if not self.parallel.broadcast(done):
+            self._average(folder)(provenance)
+            if checkpoint is not None:
+                (checkpoint.folder / "common").touch()
+        found = replace(self, particles=str(folder / "poses.star"))
+        aligned = self.parallel.broadcast(found.read() if self.parallel.is_root else None)
+        assert aligned is not None
+        assert aligned.poses is not None
+        row = {name: index for index, name in enumerate(particles.names)}
+        usable = torch.tensor([row[name] for name in aligned.names])
+        poses = Poses.identity(len(particles))
+        poses.rotations[usable], poses.shifts[usable] = aligned.poses.rotations.float(), aligned.poses.shifts.float()
+        return poses, usable
+
+    def _average(self, folder: Path) -> Average:
+        """The run that finds the common average."""
+        own = {"out", "report"}
+        return Average(
+            out=str(folder),
+            method=self.alignment,
+            local_method=self.local_alignment,
+            reference=self.reference,
+            start=self.start,
+            symmetry=self._common.name,
+            halves=self.halves,
+            mask=self.mask,
+            initial_resolution_angstrom=self.initial_resolution_angstrom,
+            iterations=self.common_iterations,
+            **{field.name: getattr(self, field.name) for field in fields(ParticleRun) if field.name not in own},
+        )
+
+    def _usable(self, particles: ParticleSet) -> Integer[Tensor, " usable"]:
+        """Rows of particles that can be read; the others end the run unless they may be set aside."""
+
+        def faults(rows: range) -> dict[int, str]:
+            try:
+                particles.load(rows)
+            except ParticleError as error:
+                if not self.skip_bad:
+                    raise
+                return error.faults
+            return {}
+
+        count = len(particles)
+        chunks = [range(start, min(start + self.chunk, count)) for start in range(0, count, self.chunk)]
+        bad: dict[int, str] = {}
+        for _, found in self.parallel.map_chunks(faults, chunks):
+            bad.update(found)
+        bad = self.parallel.broadcast(bad)
+        good = [row for row in range(count) if row not in bad]
+        if not good:
+            raise InputError(f"{self.particles}: every particle was set aside; the first: {next(iter(bad.values()))}")
+        return torch.tensor(good)
+
+    def _loop(self, particles: ParticleSet, usable: Integer[Tensor, " usable"]) -> ClassificationLoop:
+        halves = self.halves(particles, self.seed)[usable]
+        kept = particles.select(usable.tolist())
+        last_shell = int(particles.box[0] * particles.voxel_size / self.resolution_angstrom)
+        mapper = ClassMapper(
+            kept, halves, self.mask, self.initial_resolution_angstrom, pick_device(self.device), self.chunk,
+            self.parallel, self.seed,
+        )  # fmt: skip
+        return ClassificationLoop(
+            particles=kept,
+            mapper=mapper,
+            method=self.method,
+            first_classes=self.first_classes,
+            classes=self.classes,
+            aligner=self.alignment,
+            alignments=self.class_alignments,
+            symmetry=Symmetry(self.symmetry),
+            common_symmetry=self._common,
+            focus=self.mask if self.focus is None else self.focus,
+            last_shell=min(max(3, last_shell), particles.box[0] // 2 - 1),
+            contrast=self.contrast,
+            noise_class=self.noise_class,
+            merge=self.merge,
+            seeds=range(self.seed, self.seed + self.repeats),
+            folder=Path(self.out) / ".checkpoint",
+        )

@@ -1,0 +1,244 @@
+"""The turns of a classification: view, classify from several seeds, merge, align to the class averages, again."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.alignment.aligner import Aligner
+from torchsag.averaging.filtering import weigh_shells, wiener_weight
+from torchsag.averaging.outline import Outline
+from torchsag.classification.classifier import Classifier, Division
+from torchsag.classification.first_classes import FirstClasses
+from torchsag.classification.frame import CommonFrame
+from torchsag.classification.mates import class_turns, symmetry_mates
+from torchsag.classification.membership import Membership, labels, one_hot, poses
+from torchsag.classification.merging import completed_likelihood
+from torchsag.classification.population import Population
+from torchsag.classification.settling import settled
+from torchsag.geometry import Poses, Symmetry
+from torchsag.parallel import Workers
+from torchsag.particles import ParticleSet
+from torchsag.runs.checkpoint import Checkpoint
+from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
+from torchsag.runs.signatures import particle_signatures
+from torchsag.workflows.classify.class_maps import ClassMap, ClassMapper
+from torchsag.workflows.classify.state import ClassificationState
+from torchsag.workflows.classify.view_store import ViewStore
+
+_log = logging.getLogger(__name__)
+
+Save = Callable[[ClassificationState], None]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The particles as one stage sees them.
+
+    Attributes
+    ----------
+    frame
+        Of their common average.
+    population
+        Their views.
+    common
+        The common average with its half-maps.
+    """
+
+    frame: CommonFrame
+    population: Population
+    common: ClassMap
+
+
+@dataclass(frozen=True)
+class ClassificationLoop:
+    """What stays the same from one stage to the next.
+
+    Attributes
+    ----------
+    particles
+        All of them usable.
+    mapper
+        Makes maps of them by class.
+    method, first_classes, classes
+        How they are divided, from what, into how many classes at first.
+    aligner, alignments
+        Aligns particles to class averages, this many times.
+    symmetry, common_symmetry
+        Of classes and of the common average.
+    focus
+        Makes the mask within which classes may differ.
+    last_shell, contrast
+        The band, and the prior of `torchsag.classification.frame.CommonFrame.prior`.
+    noise_class, merge
+        Whether there is a class of noise, and whether alike classes are merged.
+    seeds
+        One run from each.
+    folder
+        For what is kept while the run lasts, seen by all processes.
+    """
+
+    particles: ParticleSet
+    mapper: ClassMapper
+    method: Classifier
+    first_classes: FirstClasses
+    classes: int
+    aligner: Aligner | None
+    alignments: int
+    symmetry: Symmetry
+    common_symmetry: Symmetry
+    focus: Outline
+    last_shell: int
+    contrast: float
+    noise_class: bool
+    merge: bool
+    seeds: range
+    folder: Path
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that share the work."""
+        return self.mapper.workers
+
+    @property
+    def stages(self) -> int:
+        """How often the particles are divided."""
+        return 1 + (0 if self.aligner is None else self.alignments)
+
+    def __call__(
+        self, state: ClassificationState, save: Save, checkpoint: Checkpoint | None
+    ) -> tuple[ClassificationState, Scene]:
+        """All stages that are left. The result's one finished membership is that of the particles in `Scene`."""
+        while True:
+            scene = self.scene(state)
+            state = self._divide(state, scene, save)
+            if state.stage + 1 >= self.stages:
+                return state, scene
+            candidates = self._align(state, scene, checkpoint)
+            kept = self._carried_over(state, scene)
+            state = replace(state, poses=candidates, stage=state.stage + 1, finished=(kept,), values=())
+            save(state)
+            if self.workers.is_root:
+                shutil.rmtree(self._views(state.stage - 1), ignore_errors=True)
+
+    def scene(self, state: ClassificationState) -> Scene:
+        """The common average at the first candidate poses, and all particles seen from it."""
+        everyone = torch.zeros(len(self.particles), dtype=torch.long)
+        common = self.mapper(state.poses[:, 0], everyone, 1, self.common_symmetry)[0]
+        average = weigh_shells(common.whole, wiener_weight(common.fsc.corrected))
+        mask = self.focus(average, self.mapper.coarsest_angstrom)
+        frame = CommonFrame(average, self.symmetry, self.common_symmetry, self.last_shell, mask)
+        count, chunk = len(self.particles), self.mapper.chunk
+        chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+        store = ViewStore(self._views(state.stage), frame, self.particles, state.poses)
+        store.make(chunks, self.workers)
+        candidates = state.poses.shifts.shape[1] * len(frame.mates)
+        population = Population(
+            chunks, store.load, frame.prior(self.contrast), frame.common, self.noise_class, candidates, self.workers
+        )
+        return Scene(frame, population, common)
+
+    def _views(self, stage: int) -> Path:
+        return self.folder / f"views{stage}"
+
+    def best_poses(self, membership: Membership, candidates: Poses) -> Poses:
+        """The pose at which each particle counts, mates included."""
+        mates = membership.shape[1] // candidates.shifts.shape[1]
+        at = poses(membership)
+        everyone = torch.arange(len(at))
+        chosen = candidates[everyone, at // mates]
+        turns = symmetry_mates(self.symmetry, self.common_symmetry)[at % mates].to(chosen.rotations)
+        return Poses(chosen.rotations @ turns, chosen.shifts)
+
+    def _divide(self, state: ClassificationState, scene: Scene, save: Save) -> ClassificationState:
+        """Runs from all seeds at first; later the one division settles at its new poses."""
+        if state.stage > 0:
+            if not state.values:
+                settled = self._settle(scene, state.finished[0])
+                value = completed_likelihood(scene.population, settled)
+                rows = (*state.rows, self._row(state.stage, self.seeds[0], settled, value))
+                state = replace(state, finished=(settled,), values=(value,), rows=rows)
+                save(state)
+            return state
+        for seed in self.seeds[len(state.finished) :]:
+            state = self._one_run(state, scene, seed, save)
+            save(state)
+        best = int(np.argmax(state.values))
+        return replace(state, finished=(state.finished[best],), values=(state.values[best],))
+
+    def _one_run(self, state: ClassificationState, scene: Scene, seed: int, save: Save) -> ClassificationState:
+        population = scene.population
+        division = state.division
+        if division is None:
+            first = self.first_classes(population, scene.frame, self.particles, self.classes, seed)
+            division = Division.of(first)
+        while not division.finished:
+            division = self.method.step(population, division, seed)
+            save(replace(state, division=division))
+        settled = self._settle(scene, division.best)
+        value = completed_likelihood(population, settled)
+        rows = tuple({"stage": 0, "seed": seed, **row} for row in division.rows)
+        return replace(
+            state,
+            division=None,
+            finished=(*state.finished, settled),
+            values=(*state.values, value),
+            rows=(*state.rows, *rows, self._row(0, seed, settled, value)),
+            seed_labels=(*state.seed_labels, labels(settled)),
+        )
+
+    def _settle(self, scene: Scene, membership: Membership) -> Float[Tensor, "particles candidates left"]:
+        turns = class_turns(scene.frame.mates, self.symmetry) if self.merge else None
+        return settled(scene.population, membership, turns)
+
+    def _row(self, stage: int, seed: int, settled: Membership, value: float) -> dict[str, Any]:
+        sizes = settled.sum((0, 1)).tolist()
+        _log.info(
+            "stage %d, seed %d: %s particles in classes%s", stage, seed,
+            " ".join(f"{size:.0f}" for size in (sizes[:-1] if self.noise_class else sizes)),
+            f", {sizes[-1]:.0f} fit nothing" if self.noise_class else "",
+        )  # fmt: skip
+        return {"stage": stage, "seed": seed, "round": -1, "completed_likelihood": value, "sizes": sizes}
+
+    def formed(self, membership: Membership) -> int:
+        """How many classes have an average."""
+        return membership.shape[2] - int(self.noise_class)
+
+    def _align(self, state: ClassificationState, scene: Scene, checkpoint: Checkpoint | None) -> Poses:
+        """Candidate poses: the present one, then one against each class average of the particle's own half."""
+        assert self.aligner is not None
+        membership = state.finished[0]
+        present = self.best_poses(membership, state.poses)
+        maps = self.mapper(present, labels(membership), self.formed(membership), self.symmetry)
+        rotations = present.rotations[:, None].repeat(1, 1 + len(maps), 1, 1)
+        shifts = present.shifts[:, None].repeat(1, 1 + len(maps), 1)
+        for number, one in enumerate(maps, start=1):
+            for half in (1, 2):
+                reference = one.reference(half, self.mapper.outline, self.mapper.coarsest_angstrom)
+                members = (self.mapper.halves == half).nonzero()[:, 0]
+                subset = replace(self.particles.select(members.tolist()), poses=present[members].to(torch.float64))
+                prepared = self.aligner.prepare(reference, self.symmetry, self.mapper.device)
+                aligner = ChunkAligner(subset, prepared, self.mapper.device, self.mapper.seed, False)
+                part = None if checkpoint is None else checkpoint.part(f"align{state.stage}-{number}-{half}")
+                columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, part, particle_signatures(subset))
+                aligned = to_result(self.workers.broadcast(columns), np.arange(len(members))).poses
+                rotations[members, number], shifts[members, number] = aligned.rotations, aligned.shifts
+        return Poses(rotations, shifts)
+
+    def _carried_over(
+        self, state: ClassificationState, scene: Scene
+    ) -> Float[Tensor, "particles new_candidates classes"]:
+        """Each particle in its class still, at its present pose: the first candidate."""
+        membership = state.finished[0]
+        candidates = (1 + self.formed(membership)) * len(scene.frame.mates)
+        like = torch.zeros(len(membership), candidates, membership.shape[2])
+        return one_hot(labels(membership), like)

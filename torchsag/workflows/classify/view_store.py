@@ -1,0 +1,69 @@
+"""Views of particles kept on disk while a classification runs: made once, on the CPU, and read as they are needed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from torchsag.classification.evidence import Views
+from torchsag.classification.frame import CommonFrame
+from torchsag.geometry import Poses
+from torchsag.parallel import Workers
+from torchsag.particles import ParticleSet
+from torchsag.runs.progress import progress
+
+_ARRAYS = ("data", "weights", "power", "common")
+
+
+@dataclass(frozen=True)
+class ViewStore:
+    """One file per chunk and array, mapped into memory: the operating system keeps what fits.
+
+    Attributes
+    ----------
+    folder
+        Where the files are, seen by all processes.
+    frame
+        The common average's.
+    particles
+        All of them usable.
+    poses
+        Candidate poses ``[particles, candidates]``.
+    """
+
+    folder: Path
+    frame: CommonFrame
+    particles: ParticleSet
+    poses: Poses
+
+    def make(self, chunks: list[range], workers: Workers) -> None:
+        """Make what is not there yet."""
+        if workers.is_root:
+            self.folder.mkdir(exist_ok=True)
+        missing = workers.broadcast([rows for rows in chunks if not self._path(rows, _ARRAYS[-1]).exists()])
+        with progress("viewing", len(self.particles), visible=workers.is_root) as advance:
+            for rows, _ in workers.map_chunks(self._make_one, missing):
+                advance(len(rows))
+        workers.broadcast(None)  # nobody reads before the root knows that all is written
+
+    def load(self, rows: range) -> Views:
+        """The views of a chunk that was made."""
+        # Copy on write: torch wants arrays it may write to, and never does.
+        arrays = [torch.from_numpy(np.load(self._path(rows, name), mmap_mode="c")) for name in _ARRAYS]
+        return Views(*arrays)
+
+    def _make_one(self, rows: range) -> None:
+        views = self.frame.views(self.particles.load(rows), self.poses[rows.start : rows.stop])
+        for name in _ARRAYS:
+            path = self._path(rows, name)
+            temporary = path.with_suffix(".tmp")
+            with temporary.open("wb") as file:
+                np.save(file, getattr(views, name).numpy())
+            os.replace(temporary, path)
+
+    def _path(self, rows: range, name: str) -> Path:
+        return self.folder / f"{rows.start:09d}-{rows.stop:09d}-{name}.npy"

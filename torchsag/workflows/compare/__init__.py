@@ -1,0 +1,1 @@
+"""What ``torchsag compare`` is made of."""

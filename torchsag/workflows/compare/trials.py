@@ -1,0 +1,139 @@
+"""Particles that several methods are tried on: simulated in memory, or listed in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from torchsag.errors import InputError
+from torchsag.fourier import low_pass
+from torchsag.geometry import Poses
+from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.runs.matching_map import matching_map
+from torchsag.runs.particle_run import ParticleList
+from torchsag.simulation import simulate_particles
+from torchsag.simulation.structures import Structure
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Particles of one kind, and what they are aligned to.
+
+    Attributes
+    ----------
+    name
+        What tells this trial from the others.
+    particles
+        Without prior poses.
+    reference
+        What the methods are given.
+    truth
+        True poses, where known.
+    structure
+        What the particles are images of, where known: the Cramer-Rao bound is its.
+    snr
+        Signal to noise, where known.
+    """
+
+    name: str
+    particles: ParticleBatch
+    reference: DensityMap
+    truth: Poses | None = None
+    structure: DensityMap | None = None
+    snr: float | None = None
+
+
+@runtime_checkable
+class Trials(Protocol):
+    """Makes trials: a frozen dataclass and one yaml under ``conf/trials``."""
+
+    def make(self, seed: int, device: torch.device) -> Iterator[Trial]:
+        """One trial after another."""
+        ...
+
+
+@dataclass(frozen=True)
+class SimulatedTrials:
+    """One trial per SNR; poses are the same in all.
+
+    Attributes
+    ----------
+    structure
+        What is simulated.
+    snr
+        Signal variance over the whole box by noise variance per voxel, before the wedge: one or several.
+    n
+        Particles in each trial.
+    tilt_deg
+        Tilts run from minus to plus this angle.
+    box, voxel_size_angstrom
+        Voxels per axis, angstrom per voxel.
+    max_shift_voxels
+        Shifts are drawn from a ball of this radius.
+    reference_angstrom
+        The methods' reference is low-passed to this resolution; None leaves it exact.
+    """
+
+    structure: Structure
+    snr: Sequence[float] | float | int = (0.1, 0.01)
+    n: int = 20
+    tilt_deg: float = 60.0
+    box: int = 64
+    voxel_size_angstrom: float = 6.0
+    max_shift_voxels: float = 3.0
+    reference_angstrom: float | None = None
+
+    def __post_init__(self):
+        if not self.levels or not all(level > 0 for level in self.levels):
+            raise InputError(f"trials.snr: expected one number above 0 or more, got {self.snr}")
+        if self.n < 2:
+            raise InputError(f"trials.n: expected at least 2 particles, got {self.n}")
+        if self.reference_angstrom is not None and not self.reference_angstrom > 0:
+            raise InputError(f"trials.reference_angstrom: expected a value above 0, got {self.reference_angstrom}")
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Each SNR."""
+        return (float(self.snr),) if isinstance(self.snr, (int, float)) else tuple(self.snr)
+
+    def make(self, seed: int, device: torch.device) -> Iterator[Trial]:
+        """Simulate."""
+        exact = self.structure.density(self.box, self.voxel_size_angstrom).to(device)
+        reference = exact
+        if self.reference_angstrom is not None:
+            coarse = low_pass(exact.density, self.reference_angstrom, exact.voxel_size)
+            reference = DensityMap(coarse, exact.voxel_size)
+        for level in self.levels:
+            particles, truth = simulate_particles(
+                exact, self.n, level, -self.tilt_deg, self.tilt_deg, self.max_shift_voxels, seed
+            )
+            yield Trial(f"SNR {level:g}", particles, reference, truth, exact, level)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedTrial(ParticleList):
+    """One trial: particles and a reference from files; prior poses are not used.
+
+    Attributes
+    ----------
+    reference
+        The map to align to, in the particles' box.
+    truth_listed
+        Whether the poses in the list are true and errors are to be reported.
+    """
+
+    reference: str
+    truth_listed: bool = False
+
+    def make(self, seed: int, device: torch.device) -> Iterator[Trial]:
+        """Read."""
+        listed = self.read()
+        reference = matching_map(self.reference, listed, self.voxel_size_angstrom)
+        if self.truth_listed and listed.poses is None:
+            raise InputError(f"{self.particles}: expected true poses, got a list without poses")
+        truth = listed.poses if self.truth_listed else None
+        particles = listed.load(range(len(listed)), device)
+        yield Trial("listed", particles, reference.to(device), truth)

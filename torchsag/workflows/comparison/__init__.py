@@ -1,1 +1,0 @@
-"""What ``torchsag compare`` is made of, and the summary of its sweeps."""

@@ -1,0 +1,1 @@
+"""What ``torchsag simulate`` is made of."""
