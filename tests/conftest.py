@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytest_plugins = ["placed_blobs"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _single_threaded():

@@ -1,6 +1,6 @@
 """The axis vocabulary of the annotations, in one place.
 
-Every public tensor is annotated with these names; under pytest they are checked at each call.
+Public tensors are annotated with these names; under pytest the annotations are checked at each call.
 
 ``particles``   P, one entry per subtomogram or per pose
 ``candidates``  C, poses considered for one particle
@@ -20,3 +20,5 @@ Volumes = Float[Tensor, "*batch z y x"]
 HalfSpectra = Complex[Tensor, "*batch z y kx"]
 HalfWeights = Float[Tensor, "*batch z y kx"]
 Indices = Integer[Tensor, "*batch"]
+Box = tuple[int, int, int]
+"""Size (z, y, x) of a volume, in voxels."""

@@ -28,7 +28,7 @@ from torchsag.optim import SAG, CurvatureSAG, LevenbergMarquardt, Preconditioned
 from torchsag.runs.provenance import versions
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 from torchsag.slices.around import objective_around
-from torchsag.slices.matching import compare
+from torchsag.slices.matching import match_parts
 from torchsag.slices.planes import TiltAxisSlices
 from torchsag.slices.slice_objective import UNKNOWNS
 
@@ -46,7 +46,7 @@ def main() -> None:
     reference = density_of(ribosome_phantom(), 64, 6.0, 12.0)
     particles, truth = simulate_particles(reference, options.particles, options.snr, max_shift=3.0, seed=11)
     bound = cramer_rao_bound(particles, reference, truth, float(reference.density.var(correction=0)) / options.snr)
-    comparison = compare(
+    comparison = match_parts(
         particles, reference, ConstrainedDistance(), TiltAxisSlices(), CubicSpline(), _RESOLUTION_ANGSTROM
     )
     index = torch.arange(options.particles)

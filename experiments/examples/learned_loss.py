@@ -19,7 +19,7 @@ from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.losses.constrained import box_deviation
 from torchsag.losses.cross_correlation import CrossCorrelation
 from torchsag.simulation import density_of, groel_phantom, simulate_particles
-from torchsag.slices.matching import compare
+from torchsag.slices.matching import match_parts
 from torchsag.slices.whole_volume import WholeVolume
 
 NETWORK = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv3d(4, 1, 3, padding=1, bias=False))
@@ -36,7 +36,7 @@ def dissimilarity(network, observed, model, mask):
 
 @dataclass(frozen=True)
 class LearnedCorrelation:
-    """A `torchsag.losses.loss.Score`; `weights` is the file that training leaves."""
+    """A `torchsag.losses.loss.Loss`; `weights` is the file that training leaves."""
 
     weights: str
     additive = False  # normalised by whole volumes
@@ -56,7 +56,7 @@ def trained(path):
 def train(steps, count=40, snr=0.03):
     """Tell the true pose of each particle from decoys up to 17 degrees and three voxels away."""
     particles, truth = simulate_particles(reference := density_of(groel_phantom(), 64, 6.0, 12.0), count, snr, seed=1)
-    pairs = compare(particles, reference, CrossCorrelation(), WholeVolume(), CubicSpline(), 30.0)
+    pairs = match_parts(particles, reference, CrossCorrelation(), WholeVolume(), CubicSpline(), 30.0)
     generator, optimizer = torch.Generator().manual_seed(0), torch.optim.Adam(NETWORK.parameters(), lr=5e-3)
     for step in range(steps):
         rows = torch.randperm(count, generator=generator)[:4].repeat_interleave(1 + DECOYS)

@@ -14,7 +14,7 @@ from torchsag.losses.constrained_distance import ConstrainedDistance
 from torchsag.losses.cross_correlation import CrossCorrelation
 from torchsag.losses.fourier_likelihood import FourierLikelihood
 from torchsag.losses.local_correlation import LocalCorrelation
-from torchsag.losses.loss import PointwiseScore, Score, require_additive
+from torchsag.losses.loss import Loss, PointwiseLoss, require_additive
 from torchsag.losses.phase_residual import PhaseResidual
 from torchsag.losses.robust_distance import RobustDistance
 from torchsag.losses.student_t import StudentT
@@ -39,7 +39,7 @@ def flat(parts):
 @pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
 def test_contract(path):
     loss = load(path)
-    assert isinstance(loss, Score)
+    assert isinstance(loss, Loss)
     observed, model, mask = sample()
     assert loss.loss(observed, model, mask).shape == (3,)
     perfect = loss.loss(model, model, mask)
@@ -57,7 +57,7 @@ def test_additive_losses_add_up_and_others_say_so(path):
 @pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
 def test_penalty_is_the_loss_with_its_derivative_and_weight(path):
     loss = load(path)
-    if not isinstance(loss, PointwiseScore):
+    if not isinstance(loss, PointwiseLoss):
         pytest.skip("not a sum over voxels")
     observed, model, mask = sample()
     residual = (mask * (observed - model)).requires_grad_()

@@ -21,7 +21,7 @@ from torchsag.particles import (
     VolumeSource,
 )
 from torchsag.particles.weight_cache import WeightCache
-from torchsag.particles.weighting import Whitening
+from torchsag.particles.weighting import WeightAction
 
 BOX = (8, 8, 8)
 
@@ -177,7 +177,7 @@ def test_cache_forgets_the_oldest_beyond_its_limit():
     def make(key):
         made.append(key)
         weight = torch.zeros(5, 5, 4)
-        return Whitening(weight, weight)
+        return WeightAction(weight, weight)
 
     for key in (1, 2, 3, 1, 4, 1, 2):
         cache.get(key, lambda key=key: make(key))
@@ -187,5 +187,5 @@ def test_cache_forgets_the_oldest_beyond_its_limit():
 
 def test_copies_in_other_processes_start_with_an_empty_cache():
     cache = WeightCache(400)
-    cache.get(1, lambda: Whitening(torch.zeros(2, 2, 2), torch.zeros(2, 2, 2)))
+    cache.get(1, lambda: WeightAction(torch.zeros(2, 2, 2), torch.zeros(2, 2, 2)))
     assert len(pickle.loads(pickle.dumps(cache))) == 0

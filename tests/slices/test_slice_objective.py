@@ -18,7 +18,7 @@ from torchsag.optim import LeastSquaresObjective, LevenbergMarquardt, Objective,
 from torchsag.slices import slice_objective
 from torchsag.slices.around import objective_around
 from torchsag.slices.autograd_objective import AutogradObjective
-from torchsag.slices.matching import compare
+from torchsag.slices.matching import match_parts
 from torchsag.slices.planes import TiltAxisSlices, XSlices
 from torchsag.slices.whole_volume import WholeVolume
 
@@ -30,7 +30,7 @@ DISTANCE, SLICES = ConstrainedDistance(), TiltAxisSlices()
 def problem(loss=DISTANCE, partition=SLICES, box=BOX, weights=wedges, sigma=0.5, count=3, **more):
     reference, poses = blobs(box), true_poses(count)
     batch = particles(reference, poses, weights(box), sigma)
-    comparison = compare(batch, reference, loss, partition, more.pop("interpolation", CubicSpline(2)), 28.0, **more)
+    comparison = match_parts(batch, reference, loss, partition, more.pop("interpolation", CubicSpline(2)), 28.0, **more)
     return comparison, poses
 
 
@@ -137,7 +137,7 @@ def test_amplitude_stays_positive_where_particle_and_reference_oppose():
     reference, poses = blobs(BOX), true_poses(2)
     batch = particles(reference, poses, wedges(BOX))
     inverted = replace(batch, spectra=-batch.spectra)
-    comparison = compare(inverted, reference, ConstrainedDistance(), TiltAxisSlices(), CubicSpline(2), 28.0)
+    comparison = match_parts(inverted, reference, ConstrainedDistance(), TiltAxisSlices(), CubicSpline(2), 28.0)
     assert (objective_around(comparison, poses, torch.arange(2)).calibration.amplitude > 0).all()
 
 
@@ -182,7 +182,7 @@ def test_loss_of_whole_volumes_needs_one_term():
 def test_another_box_is_refused():
     batch = particles(blobs(BOX), true_poses(1), wedges(BOX))
     with pytest.raises(InputError, match="crop or pad the reference"):
-        compare(batch, blobs((22, 22, 22)), ConstrainedDistance(), TiltAxisSlices(), CubicSpline(2))
+        match_parts(batch, blobs((22, 22, 22)), ConstrainedDistance(), TiltAxisSlices(), CubicSpline(2))
 
 
 def test_mask_leaves_out_slices_it_does_not_reach():

@@ -16,13 +16,13 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.interpolation import Interpolation
 from torchsag.imaging.reference import isolated
 from torchsag.losses.constrained_distance import ConstrainedDistance
-from torchsag.losses.loss import Score
+from torchsag.losses.loss import Loss
 from torchsag.optim import LeastSquaresObjective, Optimizer, minimize
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.search.candidates import Candidates, Limits, PreparedSearch, Search
 from torchsag.slices.around import objective_around
 from torchsag.slices.calibration import calibrate
-from torchsag.slices.matching import Comparison, compare
+from torchsag.slices.matching import Matching, match_parts
 from torchsag.slices.partition import Partition
 from torchsag.slices.slice_objective import UNKNOWNS
 from torchsag.slices.whole_volume import WholeVolume
@@ -62,7 +62,7 @@ class CandidateRefinement:
     """
 
     search: Search
-    loss: Score
+    loss: Loss
     partition: Partition
     optimizer: Optimizer
     interpolation: Interpolation
@@ -164,16 +164,16 @@ class BatchRefinement:
             )
 
     @cached_property
-    def _comparison(self) -> Comparison:
+    def _comparison(self) -> Matching:
         return self._compare(self.method.loss, self.method.partition)
 
     @cached_property
-    def _exact(self) -> Comparison:
+    def _exact(self) -> Matching:
         return self._compare(ConstrainedDistance(), WholeVolume())
 
-    def _compare(self, loss: Score, partition: Partition) -> Comparison:
+    def _compare(self, loss: Loss, partition: Partition) -> Matching:
         method = self.method
-        return compare(
+        return match_parts(
             self.particles, self.reference, loss, partition, method.interpolation,
             method.resolution_angstrom, method.mask_diameter_angstrom,
         )  # fmt: skip
@@ -187,13 +187,13 @@ def _moved(starts: Poses, move: Float[Tensor, "problems 6"], particle: Tensor, l
 
 
 def _covariances(
-    comparison: Comparison, poses: Poses, particle: Tensor, correlation: Tensor
+    matching: Matching, poses: Poses, particle: Tensor, correlation: Tensor
 ) -> Float[Tensor, "particles 6 6"]:
     """Inverse of the summed Gauss-Newton blocks, amplitude and offset integrated out, times the noise variance.
 
     The blocks count the particle's own variance as noise; the part ``CCC^2`` of it is signal.
     """
-    objective = objective_around(comparison, poses, particle)
+    objective = objective_around(matching, poses, particle)
     if not isinstance(objective, LeastSquaresObjective):
         return poses.rotations.new_full((len(poses), 6, 6), torch.nan)
     every = torch.arange(objective.num_terms, device=particle.device)

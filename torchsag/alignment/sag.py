@@ -8,7 +8,7 @@ from torchsag.alignment.candidate_refinement import CandidateRefinement
 from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.imaging.interpolation import Interpolation
 from torchsag.losses.constrained_distance import ConstrainedDistance
-from torchsag.losses.loss import Score, require_additive
+from torchsag.losses.loss import Loss, require_additive
 from torchsag.optim import Optimizer, Preconditioned, SAGMinibatch, Whitening
 from torchsag.search.candidates import Search
 from torchsag.search.rotational_matching import RotationalMatching
@@ -34,7 +34,7 @@ class SAGAlignment(CandidateRefinement):
     """
 
     search: Search = field(default_factory=lambda: _FINE_MATCHING)
-    loss: Score = field(default_factory=ConstrainedDistance)
+    loss: Loss = field(default_factory=ConstrainedDistance)
     partition: Partition = field(default_factory=TiltAxisSlices)
     optimizer: Optimizer = field(
         default_factory=lambda: Preconditioned(SAGMinibatch(batch_fraction=0.25, tolerance=0.03), Whitening())

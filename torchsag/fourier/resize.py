@@ -4,11 +4,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from torchsag.axes import HalfSpectra, Volumes
+from torchsag.axes import Box, HalfSpectra, Volumes
 from torchsag.errors import InputError
 from torchsag.fourier.transforms import from_half_spectrum, to_half_spectrum
 
-Box = tuple[int, int, int]
 ResizedVolumes = Float[Tensor, "*batch new_z new_y new_x"]
 ResizedSpectra = Complex[Tensor, "*batch new_z new_y new_kx"]
 

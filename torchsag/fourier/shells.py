@@ -4,10 +4,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.axes import HalfSpectra
+from torchsag.axes import Box, HalfSpectra
 from torchsag.fourier.frequencies import half_shells, hermitian_multiplicity
-
-Box = tuple[int, int, int]
 
 
 def shell_sums(values: Float[Tensor, "*batch z y kx"], box: Box) -> Float[Tensor, "*batch shells"]:

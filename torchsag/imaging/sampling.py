@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag.axes import Box
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.imaging.interpolation import Interpolant
 
-Box = tuple[int, int, int]
-AXES = ("z", "y", "x")
+AXIS_NAMES = ("z", "y", "x")
 
 
 def voxel_positions(
@@ -31,9 +31,9 @@ def plane_positions(
 
     The two other axes keep their order: planes of constant y have rows z and columns x.
     """
-    if axis not in AXES:
+    if axis not in AXIS_NAMES:
         raise InputError(f"planes: expected axis x, y or z, got {axis!r}")
-    return voxel_positions(box, device, dtype).movedim(AXES.index(axis), 0)
+    return voxel_positions(box, device, dtype).movedim(AXIS_NAMES.index(axis), 0)
 
 
 def source_points(poses: Poses, positions: Float[Tensor, "*grid 3"]) -> Float[Tensor, "poses *grid 3"]:

@@ -14,7 +14,7 @@ from torchsag.axes import Volumes
 from torchsag.fourier import from_half_spectrum, to_half_spectrum
 
 Voxels = Float[Tensor, "*batch voxels"]
-Masks = Float[Tensor, "*#batch voxels"]
+VoxelMasks = Float[Tensor, "*#batch voxels"]
 
 
 def filter_volume(volume: Volumes, weight: Float[Tensor, "*#batch z y kx"]) -> Volumes:
@@ -23,7 +23,7 @@ def filter_volume(volume: Volumes, weight: Float[Tensor, "*#batch z y kx"]) -> V
     return from_half_spectrum(to_half_spectrum(volume) * weight, box)
 
 
-def masked_deviation(voxels: Voxels, mask: Masks) -> Voxels:
+def masked_deviation(voxels: Voxels, mask: VoxelMasks) -> Voxels:
     """``M (f - mean under M)``; the mean is ``sum M f / sum M``."""
     mean = (mask * voxels).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)
     return mask * (voxels - mean)
@@ -34,7 +34,7 @@ def box_deviation(parts: Float[Tensor, "*batch z y x"], mask: Float[Tensor, "*#b
     return masked_deviation(parts.flatten(-3), mask.flatten(-3)).unflatten(-1, parts.shape[-3:])
 
 
-def constrained_correlation(first: Voxels, second: Voxels, mask: Masks) -> Float[Tensor, "*batch"]:
+def constrained_correlation(first: Voxels, second: Voxels, mask: VoxelMasks) -> Float[Tensor, "*batch"]:
     """CCC of volumes that have both been filtered; zero where one of them is flat."""
     return (_unit_deviation(first, mask) * _unit_deviation(second, mask)).sum(-1)
 

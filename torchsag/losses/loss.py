@@ -1,4 +1,4 @@
-"""What a score offers: how unlike an observed and a modelled part of a particle are."""
+"""What a loss offers: how unlike an observed and a modelled part of a particle are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AXES = (-3, -2, -1)
 
 
 @runtime_checkable
-class Score(Protocol):
+class Loss(Protocol):
     """A dissimilarity of parts of volumes, lower is better: a frozen dataclass and one yaml under ``conf/loss``.
 
     Tensor operations only: gradients come from autograd.
@@ -40,7 +40,7 @@ class Score(Protocol):
 
 
 @runtime_checkable
-class PointwiseScore(Score, Protocol):
+class PointwiseLoss(Loss, Protocol):
     """A sum over voxels of a function of the masked residual: it has Gauss-Newton blocks, by iterated reweighting."""
 
     def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
@@ -49,10 +49,10 @@ class PointwiseScore(Score, Protocol):
         ...
 
 
-def require_additive(score: Score, method: str) -> None:
+def require_additive(loss: Loss, method: str) -> None:
     """Refuse a loss that is not a sum over terms."""
-    if not score.additive:
+    if not loss.additive:
         raise InputError(
-            f"{method} needs a loss that is a sum over terms, which {type(score).__name__} is not; "
+            f"{method} needs a loss that is a sum over terms, which {type(loss).__name__} is not; "
             "choose one that is, such as constrained_distance, or the partition whole_volume without SAG"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 class Objective(Protocol):
     """``J(move) = (1 / num_terms) sum_i h_i(move)`` for P independent problems of n unknowns each.
 
-    Built by `torchsag.slices` or `torchsag.likelihood` around the current poses, where ``move = 0`` is where one stands;
+    Built by `torchsag.slices` or `torchsag.likelihood` around the current poses: ``move = 0`` is where one stands, and
     ``n`` is 6, or 8 where the amplitude and offset of the model are fitted too.
     `terms` are indices into ``0 .. num_terms - 1``, the same for all problems of one call.
     """

@@ -4,7 +4,7 @@ from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.density_map import DensityMap
 from torchsag.particles.particle_set import ParticleError, ParticleSet
 from torchsag.particles.sources import TiltRange, VolumeReader, VolumeSource, WeightSource
-from torchsag.particles.weighting import Corrected, Premultiplied, Transfer, Weighting, Whitening
+from torchsag.particles.weighting import Corrected, Premultiplied, Transfer, WeightAction, Weighting
 
 __all__ = [
     "Corrected",
@@ -17,7 +17,7 @@ __all__ = [
     "Transfer",
     "VolumeReader",
     "VolumeSource",
+    "WeightAction",
     "WeightSource",
     "Weighting",
-    "Whitening",
 ]

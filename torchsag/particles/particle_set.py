@@ -17,7 +17,7 @@ from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.sources import TiltRange, VolumeReader, VolumeSource, WeightSource
 from torchsag.particles.weight_cache import WeightCache
-from torchsag.particles.weighting import Weighting, Whitening
+from torchsag.particles.weighting import WeightAction, Weighting
 
 
 class ParticleError(InputError):
@@ -190,8 +190,8 @@ class ParticleSet:
             volumes[k] = volume
         return volumes, faults
 
-    def _whitenings(self, sources: list[WeightSource]) -> tuple[list[Whitening], dict[WeightSource, str]]:
-        made: list[Whitening] = []
+    def _whitenings(self, sources: list[WeightSource]) -> tuple[list[WeightAction], dict[WeightSource, str]]:
+        made: list[WeightAction] = []
         faults: dict[WeightSource, str] = {}
         for source in sources:
             try:
@@ -201,13 +201,13 @@ class ParticleSet:
                 faults[source] = f"weight {source}: {error}"
         return made, faults
 
-    def _interpret(self, source: WeightSource) -> Whitening:
+    def _interpret(self, source: WeightSource) -> WeightAction:
         z, y, x = self.box
         if not isinstance(source, VolumeSource):
             weight = torch.ones(z, y, x // 2 + 1)
             if isinstance(source, TiltRange):
                 weight = missing_wedge(self.box, source.tilt_min_deg, source.tilt_max_deg)
-            return Whitening(weight, weight)
+            return WeightAction(weight, weight)
         stored = self.reader(source)
         if not torch.isfinite(stored).all():
             raise InputError("expected finite values, got NaN or infinity")

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 
-from torchsag.particles.weighting import Whitening
+from torchsag.particles.weighting import WeightAction
 
 
 class WeightCache:
@@ -20,7 +20,7 @@ class WeightCache:
 
     def __init__(self, limit_bytes: int = 256 * 2**20):
         self._limit = limit_bytes
-        self._held: OrderedDict[Hashable, Whitening] = OrderedDict()
+        self._held: OrderedDict[Hashable, WeightAction] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
@@ -31,7 +31,7 @@ class WeightCache:
         # A copy sent to another process starts empty: weights are cheaper to read than to send.
         return WeightCache, (self._limit,)
 
-    def get(self, key: Hashable, make: Callable[[], Whitening]) -> Whitening:
+    def get(self, key: Hashable, make: Callable[[], WeightAction]) -> WeightAction:
         """The weight kept under `key`, made on first use."""
         with self._lock:
             if key in self._held:
@@ -47,6 +47,6 @@ class WeightCache:
         return made
 
 
-def _size(whitening: Whitening) -> int:
+def _size(whitening: WeightAction) -> int:
     shared = whitening.factor is whitening.weight
     return whitening.weight.nbytes + (0 if shared else whitening.factor.nbytes)

@@ -17,7 +17,7 @@ from torchsag.errors import InputError
 
 
 @dataclass(frozen=True)
-class Whitening:
+class WeightAction:
     """How one stored weight acts.
 
     Attributes
@@ -36,7 +36,7 @@ class Whitening:
 class Weighting(Protocol):
     """The meaning of a stored weight: a frozen dataclass and one yaml under ``conf/weighting``."""
 
-    def __call__(self, stored: HalfWeights) -> Whitening:
+    def __call__(self, stored: HalfWeights) -> WeightAction:
         """Interpret a stored weight, half-spectrum layout.
 
         Raises
@@ -82,10 +82,10 @@ class Corrected:
     def __post_init__(self):
         _check_floor(self.floor)
 
-    def __call__(self, stored: HalfWeights) -> Whitening:
+    def __call__(self, stored: HalfWeights) -> WeightAction:
         """Interpret a stored inverse noise variance."""
         amplitude = _amplitude(stored, self.floor)
-        return Whitening(amplitude, amplitude)
+        return WeightAction(amplitude, amplitude)
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ class Transfer:
     def __post_init__(self):
         _check_floor(self.floor)
 
-    def __call__(self, stored: HalfWeights) -> Whitening:
+    def __call__(self, stored: HalfWeights) -> WeightAction:
         """Interpret a stored transfer function."""
         weight = stored.abs()
         if not weight.max() > 0:
             raise InputError("expected a transfer function that is somewhere different from zero, got zeros only")
         measured = weight > self.floor * weight.max()
-        return Whitening(stored.sign() * measured, weight * measured)
+        return WeightAction(stored.sign() * measured, weight * measured)
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class Premultiplied:
     def __post_init__(self):
         _check_floor(self.floor)
 
-    def __call__(self, stored: HalfWeights) -> Whitening:
+    def __call__(self, stored: HalfWeights) -> WeightAction:
         """Interpret a stored sum of squared CTFs."""
         amplitude = _amplitude(stored, self.floor)
         inverse = torch.where(amplitude > 0, 1 / amplitude.clamp_min(1e-30), torch.zeros_like(amplitude))
-        return Whitening(inverse, amplitude)
+        return WeightAction(inverse, amplitude)

@@ -24,7 +24,7 @@ class ChunkSums:
         The set.
     poses
         One per particle; a particle whose pose is not finite was set aside and is left out.
-    halves
+    group
         The group of each particle, from 1: its half-set, or its class and half-set in one number.
     device
         Where the sums are made.
@@ -38,7 +38,7 @@ class ChunkSums:
 
     particles: ParticleSet
     poses: Poses
-    halves: Integer[Tensor, " particles"]
+    group: Integer[Tensor, " particles"]
     device: torch.device
     skip_bad: bool = False
     groups: int = 2
@@ -51,7 +51,7 @@ class ChunkSums:
         batch, kept = self._load([row for row in rows if finite[row]])
         if batch is not None:
             strength = None if self.strength is None else self.strength[kept].to(self.device)
-            sums.add(batch, self.poses[kept].to(self.device), (self.halves[kept] - 1).to(self.device), strength)
+            sums.add(batch, self.poses[kept].to(self.device), (self.group[kept] - 1).to(self.device), strength)
         return sums.to("cpu")
 
     def _load(self, rows: list[int]) -> tuple[ParticleBatch | None, Integer[Tensor, " kept"]]:

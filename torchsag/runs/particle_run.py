@@ -15,7 +15,7 @@ from torchsag.runs.outcome import Report
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParticleList:
+class ParticleInput:
     """Particles, and what has to be known to read them.
 
     Attributes
@@ -54,7 +54,7 @@ class ParticleList:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParticleRun(ParticleList):
+class ParticleRun(ParticleInput):
     """A run that processes can share, that leaves one folder, and that is carried on where it was killed.
 
     Attributes

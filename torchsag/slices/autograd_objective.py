@@ -10,24 +10,24 @@ from torch import Tensor
 
 from torchsag.geometry import Poses
 from torchsag.slices.calibration import Calibration
-from torchsag.slices.matching import Comparison
+from torchsag.slices.matching import Matching
 
 
 @dataclass(frozen=True)
 class AutogradObjective:
-    """``h_i = (independent / 2) loss(f_i, a g_i + b, M_i)`` for an additive score; the bare loss for any other.
+    """``h_i = (independent / 2) loss(f_i, a g_i + b, M_i)`` for an additive loss; the bare loss for any other.
 
-    A `torchsag.optim.Objective` of the eight unknowns of `torchsag.slices.slice_objective.SliceObjective`. A score that
-    is not additive ignores amplitude and offset, whose derivatives are then zero. Slower than the analytic form and without
-    Gauss-Newton blocks: meant for trying losses.
+    A `torchsag.optim.Objective` of the eight unknowns of `torchsag.slices.slice_objective.SliceObjective`. A loss that
+    is not additive ignores amplitude and offset, whose derivatives are then zero. Slower than the analytic form and
+    without Gauss-Newton blocks: meant for trying losses.
 
     Attributes
     ----------
-    comparison, poses, particle, calibration
+    matching, poses, particle, calibration
         As in `torchsag.slices.slice_objective.SliceObjective`.
     """
 
-    comparison: Comparison
+    matching: Matching
     poses: Poses
     particle: Integer[Tensor, " problems"]
     calibration: Calibration
@@ -35,7 +35,7 @@ class AutogradObjective:
     @property
     def num_terms(self) -> int:
         """Number of parts that the mask reaches."""
-        return self.comparison.num_terms
+        return self.matching.num_terms
 
     def values(self, move: Float[Tensor, "problems 8"], terms: Integer[Tensor, " b"]) -> Float[Tensor, "problems b"]:
         """Each term's value; differentiable in the move."""
@@ -52,7 +52,7 @@ class AutogradObjective:
         return values.detach(), gradients
 
     def _values(self, moves: Tensor, terms: Tensor) -> Tensor:
-        where, score = self.comparison, self.comparison.score
+        where, loss = self.matching, self.matching.loss
         poses = Poses(self.poses.rotations[:, None], self.poses.shifts[:, None]).retract(moves[..., :6])
         sources = where.sources(poses.rotations, poses.shifts, terms)
         model = where.filter(where.sample(sources, self.particle), self.particle)
@@ -60,9 +60,9 @@ class AutogradObjective:
         model = model.unflatten(-1, part)
         mask = where.mask[terms].unflatten(-1, part)
         observed = where.observed[self.particle[:, None], terms].unflatten(-1, part)
-        if not score.additive:
-            return score.loss(observed, model, mask)
+        if not loss.additive:
+            return loss.loss(observed, model, mask)
         amplitude = self.calibration.amplitude[:, None] * moves[..., 6].exp()
         offset = self.calibration.offset[:, None] + moves[..., 7]
         fitted = amplitude[..., None, None, None] * model + offset[..., None, None, None]
-        return where.independent[self.particle, None] / 2 * score.loss(observed, fitted, mask)
+        return where.independent[self.particle, None] / 2 * loss.loss(observed, fitted, mask)

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from torchsag.axes import Box
 from torchsag.errors import InputError
 from torchsag.fourier import crop_spectrum, from_half_spectrum, half_frequencies
-
-Box = tuple[int, int, int]
 
 
 @dataclass(frozen=True)

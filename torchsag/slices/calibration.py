@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.geometry import Poses
-from torchsag.slices.matching import Comparison
+from torchsag.slices.matching import Matching
 
 # A start whose correlation is below this tells nothing about the amplitude; a vanishing one would flatten the loss.
 _LEAST_CORRELATION = 0.05
@@ -33,22 +33,22 @@ class Calibration:
 
 
 def calibrate(
-    comparison: Comparison, poses: Poses, particle: Integer[Tensor, " problems"]
+    matching: Matching, poses: Poses, particle: Integer[Tensor, " problems"]
 ) -> tuple[Calibration, Float[Tensor, " problems"]]:
     """Fit amplitude and offset at given poses; one pass over the data.
 
     Also returns the correlation under the mask, in the partition's own filters.
     """
-    mask = comparison.mask.flatten()
+    mask = matching.mask.flatten()
     squared = mask.square()
     total = squared.sum()
-    every = torch.arange(comparison.num_terms, device=mask.device)
+    every = torch.arange(matching.num_terms, device=mask.device)
     sums = []
     for chosen in torch.arange(len(poses), device=mask.device).split(_PROBLEMS_AT_ONCE):
         here, mine = poses[chosen], particle[chosen]
-        sources = comparison.sources(here.rotations[:, None], here.shifts[:, None], every)
-        model = comparison.filter(comparison.sample(sources, mine), mine).flatten(1)
-        seen = comparison.observed[mine].flatten(1)
+        sources = matching.sources(here.rotations[:, None], here.shifts[:, None], every)
+        model = matching.filter(matching.sample(sources, mine), mine).flatten(1)
+        seen = matching.observed[mine].flatten(1)
         sums.append(
             torch.stack(
                 [(squared * values).sum(1) for values in (model, seen, model.square(), seen.square(), model * seen)],

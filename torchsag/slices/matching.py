@@ -13,21 +13,21 @@ from torchsag.fourier import from_half_spectrum, to_half_spectrum
 from torchsag.imaging.interpolation import Interpolant, Interpolation
 from torchsag.imaging.masks import spherical_mask
 from torchsag.losses.constrained import masked_deviation
-from torchsag.losses.loss import Score, require_additive
+from torchsag.losses.loss import Loss, require_additive
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.slices.band_limit import BandLimit
 from torchsag.slices.partition import Partition, Split
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Matching:
     """What a real-space objective needs besides poses.
 
     Positions and gradients are in voxels of the particles as given, however coarse the grid.
 
     Attributes
     ----------
-    score
+    loss
         The loss of a part.
     split
         The parts.
@@ -50,7 +50,7 @@ class Comparison:
         part of the transform is correlated between voxels, so that a voxel counts for less than one measurement.
     """
 
-    score: Score
+    loss: Loss
     split: Split
     terms: Integer[Tensor, " terms"]
     positions: Float[Tensor, "terms voxels 3"]
@@ -68,18 +68,8 @@ class Comparison:
 
     def sources(
         self,
-        rotations: Float[
-            Tensor,
-            (
-                problems  # b 3 3
-            ),
-        ],
-        shifts: Float[
-            Tensor,
-            (
-                problems  # b 3
-            ),
-        ],
+        rotations: Float[Tensor, " problems #b 3 3"],
+        shifts: Float[Tensor, " problems #b 3"],
         terms: Integer[Tensor, " b"],
     ) -> Float[Tensor, "problems b voxels 3"]:
         """Where in the reference each voxel of some terms comes from, ``R^T (r - t)``; differentiable."""
@@ -117,22 +107,22 @@ class Comparison:
             yield index, (weight == index).nonzero()[:, 0]
 
 
-def compare(
+def match_parts(
     particles: ParticleBatch,
     reference: DensityMap,
-    score: Score,
+    loss: Loss,
     partition: Partition,
     interpolation: Interpolation,
     resolution_angstrom: float | None = None,
     mask_diameter_angstrom: float | None = None,
-) -> Comparison:
+) -> Matching:
     """Band-limit, filter, mask and cut particles, and filter and tabulate the reference.
 
     Parameters
     ----------
     particles, reference
         In the same box and voxel size.
-    score, partition, interpolation
+    loss, partition, interpolation
         The components.
     resolution_angstrom
         Detail finer than this is left out of both; None uses all.
@@ -142,7 +132,7 @@ def compare(
     Raises
     ------
     InputError
-        If the boxes differ, or the score is no sum and the partition has several terms.
+        If the boxes differ, or the loss is no sum and the partition has several terms.
     """
     if particles.box != reference.box:
         raise InputError(
@@ -151,12 +141,12 @@ def compare(
     band = BandLimit.of(particles.box, particles.voxel_size, resolution_angstrom)
     split = partition.split(band.limit_weights(particles.weights), band.weight(particles.volumes.device), band.box)
     if split.num_terms > 1:
-        require_additive(score, type(partition).__name__)
+        require_additive(loss, type(partition).__name__)
     mask = split.cut(_mask(band, particles, mask_diameter_angstrom))
     terms = (mask > 0).any(-1).nonzero()[:, 0]
     observed = split.cut(_observe(particles, band, split))[:, terms]
-    return Comparison(
-        score=score,
+    return Matching(
+        loss=loss,
         split=split,
         terms=terms,
         positions=split.positions[terms].to(observed) / band.scale,

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-Box = tuple[int, int, int]
+from torchsag.axes import Box
 
 
 @runtime_checkable

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from torchsag.axes import Box
 from torchsag.fourier.filters import filter_planes
-from torchsag.imaging.sampling import AXES, plane_positions
-from torchsag.slices.partition import Box
+from torchsag.imaging.sampling import AXIS_NAMES, plane_positions
 from torchsag.slices.separable_weight import separate
 
 
@@ -38,12 +38,12 @@ class PlaneSplit:
     @property
     def num_terms(self) -> int:
         """Number of planes."""
-        return self.box[AXES.index(self.axis)]
+        return self.box[AXIS_NAMES.index(self.axis)]
 
     @property
     def part(self) -> Box:
         """One voxel along the axis."""
-        z, y, x = (1 if axis == self.axis else n for n, axis in zip(self.box, AXES, strict=True))
+        z, y, x = (1 if axis == self.axis else n for n, axis in zip(self.box, AXIS_NAMES, strict=True))
         return z, y, x
 
     @property
@@ -53,7 +53,7 @@ class PlaneSplit:
 
     def cut(self, volumes: Float[Tensor, "*batch z y x"]) -> Float[Tensor, "*batch terms voxels"]:
         """Voxels of each plane."""
-        return volumes.movedim(AXES.index(self.axis) - 3, -3).flatten(-2)
+        return volumes.movedim(AXIS_NAMES.index(self.axis) - 3, -3).flatten(-2)
 
     def filter(
         self, parts: Float[Tensor, "problems b *channels voxels"], weight_index: Integer[Tensor, " problems"]
@@ -61,7 +61,7 @@ class PlaneSplit:
         """Filter inside each plane."""
         if self.plane_weights is None:
             return parts
-        rows, columns = (n for n, axis in zip(self.box, AXES, strict=True) if axis != self.axis)
+        rows, columns = (n for n, axis in zip(self.box, AXIS_NAMES, strict=True) if axis != self.axis)
         weight = self.plane_weights[weight_index]
         weight = weight.reshape(len(weight), *[1] * (parts.ndim - 2), *weight.shape[1:])
         return filter_planes(parts.unflatten(-1, (rows, columns)), weight).flatten(-2)

@@ -14,9 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag.axes import Box
 from torchsag.fourier import half_frequencies, hermitian_multiplicity
-
-Box = tuple[int, int, int]
 
 # Alternating least squares; the fit no longer changes in the third digit after a few rounds.
 _ROUNDS = 12

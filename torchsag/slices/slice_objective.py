@@ -11,9 +11,9 @@ from torch import Tensor
 
 from torchsag.geometry import Poses
 from torchsag.geometry.rotations import left_jacobian
-from torchsag.losses.loss import PointwiseScore
+from torchsag.losses.loss import PointwiseLoss
 from torchsag.slices.calibration import Calibration
-from torchsag.slices.matching import Comparison
+from torchsag.slices.matching import Matching
 
 UNKNOWNS = 8
 """Rotation vector (3, radians), shift (3, voxels), logarithm of the relative amplitude, added offset."""
@@ -33,9 +33,9 @@ class SliceObjective:
 
     Attributes
     ----------
-    comparison
+    matching
         Particles and reference.
-    score
+    loss
         The loss, pointwise.
     poses
         Where ``move = 0`` stands, one per problem.
@@ -45,8 +45,8 @@ class SliceObjective:
         Amplitude and offset at ``move = 0``.
     """
 
-    comparison: Comparison
-    score: PointwiseScore
+    matching: Matching
+    loss: PointwiseLoss
     poses: Poses
     particle: Integer[Tensor, " problems"]
     calibration: Calibration
@@ -54,16 +54,16 @@ class SliceObjective:
     @property
     def num_terms(self) -> int:
         """Number of parts that the mask reaches."""
-        return self.comparison.num_terms
+        return self.matching.num_terms
 
     def values(self, move: Float[Tensor, "problems 8"], terms: Integer[Tensor, " b"]) -> Float[Tensor, "problems b"]:
         """Each term's value."""
         parts = []
         for chunk in self._chunks(len(terms), 1):
             at = self._at(move, chunk)
-            sources = self.comparison.sources(at.poses.rotations[:, None], at.poses.shifts[:, None], terms)
-            model = self.comparison.filter(self.comparison.sample(sources, at.particle), at.particle)
-            penalty, _, _ = self.score.penalty(self._residual(at, model, terms))
+            sources = self.matching.sources(at.poses.rotations[:, None], at.poses.shifts[:, None], terms)
+            model = self.matching.filter(self.matching.sample(sources, at.particle), at.particle)
+            penalty, _, _ = self.loss.penalty(self._residual(at, model, terms))
             parts.append(at.factor[:, None] * penalty.sum(-1))
         return torch.cat(parts)
 
@@ -75,10 +75,10 @@ class SliceObjective:
         for chunk in self._chunks(len(terms), 4):
             at = self._at(move, chunk)
             sources, model, slope = self._model(at, terms)
-            model = self.comparison.filter(model, at.particle)
-            penalty, derivative, _ = self.score.penalty(self._residual(at, model, terms))
-            pulled = self.comparison.mask[terms] * derivative
-            back = self.comparison.filter(pulled, at.particle)[..., None] * slope
+            model = self.matching.filter(model, at.particle)
+            penalty, derivative, _ = self.loss.penalty(self._residual(at, model, terms))
+            pulled = self.matching.mask[terms] * derivative
+            back = self.matching.filter(pulled, at.particle)[..., None] * slope
             turning = torch.linalg.cross(sources, back, dim=-1).sum(-2)
             raw = torch.cat([turning, back.sum(-2), (pulled * model).sum(-1)[..., None], pulled.sum(-1)[..., None]], -1)
             values.append(at.factor[:, None] * penalty.sum(-1))
@@ -94,9 +94,9 @@ class SliceObjective:
             at = self._at(move, chunk)
             sources, model, slope = self._model(at, terms)
             columns = torch.cat([torch.linalg.cross(sources, slope, dim=-1), slope, model[..., None]], -1)
-            columns = self.comparison.filter(columns.mT.contiguous(), at.particle)
-            penalty, derivative, weight = self.score.penalty(self._residual(at, columns[:, :, 6], terms))
-            mask = self.comparison.mask[terms].expand_as(penalty)
+            columns = self.matching.filter(columns.mT.contiguous(), at.particle)
+            penalty, derivative, weight = self.loss.penalty(self._residual(at, columns[:, :, 6], terms))
+            mask = self.matching.mask[terms].expand_as(penalty)
             columns = torch.cat([mask[:, :, None] * columns, mask[:, :, None]], 2)
             raw = (columns @ derivative[..., None])[..., 0]
             block = (columns * weight[:, :, None]) @ columns.mT
@@ -108,7 +108,7 @@ class SliceObjective:
 
     def _chunks(self, num_terms: int, channels: int) -> Iterator[Tensor]:
         """Indices of a few problems at a time, so that temporaries stay small."""
-        size = max(1, _CHUNK // (num_terms * self.comparison.mask.shape[1] * channels))
+        size = max(1, _CHUNK // (num_terms * self.matching.mask.shape[1] * channels))
         return iter(torch.arange(len(self.poses), device=self.particle.device).split(size))
 
     def _at(self, move: Tensor, chunk: Tensor) -> _Standing:
@@ -125,16 +125,16 @@ class SliceObjective:
         chain[:, 7, 7] = -1
         particle = self.particle[chunk]
         offset = self.calibration.offset[chunk] + step[:, 7]
-        return _Standing(poses, particle, amplitude, offset, chain, self.comparison.independent[particle] / 2)
+        return _Standing(poses, particle, amplitude, offset, chain, self.matching.independent[particle] / 2)
 
     def _model(self, at: _Standing, terms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        sources = self.comparison.sources(at.poses.rotations[:, None], at.poses.shifts[:, None], terms)
-        return sources, *self.comparison.sample_with_gradient(sources, at.particle)
+        sources = self.matching.sources(at.poses.rotations[:, None], at.poses.shifts[:, None], terms)
+        return sources, *self.matching.sample_with_gradient(sources, at.particle)
 
     def _residual(self, at: _Standing, model: Tensor, terms: Tensor) -> Tensor:
-        observed = self.comparison.observed[at.particle[:, None], terms]
+        observed = self.matching.observed[at.particle[:, None], terms]
         fitted = at.amplitude[:, None, None] * model + at.offset[:, None, None]
-        return self.comparison.mask[terms] * (observed - fitted)
+        return self.matching.mask[terms] * (observed - fitted)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from torchsag.axes import Box
 from torchsag.imaging.sampling import voxel_positions
 from torchsag.losses.constrained import filter_volume
-from torchsag.slices.partition import Box
 
 
 @dataclass(frozen=True)

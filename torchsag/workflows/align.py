@@ -18,6 +18,7 @@ from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
 from torchsag.io import write_map, write_poses
 from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs.central_slices import save_alignment_slices
 from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.runs.chunked_sums import average_at
@@ -31,7 +32,6 @@ from torchsag.runs.particle_run import ParticleRun
 from torchsag.runs.provenance import Provenance
 from torchsag.runs.sharing import ByParticle, Sharing
 from torchsag.runs.signatures import file_signature, particle_signatures
-from torchsag.runs.central_slices import save_alignment_slices
 from torchsag.runs.truth import true_poses
 
 _SHOWN = (

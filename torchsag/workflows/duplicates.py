@@ -27,7 +27,7 @@ from torchsag.particles import ParticleSet
 from torchsag.runs.metrics import surroundings, write_metrics
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.output_folder import claim, publish
-from torchsag.runs.particle_run import ParticleList
+from torchsag.runs.particle_run import ParticleInput
 from torchsag.runs.progress import progress
 from torchsag.runs.provenance import Provenance
 
@@ -47,7 +47,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicates(ParticleList):
+class Duplicates(ParticleInput):
     """Report pairs of particles that share data.
 
     Attributes

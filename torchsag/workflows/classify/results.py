@@ -20,11 +20,11 @@ from torchsag.evaluation.wedge_dependence import wedge_dependence
 from torchsag.geometry import Poses
 from torchsag.io import write_map, write_poses
 from torchsag.particles import ParticleSet
+from torchsag.runs.central_slices import orthogonal_slices
 from torchsag.runs.files import write_fsc, write_rows
 from torchsag.runs.metrics import write_metrics
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
-from torchsag.runs.central_slices import orthogonal_slices
 from torchsag.workflows.classify.class_maps import ClassMap
 from torchsag.workflows.classify.loop import ClassificationLoop, Scene
 from torchsag.workflows.classify.state import ClassificationState

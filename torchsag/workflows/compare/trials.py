@@ -13,7 +13,7 @@ from torchsag.fourier import low_pass
 from torchsag.geometry import Poses
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.runs.matching_map import matching_map
-from torchsag.runs.particle_run import ParticleList
+from torchsag.runs.particle_run import ParticleInput
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import Structure
 
@@ -114,7 +114,7 @@ class SimulatedTrials:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedTrial(ParticleList):
+class ListedTrial(ParticleInput):
     """One trial: particles and a reference from files; prior poses are not used.
 
     Attributes
