@@ -1,4 +1,4 @@
-"""Differentiable subtomogram alignment and averaging for cryo-electron tomography.
+"""Differentiable subtomogram alignment, averaging and classification for cryo-electron tomography.
 
 Conventions, fixed once for the whole library:
 

@@ -1,8 +1,10 @@
-"""Where candidates stand while they are refined, noted only while somebody is listening::
+"""Where candidates stand while they are refined, noted only while somebody is listening.
 
-with Trajectory() as trajectory:
-    aligner(particles)
-trajectory.snapshots[0].poses
+::
+
+    with Trajectory() as trajectory:
+        aligner(particles)
+    trajectory.snapshots[0].poses
 """
 
 from __future__ import annotations

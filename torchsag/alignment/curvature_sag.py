@@ -179,7 +179,7 @@ class PreparedCurvatureSAG:
         return residual_spectrum(by_shell, self._shell_band, self._levels[-1].table, best.poses, best.particle)
 
     def _shells(self, reference: DensityMap, density: Tensor, length: float) -> list[int]:
-        """Bands from what a refinement from some ten degrees away needs to what the reference can tell."""
+        """Bands from what a refinement from `basin_deg` away needs to what the reference can tell."""
         box = reference.box[0]
         last = shell_of_information(density, self._method.information)
         if self._method.max_resolution_angstrom is not None:

@@ -1,1 +1,1 @@
-"""What the microscope does: place a map at a pose, missing wedge, CTF, masks, noise."""
+"""What the microscope does to a map: placement at a pose, projection, wedge, CTF, dose, detector; and masks."""

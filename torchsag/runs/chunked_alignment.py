@@ -37,8 +37,8 @@ class ChunkAligner:
     device
         Where it computes.
     seed
-        Set before each chunk; methods that draw random numbers draw them per particle from their own seed, so that
-        results do not depend on the chunks.
+        Of torch's global generator, set anew before each chunk. torchsag's own methods do not draw from it: they have
+        a seed of their own and draw the same numbers for every particle, so that results do not depend on the chunks.
     skip_bad
         Whether unusable particles, and those on which the method fails, get a row that says so instead of ending the
         run. A particle whose pose comes out as no number always does.

@@ -27,8 +27,9 @@ class LocalGrid:
     max_shift
         Largest distance from the prior, voxels.
     step_deg
-        No turn well within the cone is farther than this from a trial turn (at its rim, half as far again);
-        refinement reaches some ten degrees by itself, so that a cone no wider starts from the prior alone.
+        No turn well within the cone is farther than this from a trial turn (at its rim, half as far again). A cone
+        no wider than this, as by default, starts from the prior alone: the default method's refinement leads back
+        from 17 degrees (its `basin_deg`), this search's 15 among them.
     """
 
     cone_deg: float = 15.0
