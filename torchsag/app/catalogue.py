@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 
@@ -39,17 +38,6 @@ def overview() -> str:
         "       torchsag COMMAND --help               what the command does and its keys\n"
         "       torchsag --version\n\nCommands:\n" + "\n".join(lines) + "\n"
     )
-
-
-def command_help(command: str) -> str:
-    """What ``torchsag COMMAND --help`` prints: the command's yaml, which documents every key, and the choices."""
-    text = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
-    body = re.sub(r"^defaults:\n(?:[ -].*\n)+\n?", "", text, flags=re.MULTILINE)
-    body = re.sub(r"^_target_:.*\n\n?", "", body, flags=re.MULTILINE)
-    groups = re.findall(r"^ +- (?:override )?/?([\w/]+)(?:@[\w.]+)?: *\S+", text, flags=re.MULTILINE)
-    listed = [f"  {group}={' | '.join(choices(group))}" for group in dict.fromkeys(groups) if choices(group)]
-    chosen = "\nComponents (set a field with group.field=value):\n" + "\n".join(listed) + "\n" if listed else ""
-    return f"Usage: torchsag {command} [key=value ...]\n\n{body.rstrip()}\n{chosen}"
 
 
 def _summary(command: str) -> str:

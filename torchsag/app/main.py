@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from torchsag import __version__
-from torchsag.app.catalogue import command_help, command_names, overview
+from torchsag.app.catalogue import command_names, overview
+from torchsag.app.help import command_help
 from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
 from torchsag.app.suggest import did_you_mean
@@ -46,7 +47,7 @@ def _dispatch(arguments: list[str]) -> int:
             f"{did_you_mean(command, command_names())}"
         )
     if any(word in _HELP for word in rest):
-        sys.stdout.write(command_help(command))
+        sys.stdout.write(command_help(command, [word for word in rest if word not in _HELP]))
         return 0
     overrides = [word for word in rest if word not in _MULTIRUN]
     _refuse_flags(command, overrides)

@@ -1,0 +1,84 @@
+"""Every key is explained, once, and help shows that explanation."""
+
+import pytest
+
+from torchsag.app.catalogue import choices, command_names, conf_folder
+from torchsag.app.explanations import Key, attributes_of, documentation, explain
+from torchsag.app.main import main
+
+NAMES = sorted(path.relative_to(conf_folder()).with_suffix("").as_posix() for path in conf_folder().rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("experiment/")])
+def test_everything_is_explained(name):
+    explained = explain(name)
+    assert explained.summary
+    assert [key.name for key in explained.keys if not key.meaning] == []
+    assert [slot.word for slot in explained.slots if not slot.meaning] == []
+
+
+def test_the_comment_above_a_key_is_its_meaning():
+    keys = {key.name: key for key in explain("align").keys}
+    assert keys["seed"] == Key("seed", "0", "Everything random follows from this number.")
+    assert keys["part"].meaning.endswith("same command without part writes the results.")
+
+
+def test_keys_that_share_a_comment():
+    keys = {key.name: key for key in explain("align").keys}
+    assert keys["tilt_max_deg"].meaning == keys["tilt_min_deg"].meaning != ""
+    assert keys["particles"].meaning != keys["reference"].meaning
+
+
+def test_without_a_comment_the_class_explains():
+    (fraction,) = (key for key in explain("optimizer/sag_curvature").keys if key.name == "batch_fraction")
+    assert fraction.meaning in documentation("torchsag.optim.sag_curvature.CurvatureSAG")[1].values()
+
+
+def test_nested_keys_are_explained_by_the_class_of_their_part():
+    (rate,) = (key for key in explain("pipeline/tilt_series").keys if key.name == "microscope.voltage_kv")
+    assert rate.meaning == documentation("torchsag.imaging.ctf.Microscope")[1]["voltage_kv"]
+
+
+def test_a_variant_is_explained_by_what_it_varies():
+    variant, original = explain("method/curvature_sag_local"), explain("method/curvature_sag")
+    assert variant.target == original.target
+    assert variant.slots[0].meaning == original.slots[0].meaning
+
+
+def test_inherited_attributes():
+    inherited = documentation("torchsag.alignment.sag.SAGAlignment")[1]
+    assert (
+        inherited["max_candidates"]
+        == documentation("torchsag.alignment.candidate_refinement.CandidateRefinement")[1]["max_candidates"]
+    )
+
+
+def test_attributes_end_where_the_next_section_begins():
+    section = "Attributes\n----------\na, b\n    First,\n    and more.\nc : int\n    Last.\n"
+    text = f"Does.\n\n{section}\nNotes\n-----\nNothing.\n"
+    assert attributes_of(text) == {"a": "First, and more.", "b": "First, and more.", "c": "Last."}
+
+
+def test_places_take_methods_of_their_kind():
+    fitting = {slot.word: set(slot.choices) for slot in explain("classify").slots}
+    assert fitting["method"] == {"mco_a", "mco_exmx", "multi_reference"}
+    assert fitting["method"] | fitting["method@alignment"] == set(choices("method"))
+    assert fitting["method"] & fitting["method@alignment"] == set()
+
+
+@pytest.mark.parametrize("command", command_names())
+def test_help_of_each_component(command, capsys):
+    for slot in explain(command).slots:
+        for choice in slot.choices:
+            assert main([command, "--help", f"{slot.word}={choice}"]) == 0
+            printed = capsys.readouterr().out
+            assert printed.startswith(f"{slot.word}={choice}\n")
+            for key in explain(f"{slot.word.partition('@')[0]}/{choice}").keys:
+                assert key.meaning in printed
+
+
+def test_help_of_what_is_not_there(capsys):
+    assert main(["align", "--help", "method=sagg"]) == 2
+    assert "did you mean 'sag'?" in capsys.readouterr().err
+    assert main(["align", "--help", "methd=sag"]) == 2
+    assert "did you mean 'method'?" in capsys.readouterr().err
