@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from functools import cache
 
 import pytest
 from hydra import compose
@@ -19,6 +20,7 @@ COMPONENTS = [(group, name) for group in GROUPS for name in choices(group)]
 NOT_FIELDS = {"allow", "threads", "in"}
 
 
+@cache
 def config_of(path):
     with hydra_ready():
         config = compose(config_name=path)
@@ -54,6 +56,48 @@ def test_component_builds_and_lists_every_field(group, name):
     plain = OmegaConf.to_container(OmegaConf.create({group: without_missing(raw)}), resolve=True)[group]
     check_fields(plain)
     assert type(build(plain)).__module__.startswith("torchsag.")
+
+
+def default_of(field):
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default  # MISSING where there is none
+
+
+def is_variant(group, name):
+    return "variant" in (conf_folder() / group / f"{name}.yaml").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(("group", "name"), [pair for pair in COMPONENTS if not is_variant(*pair)])
+def test_component_from_its_yaml_equals_the_class_built_without_arguments(group, name):
+    raw = OmegaConf.to_container(config_of(f"{group}/{name}"), resolve=False)
+    built = build(OmegaConf.to_container(OmegaConf.create({group: without_missing(raw)}), resolve=True)[group])
+    defaults = {field.name: default_of(field) for field in dataclasses.fields(built) if field.init}
+    expected = {key: value for key, value in defaults.items() if value is not dataclasses.MISSING}
+    assert {key: getattr(built, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "path", sorted(conf_folder().rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_no_group_listed_after_self_hides_keys_set_here(path):
+    assert hidden_keys(path.read_text()) == set()
+
+
+def hidden_keys(text):
+    """Keys of a yaml that a component composed later, because it is listed after ``_self_``, may overwrite."""
+    own = OmegaConf.create(text)
+    defaults = list(own.get("defaults", []))
+    after = defaults[defaults.index("_self_") + 1 :] if "_self_" in defaults else []
+    places = {key.rpartition("@")[2].removeprefix("override ").lstrip("/") for entry in after for key in entry}
+    return {place for place in places if OmegaConf.select(own, place) is not None}
+
+
+def test_hidden_keys_are_seen():
+    text = "defaults:\n  - {first}\n  - {second}\noptimizer:\n  tolerance: 0.01\n"
+    group = "/optimizer@optimizer: sag"
+    assert hidden_keys(text.format(first="_self_", second=group)) == {"optimizer"}
+    assert hidden_keys(text.format(first=group, second="_self_")) == set()
 
 
 @pytest.mark.parametrize("name", choices("experiment"))

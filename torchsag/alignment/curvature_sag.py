@@ -89,6 +89,8 @@ class CurvatureSAGAligner:
     margin: float = 60.0
 
     def __post_init__(self):
+        object.__setattr__(self, "keep", tuple(self.keep))
+        object.__setattr__(self, "passes", tuple(self.passes))
         if not 0 < self.information <= 1:
             raise InputError(f"method.information: expected a part above 0 and at most 1, got {self.information}")
         if not 1 <= self.basin_deg <= 90:

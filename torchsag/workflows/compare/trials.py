@@ -87,6 +87,8 @@ class SimulatedTrials:
     reference_angstrom: float | None = None
 
     def __post_init__(self):
+        if not isinstance(self.snr, (int, float)):
+            object.__setattr__(self, "snr", tuple(self.snr))
         if not self.levels or not all(level > 0 for level in self.levels):
             raise InputError(f"trials.snr: expected one number above 0 or more, got {self.snr}")
         if self.n < 2:
