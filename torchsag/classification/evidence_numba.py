@@ -25,6 +25,7 @@ def leave_one_out(
     out = np.zeros(membership.shape, np.float32)
     shared = (sums.numerator.to(torch.complex64), sums.denominator.float(), prior.precision.float())
     own = (views.data, views.weights, membership.float())
+    _check_sizes(views, membership, sums, prior)
     arrays = [tensor.contiguous().numpy() for tensor in (*own, *shared)]
 
     def run(part: slice) -> None:
@@ -35,6 +36,18 @@ def leave_one_out(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, [slice(a, b) for a, b in pairwise(bounds)]))
     return torch.from_numpy(out / prior.order)
+
+
+def _check_sizes(views: Views, membership: Tensor, sums: ClassSums, prior: Prior) -> None:
+    """The compiled loop trusts that these arrays go together; it takes no number of any of them for a place."""
+    particles, candidates, classes = membership.shape
+    count = len(prior.precision)
+    wrong = [tuple(t.shape) for t in (views.data, views.weights) if tuple(t.shape) != (particles, candidates, count)]
+    wrong += [tuple(t.shape) for t in (sums.numerator, sums.denominator) if tuple(t.shape) != (classes, count)]
+    if wrong:
+        raise ValueError(
+            f"evidence: expected views {(particles, candidates, count)} and sums {(classes, count)}, got {wrong[0]}"
+        )
 
 
 @numba.njit(fastmath=True, cache=True, nogil=True, error_model="numpy")

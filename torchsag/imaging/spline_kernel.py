@@ -1,12 +1,15 @@
 """The cubic spline's inner loops, compiled for the CPU; see `torchsag.imaging.spline_sampling` for the definition.
 
-Each takes a contiguous table, points as indices ``(x, y, z)`` into it, and fills its last arguments.
+Each takes a contiguous table, points as indices ``(x, y, z)`` into it, and fills its last arguments. A point outside of
+the table reads zero and adds nothing, one that is no number reads none.
 """
 
 from inspect import unwrap
 
 import numba
 import numpy as np
+
+from torchsag.spectra.bounds import beyond, within
 
 # Signs of zero and infinities play no part here; rounding may be reordered.
 # `unwrap`: a run-time type checker's wrapper would hide the functions from the compiler.
@@ -17,10 +20,10 @@ _compiled = numba.njit(cache=True, fastmath=True, nogil=True)
 @unwrap
 def _locate(position, size, weights, slopes):
     """First of the four samples that reach `position`, or -1 if one is outside; fills their weights and slopes."""
+    if not within(position, 1, size - 2):
+        return -1
     below = np.floor(position)
     first = int(below) - 1
-    if first < 0 or first + 3 >= size:
-        return -1
     t = position - below
     s = 1 - t
     weights[0] = s * s * s / 6
@@ -42,11 +45,11 @@ def value_kernel(table, points, values):
     wx, wy, wz = np.empty(4, table.dtype), np.empty(4, table.dtype), np.empty(4, table.dtype)
     unused = np.empty(4, table.dtype)
     for n in range(points.shape[0]):
-        values[n] = 0
         i = _locate(points[n, 0], nx, wx, unused)
         j = _locate(points[n, 1], ny, wy, unused)
         k = _locate(points[n, 2], nz, wz, unused)
         if i < 0 or j < 0 or k < 0:
+            values[n] = beyond(points[n, 0], points[n, 1], points[n, 2])
             continue
         total = table.dtype.type(0)
         for c in range(4):
@@ -71,22 +74,25 @@ def value_gradient_kernel(table, points, values, gradients):
         j = _locate(points[n, 1], ny, wy, sy)
         k = _locate(points[n, 2], nz, wz, sz)
         value, gx, gy, gz = zero, zero, zero, zero
-        if i >= 0 and j >= 0 and k >= 0:
-            for c in range(4):
-                plane, plane_x, plane_y = zero, zero, zero
-                for b in range(4):
-                    along, slope = zero, zero
-                    for a in range(4):
-                        sample = table[k + c, j + b, i + a]
-                        along += sample * wx[a]
-                        slope += sample * sx[a]
-                    plane += along * wy[b]
-                    plane_x += slope * wy[b]
-                    plane_y += along * sy[b]
-                value += plane * wz[c]
-                gx += plane_x * wz[c]
-                gy += plane_y * wz[c]
-                gz += plane * sz[c]
+        if i < 0 or j < 0 or k < 0:
+            values[n] = beyond(points[n, 0], points[n, 1], points[n, 2])
+            gradients[n, :] = values[n]
+            continue
+        for c in range(4):
+            plane, plane_x, plane_y = zero, zero, zero
+            for b in range(4):
+                along, slope = zero, zero
+                for a in range(4):
+                    sample = table[k + c, j + b, i + a]
+                    along += sample * wx[a]
+                    slope += sample * sx[a]
+                plane += along * wy[b]
+                plane_x += slope * wy[b]
+                plane_y += along * sy[b]
+            value += plane * wz[c]
+            gx += plane_x * wz[c]
+            gy += plane_y * wz[c]
+            gz += plane * sz[c]
         values[n] = value
         gradients[n, 0], gradients[n, 1], gradients[n, 2] = gx, gy, gz
 

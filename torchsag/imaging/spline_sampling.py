@@ -2,7 +2,7 @@
 
 Two forms of one definition: plain tensor operations, for every device and as the slow twin in tests, and a compiled
 loop for the CPU, about twenty times as fast. Points are indices ``(x, y, z)`` into the coefficients; a point whose
-4 x 4 x 4 neighbourhood is not inside the table gives zero.
+4 x 4 x 4 neighbourhood is not inside the table gives zero, one that is no number gives none.
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ def _basis(fraction: Tensor) -> tuple[Tensor, Tensor]:
 def _weighted_sums(coefficients: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     z, y, x = coefficients.shape
     size = torch.tensor([x, y, z], device=index.device)
-    first = index.detach().floor().long() - 1
-    inside = ((first >= 0) & (first + 3 < size)).all(-1)
-    weights, slopes = _basis(index - (first + 1))
-    start = torch.where(inside[..., None], first, torch.zeros_like(first))
+    inside = ((index >= 1) & (index < size - 2)).all(-1)
+    beyond = torch.where(index.isnan().any(-1), torch.nan, 0.0).to(coefficients)
+    index = torch.where(inside[..., None], index, torch.ones_like(index))
+    start = index.detach().floor().long() - 1
+    weights, slopes = _basis(index - (start + 1))
     flat = (start[..., 2] * y + start[..., 1]) * x + start[..., 0]
     values = torch.zeros_like(index[..., 0])
     gradients = torch.zeros_like(index)
@@ -69,7 +70,7 @@ def _weighted_sums(coefficients: Tensor, index: Tensor) -> tuple[Tensor, Tensor]
             values = values + along * wy * wz
             step = [slope * wy * wz, along * slopes[..., 1, j] * wz, along * wy * slopes[..., 2, k]]
             gradients = gradients + torch.stack(step, -1)
-    return values * inside, gradients * inside[..., None]
+    return torch.where(inside, values, beyond), torch.where(inside[..., None], gradients, beyond[..., None])
 
 
 def _values_and_gradients(coefficients: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -108,11 +108,17 @@ def reference_block_sums(
     particle: Integer[Tensor, " poses"],
     terms: Integer[Tensor, " terms"],
 ) -> Float[Tensor, "poses terms 35"]:
-    """The sums in plain tensor operations: any device, any precision; what the fused kernel is tested against."""
+    """The sums in plain tensor operations: any device, any precision; what the fused kernel is tested against.
+
+    A pose that is not finite, or stretches the band beyond the table, has no sums: they are NaN.
+    """
     starts = band.starts.tolist()
-    return torch.stack(
+    stretch = 1 + 0.5 / max(table.max_shell, 1)
+    usable = (poses.rotations.norm(dim=-2) <= stretch).all(-1) & (poses.shifts.abs() < 1e30).all(-1)
+    raw = torch.stack(
         [_one_block(table, band, observed, poses, particle, slice(starts[b], starts[b + 1])) for b in terms.tolist()], 1
     )
+    return torch.where(usable[:, None, None], raw, torch.full_like(raw, torch.nan))
 
 
 def _one_block(

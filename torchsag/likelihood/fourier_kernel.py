@@ -23,6 +23,7 @@ from torch import Tensor
 
 from torchsag.geometry import Poses
 from torchsag.likelihood.observations import Observations
+from torchsag.spectra.bounds import usable_pose
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import CHANNELS, FourierTable
 
@@ -38,6 +39,7 @@ def fused_block_sums(
     terms: Integer[Tensor, " terms"],
 ) -> Float[Tensor, "poses terms 35"]:
     """See `torchsag.likelihood.fourier_blocks.reference_block_sums`; poses are spread over torch's threads."""
+    _check_sizes(table, band, observed)
     _, rows, columns, _ = table.samples.shape
     out = np.zeros((len(poses), len(terms), 35), np.float32)
     data = torch.view_as_real(observed.data.contiguous()).numpy()
@@ -73,6 +75,22 @@ def fused_block_sums(
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, [slice(a, b) for a, b in pairwise(bounds)]))
     return torch.from_numpy(out)
+
+
+def _check_sizes(table: FourierTable, band: FourierBand, observed: Observations) -> None:
+    """The compiled loop trusts that these go together; poses, particles and terms it looks at itself."""
+    count = len(band.frequencies)
+    if observed.data.shape[1] != count or observed.weights.shape[1] != count:
+        raise ValueError(
+            f"block sums: expected data and weights of the band's {count} coefficients, got "
+            f"{observed.data.shape[1]} and {observed.weights.shape[1]}"
+        )
+    reach = 2 * table.oversampling * (table.max_shell + 1) + 1
+    if tuple(table.samples.shape) != (reach, reach, reach // 2 + 1, CHANNELS) or band.reach > table.max_shell:
+        raise ValueError(
+            f"block sums: expected a table up to shell {band.reach} at least, got one of {tuple(table.samples.shape)} "
+            f"samples up to {table.max_shell}"
+        )
 
 
 @intrinsic
@@ -154,6 +172,8 @@ def _accumulate(
     plane = np.intp(rows * columns * CHANNELS)
     shift_scale = f32(2 * math.pi / box)
     edge = max_shell
+    # How much a matrix may stretch the band before the table ends; a rotation does not.
+    stretch = one + f32(0.5) / f32(max(max_shell, 1))
     phases = np.empty((6, 2 * edge + 1), np.float32)
     chosen = np.empty(_LANE, np.int64)
     offset = np.empty(_LANE, np.intp)
@@ -166,9 +186,14 @@ def _accumulate(
     jacobian = np.empty((12, _LANE), np.float32)
     for q in range(rotations.shape[0]):
         p = particle[q]
+        if not (0 <= p < data.shape[0] and 0 <= weight_index[p] < weights.shape[0]):
+            raise IndexError("block sums: a pose's particle, or a particle's weight, does not exist")
         own_weights = weights[weight_index[p]]
         own_data = data[p]
         r = rotations[q]
+        if not usable_pose(r, shifts[q], stretch):
+            out[q] = np.nan
+            continue
         r00, r01, r02 = r[0, 0], r[0, 1], r[0, 2]
         r10, r11, r12 = r[1, 0], r[1, 1], r[1, 2]
         r20, r21, r22 = r[2, 0], r[2, 1], r[2, 2]
@@ -180,6 +205,8 @@ def _accumulate(
                 phases[2 * axis + 1, k + edge] = math.sin(step * k)
         for b in range(terms.shape[0]):
             sums = out[q, b]
+            if not 0 <= terms[b] < starts.shape[0] - 1:
+                raise IndexError("block sums: a term does not exist")
             i = starts[terms[b]]
             stop = starts[terms[b] + 1]
             while i < stop:

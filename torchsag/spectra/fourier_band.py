@@ -58,6 +58,14 @@ class FourierBand:
         return _band(frequencies[shell.argsort(stable=True)], starts, box, max_shell, device)
 
     @cached_property
+    def reach(self) -> float:
+        """The largest ``|k|``, once it is sure that the blocks lie within the coefficients."""
+        bounds = self.starts.tolist()
+        if sorted(bounds) != bounds or bounds[0] < 0 or bounds[-1] > len(self.frequencies):
+            raise ValueError(f"band: expected blocks within {len(self.frequencies)} coefficients, got bounds {bounds}")
+        return float(self.frequencies.double().norm(dim=-1).max()) if len(self.frequencies) else 0.0
+
+    @cached_property
     def shells(self) -> Integer[Tensor, " coefficients"]:
         """The integer shell of each coefficient."""
         return self.frequencies.double().norm(dim=-1).round().long()

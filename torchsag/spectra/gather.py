@@ -44,20 +44,33 @@ def gather_torch(
     Returns
     -------
     tuple
-        ``P(R q) exp(2 pi i (R q).t / n)`` by Kaiser-Bessel and ``W(R q)`` by trilinear interpolation.
+        ``P(R q) exp(2 pi i (R q).t / n)`` by Kaiser-Bessel and ``W(R q)`` by trilinear interpolation; no numbers
+        where ``R q`` lies outside of the tables or is none itself.
     """
     turned = torch.einsum("pij,gj->pgi", rotations, points)
     phase = 2 * math.pi / n * torch.einsum("pgi,pi->pg", turned, shifts)
     back = turned[..., 0] < 0
     positive = torch.where(back[..., None], -turned, turned)
+    inside = _inside(positive, spectra.shape, n)
+    positive = torch.where(inside[..., None], positive, torch.zeros_like(positive))
     floor = positive.floor()
     fraction = positive - floor
     offset = torch.tensor([MARGIN, n // 2 + MARGIN, n // 2 + MARGIN], device=points.device)
     start = floor.long() + offset
     value = _interpolate(spectra, start, fraction, kaiser_bessel, range(1 - WIDTH // 2, 1 + WIDTH // 2))
     weight = _interpolate(weights[weight_index], start, fraction, lambda d: (1 - d.abs()).clamp_min(0), range(2))
-    value = torch.where(back, value.conj(), value)
-    return value * torch.polar(torch.ones_like(phase), phase), weight
+    value = torch.where(back, value.conj(), value) * torch.polar(torch.ones_like(phase), phase)
+    nothing = torch.full_like(weight, torch.nan)
+    return torch.where(inside, value, torch.complex(nothing, nothing)), torch.where(inside, weight, nothing)
+
+
+def _inside(positive: Tensor, shape: torch.Size, n: int) -> Tensor:
+    """Whether the window around each point, ``x >= 0``, lies in the table; false for what is no number."""
+    depth, height, width = shape[-3:]
+    half = n // 2 + MARGIN
+    low = torch.tensor([1 - MARGIN, 1 - half, 1 - half], device=positive.device)
+    high = torch.tensor([width - 2 - MARGIN, height - 2 - half, depth - 2 - half], device=positive.device)
+    return ((positive >= low) & (positive < high)).all(-1)
 
 
 def _interpolate(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
+from torchsag.spectra.bounds import within_box
 from torchsag.spectra.kaiser_bessel import WIDTH, kaiser_bessel
 from torchsag.spectra.tables import MARGIN
 
@@ -39,6 +40,8 @@ def gather_numba(
     value = torch.empty(len(spectra), len(points), dtype=torch.complex64)
     weight = torch.empty(len(spectra), len(points), dtype=torch.float32)
     inputs = tuple(t.contiguous().numpy() for t in (spectra, weights, weight_index, rotations, shifts, points))
+    if weights.shape[1:] != spectra.shape[1:] or not len(spectra) == len(weight_index) == len(rotations) == len(shifts):
+        raise ValueError(f"gather: expected tables of one shape, got {tuple(spectra.shape)} and {tuple(weights.shape)}")
     workers = torch.get_num_threads()
     edges = np.linspace(0, len(points), workers + 1).astype(np.int64)
 
@@ -57,12 +60,17 @@ def gather_numba(
 @numba.njit(fastmath=True, cache=True, nogil=True)
 @unwrap
 def _fill(out_value, out_weight, inputs, begin, end, n, window):
-    """Fill ``[particles, begin:end]``; float32 throughout."""
+    """Fill ``[particles, begin:end]``; float32 throughout. A point outside of the table reads no number."""
     spectra, weights, weight_index, rotations, shifts, points = inputs
     steps = window.shape[0] - 2
     half = n // 2 + MARGIN
+    # Where the window around a point lies in the table: from one sample before its cell to two after it.
+    low_x, high_x = np.float32(1 - MARGIN), np.float32(spectra.shape[3] - 2 - MARGIN)
+    low, high = np.float32(1 - half), np.float32(min(spectra.shape[1], spectra.shape[2]) - 2 - half)
     turn = np.float32(2 * math.pi / n)
     for p in range(spectra.shape[0]):
+        if not 0 <= weight_index[p] < weights.shape[0]:
+            raise IndexError("gather: a particle's weight does not exist")
         table, weight = spectra[p], weights[weight_index[p]]
         r00, r01, r02 = rotations[p, 0, 0], rotations[p, 0, 1], rotations[p, 0, 2]
         r10, r11, r12 = rotations[p, 1, 0], rotations[p, 1, 1], rotations[p, 1, 2]
@@ -76,6 +84,10 @@ def _fill(out_value, out_weight, inputs, begin, end, n, window):
             sign = np.float32(1.0)
             if x < 0:
                 x, y, z, sign = -x, -y, -z, np.float32(-1.0)
+            if not within_box(x, y, z, low_x, high_x, low, high):
+                out_weight[p, q] = np.nan
+                out_value[p, q] = complex(np.nan, np.nan)
+                continue
             ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
             fx, fy, fz = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
             ix, iy, iz = ix + MARGIN, iy + half, iz + half

@@ -75,7 +75,13 @@ class ContinuousSpectrum:
 def interpolate(
     samples: Complex[Tensor, "pz py px"], positions: Float[Tensor, "points 3"]
 ) -> Complex[Tensor, " points"]:
-    """Convolve `samples` with the kernel at `positions` (x, y, z), counted in samples from the first one."""
+    """Convolve `samples` with the kernel at `positions` (x, y, z), counted in samples from the first one.
+
+    A position whose taps are not all inside, or that is no number, gives none.
+    """
+    last = torch.tensor(samples.shape[::-1], device=positions.device) - WIDTH // 2
+    inside = ((positions >= WIDTH // 2 - 1) & (positions < last)).all(-1)
+    positions = torch.where(inside[:, None], positions, torch.full_like(positions, WIDTH // 2))
     (start_x, weight_x), (start_y, weight_y), (start_z, weight_z) = map(kernel_taps, positions.unbind(-1))
     rows = samples.unfold(-1, WIDTH, 1)
     total = torch.zeros(len(positions), dtype=samples.dtype, device=samples.device)
@@ -83,7 +89,7 @@ def interpolate(
         for dy in range(WIDTH):
             row = (rows[start_z + dz, start_y + dy, start_x] * weight_x).sum(-1)
             total = total + row * (weight_z[:, dz] * weight_y[:, dy])
-    return total
+    return torch.where(inside, total, torch.full_like(total, complex(torch.nan, torch.nan)))
 
 
 @cache

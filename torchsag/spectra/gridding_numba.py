@@ -11,13 +11,16 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from torchsag.spectra.bounds import within
+
 
 def interpolate_numba(
     samples: Complex[Tensor, "pz py px"], positions: Float[Tensor, "points 3"], table: Float[Tensor, "steps taps"]
 ) -> Complex[Tensor, " points"]:
     """Convolve `samples` with the kernel at `positions` (x, y, z; in samples), on as many threads as torch may use.
 
-    `table` holds the kernel's taps at equally spaced fractions of a sample, 0 to 1 and one row more.
+    `table` holds the kernel's taps at equally spaced fractions of a sample, 0 to 1 and one row more. A position whose
+    taps are not all inside, or that is no number, gives none.
     """
     out = torch.empty(len(positions), dtype=torch.complex64)
     inputs = (samples.numpy(), positions.contiguous().numpy(), table.numpy())
@@ -39,7 +42,13 @@ def _fill(out, samples, positions, table, begin, end):
     steps = table.shape[0] - 2
     starts = np.empty(3, np.int64)
     weights = np.empty((3, width), np.float32)
+    first = np.float32(width // 2 - 1)
+    last_z, last_y, last_x = samples.shape[0] - width // 2, samples.shape[1] - width // 2, samples.shape[2] - width // 2
     for point in range(begin, end):
+        x, y, z = positions[point, 0], positions[point, 1], positions[point, 2]
+        if not (within(x, first, last_x) and within(y, first, last_y) and within(z, first, last_z)):
+            out[point] = complex(np.nan, np.nan)
+            continue
         for axis in range(3):
             place = positions[point, axis]
             low = np.floor(place)
@@ -48,8 +57,8 @@ def _fill(out, samples, positions, table, begin, end):
             index = np.int64(row)
             rest = row - np.float32(index)
             for tap in range(width):
-                first = table[index, tap]
-                weights[axis, tap] = first + rest * (table[index + 1, tap] - first)
+                here = table[index, tap]
+                weights[axis, tap] = here + rest * (table[index + 1, tap] - here)
         total = np.complex64(0)
         for k in range(width):
             for j in range(width):
