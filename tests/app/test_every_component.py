@@ -9,7 +9,7 @@ from hydra import compose
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from torchsag.app.catalogue import choices, command_names, conf_folder
+from torchsag.app.catalogue import choices, command_keys, command_names, conf_folder
 from torchsag.app.components import build
 from torchsag.app.composition import compose_command, hydra_ready
 from torchsag.app.shorthands import expand_shorthands
@@ -17,7 +17,8 @@ from torchsag.app.shorthands import expand_shorthands
 GROUPS = sorted(path.name for path in conf_folder().iterdir() if path.is_dir() and choices(path.name))
 GROUPS.remove("experiment")  # these set keys of a command and are no components
 COMPONENTS = [(group, name) for group in GROUPS for name in choices(group)]
-NOT_FIELDS = {"allow", "threads", "in"}
+PROCESS = {"allow", "threads", "in"}
+EVERY_YAML = "".join(path.read_text() for path in conf_folder().rglob("*.yaml"))
 
 
 @cache
@@ -108,15 +109,16 @@ def test_experiment_builds_with_the_command_it_names(name):
     assert f"experiment={name}" in words
     config = compose_command(words[0], expand_shorthands(words[0], words[1:]))
     check_fields(list(config.values()))
-    build({key: value for key, value in config.items() if key not in NOT_FIELDS})
+    build(config, words=command_keys(words[0]))
 
 
 @pytest.mark.parametrize("command", command_names())
-def test_command_composes_and_its_keys_are_fields(command):
+def test_each_key_of_a_command_is_a_field_or_read_by_a_component(command):
     config = OmegaConf.to_container(config_of(command), resolve=False)
     target = get_object(config["_target_"])
     fields = {field.name for field in dataclasses.fields(target)}
-    assert set(config) - NOT_FIELDS - {"_target_"} <= fields
+    for word in set(config) - PROCESS - {"_target_"} - fields:
+        assert re.search(rf"\$\{{(oc\.select:)?{word}\b", EVERY_YAML), f"{command}: {word} is read by nothing"
     assert {"threads", "allow"} <= set(config)
 
 

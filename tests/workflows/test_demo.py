@@ -43,7 +43,7 @@ class Guess:
 def demo(tmp_path):
     out = tmp_path / "out"
     simulation = Simulate(str(out / "data"), Ball(), n=3, box=8, low_pass_angstrom=None)
-    return Demo({"first": Guess(), "second": Guess(1.0)}, simulation, 3, 0.1, 60.0, str(out))
+    return Demo({"first": Guess(), "second": Guess(1.0)}, simulation, str(out))
 
 
 def test_each_method_has_a_row_and_a_folder_and_the_first_is_the_demos_own(demo, tmp_path):

@@ -23,6 +23,16 @@ def command_names() -> list[str]:
     return sorted(path.stem for path in conf_folder().glob("*.yaml"))
 
 
+def command_keys(command: str) -> frozenset[str]:
+    """The keys at the top of a command's yaml.
+
+    They are the fields of the command's class; words that several of its components read, such as ``snr``; and what
+    concerns the process rather than the work, such as ``threads``.
+    """
+    text = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^([a-z]\w*):", text, flags=re.MULTILINE))
+
+
 def choices(group: str) -> list[str]:
     """The components torchsag ships for one group."""
     return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -21,8 +21,17 @@ _DIRECTIVES = {"_target_", "_convert_", "_recursive_", "_partial_", "_args_"}
 _SCALARS = (bool, int, float, str)
 
 
-def build(config: dict[str, Any], allowed: tuple[str, ...] = ()) -> Any:
+def build(config: dict[str, Any], allowed: tuple[str, ...] = (), words: Collection[str] = ()) -> Any:
     """Instantiate a configuration and everything nested in it.
+
+    Parameters
+    ----------
+    config
+        With interpolations filled in.
+    allowed
+        Packages besides torchsag and torch.optim that a ``_target_`` may name.
+    words
+        Keys at the top that may be there without being fields: others refer to them.
 
     Raises
     ------
@@ -32,7 +41,10 @@ def build(config: dict[str, Any], allowed: tuple[str, ...] = ()) -> Any:
     """
     config = copy.deepcopy(config)
     for where, node in _targets(config):
-        _check_fields(where, node, _locate(where, node["_target_"], allowed))
+        target = _locate(where, node["_target_"], allowed)
+        if words and not where:
+            _drop(node, set(words) - _fields(target))
+        _check_fields(where, node, target)
     try:
         return instantiate(config, _convert_="object")
     except InstantiationException as error:
@@ -84,20 +96,29 @@ def _check_fields(where: str, node: dict[str, Any], target: Callable[..., Any]) 
     """Compare a node with the dataclass it is for; whole numbers meant as floats become floats in place."""
     if not (inspect.isclass(target) and dataclasses.is_dataclass(target)):
         return
-    fields = [field.name for field in dataclasses.fields(target) if field.init]
+    fields = _fields(target)
     hints = typing.get_type_hints(target)
     prefix = f"{where}." if where else ""
     for key, value in list(node.items()):
         if key in _DIRECTIVES:
             continue
         if key not in fields:
-            raise InputError(f"unknown configuration key {prefix + key!r}{did_you_mean(key, fields)}")
+            raise InputError(f"unknown configuration key {prefix + key!r}{did_you_mean(key, sorted(fields))}")
         expected = _scalar_types(hints[key])
         if expected and not isinstance(value, dict) and not _fits(value, expected):
             names = " or ".join("none" if kind is type(None) else kind.__name__ for kind in expected)
             raise InputError(f"{prefix}{key}: expected {names}, got {value!r}")
         if float in expected and isinstance(value, int):
             node[key] = float(value)
+
+
+def _fields(target: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(target) if field.init}
+
+
+def _drop(node: dict[str, Any], keys: Collection[str]) -> None:
+    for key in keys:
+        node.pop(key, None)
 
 
 def _scalar_types(hint: Any) -> tuple[type, ...]:

@@ -10,12 +10,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from torchsag.app.catalogue import command_keys
 from torchsag.app.composition import allowed_modules, compose_command, parse
 from torchsag.errors import InputError
 from torchsag.launch import threads_per_process
 
-# Keys that concern the process rather than the workflow, and "in", which cannot be the name of a field.
-_NOT_FIELDS = ("allow", "threads", "in")
 _HANDLER = "torchsag-command-line"
 
 
@@ -38,8 +37,7 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> f
     from torchsag.parallel import Serial
     from torchsag.runs.provenance import Provenance
 
-    recipe = {key: value for key, value in config.items() if key not in _NOT_FIELDS}
-    workflow = build(recipe, allowed)
+    workflow = build(config, allowed, command_keys(command))
     provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)))
     parallel = getattr(workflow, "parallel", Serial())
     if not parallel.is_root:

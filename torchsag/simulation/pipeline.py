@@ -26,6 +26,11 @@ class Pipeline(Protocol):
     """A way to make particles: a frozen dataclass and one yaml under ``conf/pipeline``."""
 
     @property
+    def snr(self) -> float:
+        """Signal to noise of the particles; what of, says `snr_convention`."""
+        ...
+
+    @property
     def snr_convention(self) -> str:
         """What the pipeline's SNR is the ratio of, for whoever prints it."""
         ...

@@ -42,8 +42,6 @@ class Demo:
         Aligners by name; the first one's poses, average and report are the demo's own.
     simulation
         Makes the particles, in a folder below `out`.
-    n, snr, tilt_deg
-        What the simulation refers to; named above the table.
     out
         Folder for all results.
     symmetry
@@ -60,9 +58,6 @@ class Demo:
 
     methods: dict[str, Aligner]
     simulation: Simulate
-    n: int
-    snr: float
-    tilt_deg: float
     out: str = "torchsag-demo"
     symmetry: str = "C1"
     seed: int = 0
@@ -128,7 +123,7 @@ class Demo:
             tuple("-" if row[key] is None else form.format(row[key]) for key, (_, form) in _COLUMNS.items())
             for row in table
         )
-        data = f"{self.n} particles, SNR {self.snr:g}, tilts +-{self.tilt_deg:g} deg"
+        data = f"{self.simulation.n} simulated particles, SNR {self.simulation.pipeline.snr:g}"
         names = ("poses.star", "average.mrc", "report.html", "comparison.csv")
         return Outcome(
             f"{data}; medians, {self.symmetry} divided out",

@@ -178,3 +178,16 @@ def test_refuses_nonsense(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         simulate(tmp_path / "out", **changes)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pipeline_that_does_not_say_its_snr_is_refused_at_once(tmp_path):
+    class Silent:
+        snr_convention = "none"
+
+        def prepare(self, reference):
+            raise AssertionError("nothing may be made")
+
+    simulate = Simulate(str(tmp_path / "out"), GroelPhantom())
+    object.__setattr__(simulate, "pipeline", Silent())  # annotations are checked under pytest alone
+    with pytest.raises(InputError, match=r"pipeline: expected an object with prepare, snr .* got Silent"):
+        simulate.__post_init__()

@@ -62,8 +62,6 @@ class Simulate:
         How particles lie.
     n
         Number of particles.
-    snr, tilt_deg, resolution_angstrom, max_shift_voxels
-        What the components above refer to; kept for the record.
     box
         Voxels per axis.
     voxel_size_angstrom
@@ -93,10 +91,6 @@ class Simulate:
     pipeline: Pipeline = field(default_factory=FastPipeline)
     poses: PoseDistribution = field(default_factory=UniformPoses)
     n: int = 20
-    snr: float | None = None
-    tilt_deg: float | None = None
-    resolution_angstrom: float | None = None
-    max_shift_voxels: float | None = None
     box: int = 64
     voxel_size_angstrom: float = 6.0
     others: dict[str, Structure] = field(default_factory=dict)
@@ -110,6 +104,11 @@ class Simulate:
     parallel: Workers = field(default_factory=Serial)
 
     def __post_init__(self):
+        if not isinstance(self.pipeline, Pipeline):
+            raise InputError(
+                "pipeline: expected an object with prepare, snr and snr_convention "
+                f"(torchsag.simulation.pipeline.Pipeline), got {type(self.pipeline).__name__}"
+            )
         for name in ("n", "chunk"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -223,7 +222,7 @@ class Simulate:
                 "particles_per_class": counts,
                 "box": references[0].box,
                 "voxel_size_angstrom": self.voxel_size_angstrom,
-                "snr": getattr(self.pipeline, "snr", None),
+                "snr": self.pipeline.snr,
                 "snr_convention": self.pipeline.snr_convention,
                 "wall_seconds": round(seconds, 3),
             }
@@ -231,7 +230,7 @@ class Simulate:
             (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
         write_poses(out / "particles.star", particles, None, columns={WEIGHT: columns["weight"].tolist()})
         rows = [("particles", str(self.n)), ("box (voxels)", str(self.box))]
-        rows += [("voxel size (angstrom)", f"{self.voxel_size_angstrom:g}"), ("SNR", f"{metrics['snr']:g}")]
+        rows += [("voxel size (angstrom)", f"{self.voxel_size_angstrom:g}"), ("SNR", f"{self.pipeline.snr:g}")]
         rows += [("seconds", f"{seconds:.1f}")]
         notes = (f"SNR: {self.pipeline.snr_convention}", *(str(out / n) for n in ("particles.star", "reference.mrc")))
         return Outcome("simulate", ("", "value"), tuple(rows), notes)
