@@ -93,11 +93,21 @@ def main() -> None:
 
 def optimizers() -> dict:
     """The paper's two algorithms, ours, and the yardsticks."""
+
+    def algorithm_2(fraction: float) -> Preconditioned:
+        return Preconditioned(SAGMinibatch(batch_fraction=fraction, tolerance=0.03), Whitening())
+
     return {
         "SAG, Algorithm 1": Preconditioned(SAG(tolerance=0.03), Whitening()),
-        "SAG, Algorithm 2, batches of 1/16": Preconditioned(SAGMinibatch(1 / 16, tolerance=0.03), Whitening()),
-        "SAG, Algorithm 2, batches of 1/8": Preconditioned(SAGMinibatch(1 / 8, tolerance=0.03), Whitening()),
-        "SAG, Algorithm 2, batches of 1/2": Preconditioned(SAGMinibatch(1 / 2, tolerance=0.03), Whitening()),
+        "SAG, Algorithm 2, batches of 1/16": Preconditioned(
+            SAGMinibatch(batch_fraction=1 / 16, tolerance=0.03), Whitening()
+        ),
+        "SAG, Algorithm 2, batches of 1/8": Preconditioned(
+            SAGMinibatch(batch_fraction=1 / 8, tolerance=0.03), Whitening()
+        ),
+        "SAG, Algorithm 2, batches of 1/2": Preconditioned(
+            SAGMinibatch(batch_fraction=1 / 2, tolerance=0.03), Whitening()
+        ),
         "SAG with curvature, batches of 1/8": Preconditioned(CurvatureSAG(1 / 8, tolerance=0.03), Whitening()),
         "Gauss-Newton": Preconditioned(CurvatureSAG(1.0, tolerance=0.03), Whitening()),
         "Levenberg-Marquardt": Preconditioned(LevenbergMarquardt(tolerance=0.03), Whitening()),

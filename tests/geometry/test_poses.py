@@ -81,3 +81,21 @@ def test_poses_from_angles_give_the_angles_back():
 
 def test_identity_leaves_points_where_they_are():
     torch.testing.assert_close(_apply(Poses.identity(1, torch.float64), _points())[0], _points())
+
+
+def test_candidates_in_one_row_and_back():
+    generator = torch.Generator().manual_seed(0)
+    poses = Poses(torch.randn(2, 3, 3, 3, generator=generator), torch.randn(2, 3, 3, generator=generator))
+    flat = poses.flatten()
+    assert len(flat) == 6
+    assert torch.equal(flat.rotations[4], poses.rotations[1, 1])
+    back = flat.unflatten((2, 3))
+    assert torch.equal(back.rotations, poses.rotations)
+    assert torch.equal(back.shifts, poses.shifts)
+
+
+def test_poses_where_a_condition_holds_and_others_elsewhere():
+    still, moved = Poses.identity(2), Poses(-torch.ones(2, 3, 3), torch.ones(2, 3))
+    mixed = still.where(torch.tensor([True, False]), moved)
+    assert torch.equal(mixed.shifts, torch.tensor([[0.0, 0, 0], [1, 1, 1]]))
+    assert torch.equal(mixed.rotations[0], torch.eye(3))

@@ -99,3 +99,22 @@ def test_names_are_read_generously_but_not_guessed():
     for name in ("C0", "X", "D", "I5", "", "C-1"):
         with pytest.raises(InputError, match="symmetry: expected"):
             Symmetry(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "fold", "cyclic", "dihedral", "generators"),
+    [
+        ("C1", 1, True, False, 0),
+        ("C7", 7, True, False, 1),
+        ("D7", 7, False, True, 2),
+        ("D1", 1, False, True, 1),
+        ("T", 3, False, False, 2),
+        ("O", 4, False, False, 2),
+        ("I", 2, False, False, 2),
+    ],
+)
+def test_what_a_group_says_of_itself(name, fold, cyclic, dihedral, generators):
+    symmetry = Symmetry(name)
+    assert symmetry.fold_about_z == fold
+    assert (symmetry.is_cyclic, symmetry.is_dihedral) == (cyclic, dihedral)
+    assert len(symmetry.generators) == generators

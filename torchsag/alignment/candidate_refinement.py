@@ -118,7 +118,7 @@ class BatchRefinement:
 
     def refine(self, found: Candidates) -> RefinedCandidates:
         """Move every candidate to its optimum and score it there."""
-        starts = Poses(found.poses.rotations.flatten(0, 1), found.poses.shifts.flatten(0, 1))
+        starts = found.poses.flatten()
         count, each = found.scores.shape
         particle = torch.arange(count, device=starts.shifts.device).repeat_interleave(each)
         with stage("refinement"):
@@ -137,7 +137,7 @@ class BatchRefinement:
             _, scores = calibrate(self._exact, poses, particle)
         rows = (count, each)
         return RefinedCandidates(
-            Poses(poses.rotations.unflatten(0, rows), poses.shifts.unflatten(0, rows)),
+            poses.unflatten(rows),
             scores.unflatten(0, rows),
             minimum.converged.unflatten(0, rows),
             # One more for the amplitude at the start.

@@ -120,7 +120,7 @@ class PreparedChenFRM:
             seeds = self._search(particles)
         count, each = seeds.scores.shape
         particle = torch.arange(count, device=seeds.scores.device).repeat_interleave(each)
-        starts = Poses(seeds.poses.rotations.flatten(0, 1), seeds.poses.shifts.flatten(0, 1))
+        starts = seeds.poses.flatten()
         observed = observe(particles, self._translational.band)
         with stage("refinement"):
             poses, rounds, settled = self._alternate(particles, observed, starts, particle)

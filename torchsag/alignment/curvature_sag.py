@@ -245,8 +245,4 @@ def _contenders(candidates: Candidates) -> Contenders:
 def _within(limits: Limits, before: Contenders, after: Contenders) -> Contenders:
     """What refinement led out of the limits stays where it was."""
     allowed = limits.allow(after.poses, after.particle)
-    poses = Poses(
-        torch.where(allowed[:, None, None], after.poses.rotations, before.poses.rotations),
-        torch.where(allowed[:, None], after.poses.shifts, before.poses.shifts),
-    )
-    return replace(after, poses=poses, converged=after.converged & allowed)
+    return replace(after, poses=after.poses.where(allowed, before.poses), converged=after.converged & allowed)

@@ -8,7 +8,7 @@ import torch
 
 from torchsag.alignment.aligner import AlignmentResult, pose_only
 from torchsag.errors import InputError
-from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry import Symmetry
 from torchsag.imaging.reference import isolated
 from torchsag.likelihood.information import shell_of_information
 from torchsag.likelihood.observations import observe
@@ -70,7 +70,7 @@ class PreparedFastMatching:
         count, each = found.scores.shape
         observed = observe(particles, self.matching.band)
         particle = torch.arange(count, device=found.scores.device).repeat_interleave(each)
-        flat = Poses(found.poses.rotations.flatten(0, 1), found.poses.shifts.flatten(0, 1))
+        flat = found.poses.flatten()
         matched, best = self.matching.scores(observed, flat, particle).unflatten(0, (count, each)).max(1)
         rows = torch.arange(count, device=best.device) * each + best
         return pose_only(

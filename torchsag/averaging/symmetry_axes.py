@@ -79,7 +79,7 @@ class _Agreement:
         index = Sphere.up_to(self._n, last_shell).index
         self._points = index[1:]
         self._shell = self._points.norm(dim=-1).round().long() - 1
-        self._generators = _generators(symmetry).float()
+        self._generators = symmetry.generators.float()
 
     def fast(self, rotations: Float[Tensor, "poses 3 3"]) -> Float[Tensor, " poses"]:
         """For many orientations about the box centre."""
@@ -135,14 +135,6 @@ def _refine(score: _Agreement, start: Poses) -> tuple[Poses, float]:
         return pose, float(score.exact(pose)[0])
 
 
-def _generators(symmetry: Symmetry) -> Float[Tensor, "generators 3 3"]:
-    """The turn about z and, beyond cyclic groups, one rotation that does not keep z."""
-    group = symmetry.rotations
-    others = group[(group[:, 2, 2] - 1).abs() > 1e-6]
-    about_z = group[(group[:, 2, 2] - 1).abs() <= 1e-6]
-    return torch.cat([about_z[1:2], others[:1]])
-
-
 def _orientations(symmetry: Symmetry) -> Float[Tensor, "poses 3 3"]:
     """Directions of z over the sphere times turns about it, `_STEP_DEG` apart, without turns the group repeats."""
     step = math.radians(_STEP_DEG)
@@ -150,10 +142,9 @@ def _orientations(symmetry: Symmetry) -> Float[Tensor, "poses 3 3"]:
     index = torch.arange(count, dtype=torch.float64) + 0.5
     tilt = torch.acos(1 - 2 * index / count)
     rot = math.pi * (1 + math.sqrt(5)) * index
-    about_z = int(((symmetry.rotations[:, 2, 2] - 1).abs() < 1e-6).sum())
-    cyclic = about_z == symmetry.order
-    turns = 1 if cyclic else math.ceil(2 * math.pi / about_z / step)
-    psi = torch.arange(turns, dtype=torch.float64) * (2 * math.pi / about_z / turns)
+    about_z = 2 * math.pi / symmetry.fold_about_z
+    turns = 1 if symmetry.is_cyclic else math.ceil(about_z / step)
+    psi = torch.arange(turns, dtype=torch.float64) * (about_z / turns)
     # R takes the group's z axis to the direction (rot, tilt): R = (Rz(psi) Ry(-tilt) Rz(-rot))^T as ZYZ angles.
     zyz = torch.stack([psi.repeat(count), -tilt.repeat_interleave(turns), -rot.repeat_interleave(turns)], -1)
     return zyz_to_matrix(zyz).float()

@@ -40,7 +40,7 @@ def class_turns(mates: Float[Tensor, "mates 3 3"], symmetry: Symmetry) -> Intege
     group = symmetry.rotations
     rows = []
     for turn in mates.double():
-        if (_nearest(group, turn.mT @ group @ turn) > _SAME).any():
+        if not symmetry.is_closed_under(turn):
             continue
         turned = mates.double() @ turn
         cosets = (mates.double()[:, None] @ group).reshape(-1, 3, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.axes import Moves, Rotations, Vectors
@@ -53,6 +53,21 @@ class Poses:
 
     def __getitem__(self, index) -> Poses:
         return Poses(self.rotations[index], self.shifts[index])
+
+    def flatten(self) -> Poses:
+        """Poses with several batch axes, such as candidates of particles, in one row."""
+        return Poses(self.rotations.flatten(0, -3), self.shifts.flatten(0, -2))
+
+    def unflatten(self, shape: tuple[int, ...]) -> Poses:
+        """One row of poses as an array of this shape."""
+        return Poses(self.rotations.unflatten(0, shape), self.shifts.unflatten(0, shape))
+
+    def where(self, condition: Bool[Tensor, " *batch"], others: Poses) -> Poses:
+        """These poses where the condition holds, `others` elsewhere."""
+        return Poses(
+            torch.where(condition[..., None, None], self.rotations, others.rotations),
+            torch.where(condition[..., None], self.shifts, others.shifts),
+        )
 
     def to(self, *args, **kwargs) -> Poses:
         """The same poses in another dtype or on another device."""

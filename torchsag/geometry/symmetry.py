@@ -25,6 +25,10 @@ _POLYHEDRAL = {
 }
 
 
+# Entries of equal rotations differ by less.
+_SAME = 1e-6
+
+
 @dataclass(frozen=True)
 class Symmetry:
     """The rotations that leave a reference unchanged.
@@ -54,6 +58,37 @@ class Symmetry:
     def order(self) -> int:
         """Number of rotations."""
         return self.rotations.shape[0]
+
+    @cached_property
+    def fold_about_z(self) -> int:
+        """How many of the rotations are about z."""
+        return int((self._tilts < _SAME).sum())
+
+    @property
+    def is_cyclic(self) -> bool:
+        """Whether all rotations are about z, so that nothing fixes where along z a map lies."""
+        return self.fold_about_z == self.order
+
+    @property
+    def is_dihedral(self) -> bool:
+        """Whether the other half of the rotations are half-turns about axes perpendicular to z."""
+        return 2 * self.fold_about_z == self.order
+
+    @cached_property
+    def generators(self) -> Float[Tensor, "generators 3 3"]:
+        """The smallest turn about z and, beyond cyclic groups, one rotation that does not keep z."""
+        about_z = self._tilts < _SAME
+        return torch.cat([self.rotations[about_z][1:2], self.rotations[~about_z][:1]])
+
+    @property
+    def _tilts(self) -> Float[Tensor, " order"]:
+        """How far each rotation leads z away from itself: one minus the cosine."""
+        return 1 - self.rotations[:, 2, 2]
+
+    def is_closed_under(self, turn: Float[Tensor, "3 3"]) -> bool:
+        """Whether a turn leaves the set of axes as it is: ``h^-1 S h = S``."""
+        turned = turn.mT @ self.rotations @ turn
+        return bool(((turned[:, None] - self.rotations).abs().amax((-2, -1)).amin(1) < _SAME).all())
 
     def distance(
         self, first: Float[Tensor, "*#batch 3 3"], second: Float[Tensor, "*#batch 3 3"]

@@ -42,7 +42,7 @@ class Contenders:
         each = poses.shifts.shape[1]
         unknown = poses.shifts.new_ones(len(particle) * each)
         return Contenders(
-            Poses(poses.rotations.flatten(0, 1), poses.shifts.flatten(0, 1)),
+            poses.flatten(),
             particle.repeat_interleave(each),
             unknown,
             unknown,
@@ -83,10 +83,9 @@ class Contenders:
         present = rows >= 0
         ranked = self[rows.clamp_min(0).flatten()]
         gain = (0.5 * ranked.score.clamp_min(0).square()).unflatten(0, rows.shape)
-        rotations = ranked.poses.rotations.unflatten(0, rows.shape)
-        shifts = ranked.poses.shifts.unflatten(0, rows.shape)
-        turn = symmetry.distance(rotations[:, :, None], rotations[:, None])
-        apart = (turn > angle) | ((shifts[:, :, None] - shifts[:, None]).norm(dim=-1) > shift)
+        poses = ranked.poses.unflatten(tuple(rows.shape))
+        turn = symmetry.distance(poses.rotations[:, :, None], poses.rotations[:, None])
+        apart = (turn > angle) | ((poses.shifts[:, :, None] - poses.shifts[:, None]).norm(dim=-1) > shift)
         better = torch.ones_like(apart[0]).tril(-1)
         repeats = (~apart & better & present[:, None]).any(-1)
         kept = present & ~repeats & (gain[:, :1] - gain <= margin[:, None])

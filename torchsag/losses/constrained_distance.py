@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from torchsag.losses.loss import AXES, Masks, Parts, PerPart, Residuals
+from torchsag.losses.loss import Residuals, SumOfPenalties
 
 
 @dataclass(frozen=True)
-class ConstrainedDistance:
+class ConstrainedDistance(SumOfPenalties):
     """Squared masked residual ``|M (f - a g - b)|^2``, with amplitude a and offset b among the unknowns of the fit.
 
     At the best a and b this is ``|f*|^2 (1 - CCC^2)``: the same optimal poses as the paper's ``d^2 = 2 - 2 CCC``. The
@@ -19,15 +19,6 @@ class ConstrainedDistance:
     asks a reference of unit norm to explain a particle that is mostly noise and pulls poses to where the filtered
     reference has little energy. With a and b as unknowns the slices add up exactly.
     """
-
-    @property
-    def additive(self) -> bool:
-        """A sum over voxels."""
-        return True
-
-    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
-        """Sum of squared masked residuals."""
-        return (mask * (observed - model)).square().sum(AXES)
 
     def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
         """``r^2``, ``2 r`` and 2."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -47,6 +48,26 @@ class PointwiseLoss(Loss, Protocol):
         """The function rho(r), its derivative, and the weight ``rho'(r) / r``, each at least as large as zero but the
         derivative."""
         ...
+
+
+class SumOfPenalties(ABC):
+    """What a `PointwiseLoss` has once its `penalty` is given: a base for the losses of this package and for your own.
+
+    Derive a frozen dataclass from it and write `penalty`.
+    """
+
+    @property
+    def additive(self) -> bool:
+        """A sum over voxels."""
+        return True
+
+    @abstractmethod
+    def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
+        """See `PointwiseLoss.penalty`."""
+
+    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
+        """Sum of penalties of the masked residuals."""
+        return self.penalty(mask * (observed - model))[0].sum(AXES)
 
 
 def require_additive(loss: Loss, method: str) -> None:

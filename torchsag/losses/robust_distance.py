@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchsag.errors import InputError
-from torchsag.losses.loss import AXES, Masks, Parts, PerPart, Residuals
+from torchsag.losses.loss import Residuals, SumOfPenalties
 
 
 @dataclass(frozen=True)
-class RobustDistance:
+class RobustDistance(SumOfPenalties):
     """Pseudo-Huber: ``2 s^2 (sqrt(1 + (r / s)^2) - 1)`` of each masked residual r; squares below s, linear above.
 
     Source: Charbonnier et al. 1997, IEEE Trans. Image Process. 6:298. Where the noise is Gaussian it is less precise
@@ -28,15 +28,6 @@ class RobustDistance:
             raise InputError(
                 f"robust distance: expected a scale above 0 standard deviations, got {self.scale}; try 1.5"
             )
-
-    @property
-    def additive(self) -> bool:
-        """A sum over voxels."""
-        return True
-
-    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
-        """Sum of penalties of the masked residuals."""
-        return self.penalty(mask * (observed - model))[0].sum(AXES)
 
     def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
         """The function, its derivative and its weight ``2 / sqrt(1 + (r / s)^2)``."""

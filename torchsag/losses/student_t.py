@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchsag.errors import InputError
-from torchsag.losses.loss import AXES, Masks, Parts, PerPart, Residuals
+from torchsag.losses.loss import Residuals, SumOfPenalties
 
 
 @dataclass(frozen=True)
-class StudentT:
+class StudentT(SumOfPenalties):
     """Twice the negative log-likelihood ``(n + 1) log(1 + r^2 / (n - 2))`` of Student's t with unit variance.
 
     Source: Lange, Little & Taylor 1989, J. Am. Stat. Assoc. 84:881. A residual far out pulls less than one at
@@ -26,15 +26,6 @@ class StudentT:
     def __post_init__(self):
         if not self.freedom > 2:
             raise InputError(f"student t: expected more than 2 degrees of freedom, got {self.freedom}; try 5")
-
-    @property
-    def additive(self) -> bool:
-        """A sum over voxels."""
-        return True
-
-    def loss(self, observed: Parts, model: Parts, mask: Masks) -> PerPart:
-        """Sum of penalties of the masked residuals."""
-        return self.penalty(mask * (observed - model))[0].sum(AXES)
 
     def penalty(self, residual: Residuals) -> tuple[Residuals, Residuals, Residuals]:
         """The function, its derivative and its weight ``2 (n + 1) / (n - 2 + r^2)``."""

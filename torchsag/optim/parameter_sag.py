@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.optim.lipschitz import initial_lipschitz, raise_lipschitz, relax_lipschitz
-from torchsag.optim.sag import check_start_lipschitz
+from torchsag.optim.settings import check_start_lipschitz
 from torchsag.optim.term_order import check_finite_sum
 
 

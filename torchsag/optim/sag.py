@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from torchsag.errors import InputError
-from torchsag.optim.convergence import PassChange, check_tolerance
+from torchsag.optim.convergence import PassChange
 from torchsag.optim.gradient_memory import GradientMemory
 from torchsag.optim.lipschitz import initial_lipschitz, raise_lipschitz, relax_lipschitz
 from torchsag.optim.objective import Objective
+from torchsag.optim.settings import StochasticSettings
 from torchsag.optim.term_order import TermOrder, UniformDraws, check_finite_sum, seeded_generator
 
 
@@ -67,8 +67,8 @@ class SAGState:
         return self.change.converged
 
 
-@dataclass(frozen=True)
-class SAG:
+@dataclass(frozen=True, kw_only=True)
+class SAG(StochasticSettings):
     """Algorithm 1 of Lü et al. 2019: the stochastic average gradient method of Le Roux, Schmidt & Bach (2012).
 
     Each step draws one term i, replaces its gradient in the memory and moves along the average of the memory:
@@ -78,23 +78,8 @@ class SAG:
     It is not invariant to the scale of the unknowns: wrap it in `torchsag.optim.Preconditioned` where rotations and
     shifts are curved differently.
 
-    Attributes
-    ----------
-    start_lipschitz
-        First guess of L, positive. The first step corrects it in both directions (the papers leave it to the user).
-    tolerance
-        A problem has converged when a pass changes its move by less (Euclidean norm, in the units of the move).
-    seed
-        Of the order of the terms.
+    Settings are those of `torchsag.optim.settings`.
     """
-
-    start_lipschitz: float = 1.0
-    tolerance: float = 1e-4
-    seed: int = 0
-
-    def __post_init__(self):
-        check_start_lipschitz(self.start_lipschitz)
-        check_tolerance(self.tolerance)
 
     def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> SAGState:
         """The state before the first step; InputError if the loss is no sum of terms."""
@@ -158,9 +143,3 @@ def estimate_lipschitz(
 
     search = initial_lipschitz if first else raise_lipschitz
     return search(value_at, values.mean(1), gradient.square().sum(-1), lipschitz)
-
-
-def check_start_lipschitz(start_lipschitz: float) -> None:
-    """Refuse a first guess of L that is not positive."""
-    if not 0 < start_lipschitz < torch.inf:
-        raise InputError(f"start_lipschitz must be positive and finite, got {start_lipschitz}; 1 will do")

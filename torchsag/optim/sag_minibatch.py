@@ -8,47 +8,27 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.optim.convergence import check_tolerance
 from torchsag.optim.objective import Objective
-from torchsag.optim.sag import SAGState, advance_sag, begin_sag, check_start_lipschitz
+from torchsag.optim.sag import SAGState, advance_sag, begin_sag
+from torchsag.optim.settings import BatchSettings
 from torchsag.optim.term_order import (
     ShuffledBatches,
     batch_size,
-    check_batch_fraction,
     check_finite_sum,
     seeded_generator,
 )
 
 
-@dataclass(frozen=True)
-class SAGMinibatch:
+@dataclass(frozen=True, kw_only=True)
+class SAGMinibatch(BatchSettings):
     """Algorithm 2 of Lü et al. 2019: `torchsag.optim.SAG` with a batch of terms a step, every term once a pass.
 
     The line search looks at the mean of the batch, whose L is smaller than a single term's: larger steps, fewer of
     them, and larger tensors for the hardware. The first pass is the paper's; later passes, which the paper does not
     make, take shorter steps (`later_step_fraction`), without which shuffled batches need not converge.
 
-    Attributes
-    ----------
-    batch_fraction
-        Part of the terms in a batch, above 0 and at most 1; the paper uses 1/16 to 1/2.
-    start_lipschitz
-        First guess of L, positive; the first step corrects it in both directions.
-    tolerance
-        A problem has converged when a pass changes its move by less (Euclidean norm, in the units of the move).
-    seed
-        Of the order of the terms.
+    Settings are those of `torchsag.optim.settings`.
     """
-
-    batch_fraction: float = 0.125
-    start_lipschitz: float = 1.0
-    tolerance: float = 1e-4
-    seed: int = 0
-
-    def __post_init__(self):
-        check_batch_fraction(self.batch_fraction)
-        check_start_lipschitz(self.start_lipschitz)
-        check_tolerance(self.tolerance)
 
     def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> SAGState:
         """The state before the first step; InputError if the loss is no sum of terms."""

@@ -8,14 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.optim.convergence import check_tolerance
 from torchsag.optim.lipschitz import relax_lipschitz
 from torchsag.optim.objective import Objective
-from torchsag.optim.sag import SAGState, begin_sag, check_start_lipschitz, estimate_lipschitz
+from torchsag.optim.sag import SAGState, begin_sag, estimate_lipschitz
+from torchsag.optim.settings import BatchSettings
 from torchsag.optim.term_order import (
     ShuffledBatches,
     batch_size,
-    check_batch_fraction,
     check_finite_sum,
     seeded_generator,
 )
@@ -24,34 +23,15 @@ _STEP_FRACTION = 1 / 3
 """Step length in units of 1 / L: Defazio, Bach & Lacoste-Julien 2014, section 2."""
 
 
-@dataclass(frozen=True)
-class SAGA:
+@dataclass(frozen=True, kw_only=True)
+class SAGA(BatchSettings):
     """Defazio, Bach & Lacoste-Julien (2014): ``move -= (g_B - y_B + mean y) / (3 L)`` over a batch B of terms.
 
     Unlike SAG its direction is an unbiased estimate of the gradient, at the price of shorter steps. As in the paper
     the memory is filled at the start, which costs one pass. L comes from the same line search as SAG's.
 
-    Attributes
-    ----------
-    batch_fraction
-        Part of the terms in a batch, above 0 and at most 1.
-    start_lipschitz
-        First guess of L, positive; the first step corrects it in both directions.
-    tolerance
-        A problem has converged when a pass changes its move by less (Euclidean norm, in the units of the move).
-    seed
-        Of the order of the terms.
+    Settings are those of `torchsag.optim.settings`.
     """
-
-    batch_fraction: float = 0.125
-    start_lipschitz: float = 1.0
-    tolerance: float = 1e-4
-    seed: int = 0
-
-    def __post_init__(self):
-        check_batch_fraction(self.batch_fraction)
-        check_start_lipschitz(self.start_lipschitz)
-        check_tolerance(self.tolerance)
 
     def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> SAGState:
         """The state before the first step; InputError if the loss is no sum of terms."""

@@ -9,15 +9,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.errors import InputError
-from torchsag.optim.convergence import PassChange, check_tolerance
+from torchsag.optim.convergence import PassChange
 from torchsag.optim.lipschitz import relax_lipschitz
 from torchsag.optim.objective import Objective
-from torchsag.optim.sag import check_start_lipschitz, estimate_lipschitz
+from torchsag.optim.sag import estimate_lipschitz
+from torchsag.optim.settings import BatchSettings
 from torchsag.optim.term_order import (
     ShuffledBatches,
     TermOrder,
     batch_size,
-    check_batch_fraction,
     check_finite_sum,
     seeded_generator,
 )
@@ -77,8 +77,8 @@ class SVRGState:
         return self.change.converged
 
 
-@dataclass(frozen=True)
-class SVRG:
+@dataclass(frozen=True, kw_only=True)
+class SVRG(BatchSettings):
     """Johnson & Zhang (2013): ``move -= (g_B(move) - g_B(snapshot) + full gradient at snapshot) / (3 L)``.
 
     Needs no memory per term, but evaluates every visited term twice and a full gradient per snapshot. L comes from
@@ -86,28 +86,14 @@ class SVRG:
 
     Attributes
     ----------
-    batch_fraction
-        Part of the terms in a batch, above 0 and at most 1.
     inner_passes
         Passes between snapshots, at least 1; the paper suggests 2 for convex losses and 5 otherwise.
-    start_lipschitz
-        First guess of L, positive; the first step corrects it in both directions.
-    tolerance
-        A problem has converged when a pass changes its move by less (Euclidean norm, in the units of the move).
-    seed
-        Of the order of the terms.
     """
 
-    batch_fraction: float = 0.125
     inner_passes: int = 2
-    start_lipschitz: float = 1.0
-    tolerance: float = 1e-4
-    seed: int = 0
 
     def __post_init__(self):
-        check_batch_fraction(self.batch_fraction)
-        check_start_lipschitz(self.start_lipschitz)
-        check_tolerance(self.tolerance)
+        super().__post_init__()
         if self.inner_passes < 1:
             raise InputError(f"inner_passes must be at least 1, got {self.inner_passes}; the paper suggests 2 to 5")
 

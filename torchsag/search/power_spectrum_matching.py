@@ -102,7 +102,7 @@ class PreparedPowerSpectrumMatching:
         amplitudes = replace(particles, spectra=_amplitudes(particles.spectra, weights, particles.box))
         seeds = self._rotational(amplitudes)
         count, each = seeds.scores.shape
-        rotations = seeds.poses.rotations.flatten(0, 1)
+        rotations = seeds.poses.flatten().rotations
         particle = torch.arange(count, device=rotations.device).repeat_interleave(each)
         observed: Observations = observe(particles, self._band)
         poses = self._translational(observed, rotations, particle)
@@ -111,8 +111,7 @@ class PreparedPowerSpectrumMatching:
         scores = torch.where(seeds.scores.isfinite(), scores, -math.inf)
         order = scores.argsort(dim=1, descending=True, stable=True)
         rows = (order + each * torch.arange(count, device=order.device)[:, None]).flatten()
-        best = poses[rows]
-        ordered = Poses(best.rotations.unflatten(0, (count, each)), best.shifts.unflatten(0, (count, each)))
+        ordered = poses[rows].unflatten((count, each))
         centres = Poses.identity(count, device=rotations.device)
         # Sub-voxel shifts may end a little beyond the ball.
         reach = self._translational.max_shift + 1

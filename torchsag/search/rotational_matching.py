@@ -91,7 +91,7 @@ class PreparedRotationalMatching:
         self.shifts = shift_lattice(search.max_shift * box, covering).to(device)
         self._farthest = search.max_shift * box + covering
         shells = _shell_values(density, self.max_shell, search.degree, self.shifts)
-        grid = EulerGrid(search.degree, _fold_about_z(symmetry))
+        grid = EulerGrid(search.degree, symmetry.fold_about_z)
         sampling = _sampling(search.degree)
         self._correlate = RotationalCorrelation(grid, sampling.analyse(shells))
         self._normalise = RotationalCorrelation(grid, sampling.analyse(shells[:1].abs().square() + 0j))
@@ -186,8 +186,3 @@ def _shell_values(
     value, _ = table.lookup(points)
     angle = (-2 * math.pi / table.box) * torch.einsum("...d,sd->s...", points, shifts)
     return value * torch.polar(torch.ones_like(angle), angle)
-
-
-def _fold_about_z(symmetry: Symmetry) -> int:
-    """How many of the group's rotations leave the z axis where it is."""
-    return int((symmetry.rotations[:, 2, 2] > 1 - 1e-9).sum())

@@ -18,9 +18,7 @@ def listed_poses(particles: ParticleSet) -> Poses:
 
 def completed(poses: Poses, others: Poses) -> Poses:
     """Poses, and others for particles whose pose is not finite."""
-    there = poses.shifts.isfinite().all(-1)
-    rotations = torch.where(there[:, None, None], poses.rotations, others.rotations)
-    return Poses(rotations, torch.where(there[:, None], poses.shifts, others.shifts))
+    return poses.where(poses.shifts.isfinite().all(-1), others)
 
 
 def median_errors(
