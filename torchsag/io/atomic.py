@@ -52,6 +52,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file in one piece."""
+    """Write a text file in one piece, UTF-8."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Names that are not UTF-8 go out as the bytes they came in with.
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")

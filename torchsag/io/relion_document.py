@@ -53,10 +53,12 @@ def relion_document(
         if isinstance(weighting, kind):
             notes[relion.WEIGHTING_NOTE] = meaning
     name = relion.particle_block_name(blocks)
+    listed = blocks.get(name) if name is not None else None
+    pairs = listed.pairs if isinstance(listed, Loop) else {}
     kept = {key: block for key, block in blocks.items() if key not in ("optics", name, relion.NOTES)}
     optics = _optics(relion.optics_table(blocks), table, voxel_size, box)
     # RELION 3.0 has one nameless block; from 3.1 on there are optics and particles.
-    return {**kept, relion.NOTES: notes, "optics": optics, "particles": Loop(table)}
+    return {**kept, relion.NOTES: notes, "optics": optics, "particles": Loop(table, pairs)}
 
 
 def file_version(table: dict[str, list[str]]) -> int:
