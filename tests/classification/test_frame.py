@@ -13,7 +13,7 @@ from torchsag.classification.mco_exmx import MCOEXMX
 from torchsag.classification.membership import best, labels
 from torchsag.classification.membership import poses as poses_of
 from torchsag.classification.population import Population
-from torchsag.classification.settling import settled
+from torchsag.classification.settling import settle
 from torchsag.classification.wedge_pca import WedgePCA, constrained_correlations
 from torchsag.errors import InputError
 from torchsag.evaluation.class_agreement import adjusted_rand_index
@@ -106,7 +106,7 @@ def test_wedges_alone_make_no_classes(maps):
     by_wedge = poses.rotations[:, 2, 2].abs().argsort().argsort() // 6
     start = torch.nn.functional.one_hot(by_wedge, 4).float()[:, None]
     division = run(MCOEXMX(), population, Division.of(start), 0)
-    assert settled(population, division.best, torch.zeros(1, 1, dtype=torch.long)).shape[2] == 1
+    assert settle(population, division.best, torch.zeros(1, 1, dtype=torch.long)).shape[2] == 1
 
 
 def test_principal_components_separate_structures(maps):

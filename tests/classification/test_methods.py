@@ -15,7 +15,7 @@ from torchsag.classification.mco_exmx import MCOEXMX
 from torchsag.classification.membership import best, drawn, kept_alive, labels, posterior
 from torchsag.classification.merging import completed_likelihood, merged
 from torchsag.classification.multi_reference import MultiReference
-from torchsag.classification.settling import settled
+from torchsag.classification.settling import settle
 from torchsag.errors import InputError
 from torchsag.evaluation.class_agreement import adjusted_rand_index
 from torchsag.geometry import Symmetry
@@ -48,7 +48,7 @@ def test_is_a_classifier(name):
 def test_recovers_a_mixture_and_sets_noise_apart(name):
     population, true, _ = mixture([40, 30], noise_members=10)
     division = run(method(name), population, Division.of(start(population, 5)), 0)
-    hard = settled(population, division.best, NO_TURN)
+    hard = settle(population, division.best, NO_TURN)
     assert hard.shape[2] == 3
     assert adjusted_rand_index(labels(hard), true) == 1.0
 
@@ -57,7 +57,7 @@ def test_recovers_a_mixture_and_sets_noise_apart(name):
 def test_finds_the_mate_each_particle_stands_in(name):
     population, true, place = mixture([40, 30], mates=2)
     division = run(method(name), population, Division.of(start(population, 4)), 1)
-    hard = settled(population, division.best, torch.tensor([[0, 1], [1, 0]]))
+    hard = settle(population, division.best, torch.tensor([[0, 1], [1, 0]]))
     assert hard.shape[2] == 2
     assert adjusted_rand_index(labels(hard), true) == 1.0
     for label in (0, 1):
@@ -119,7 +119,7 @@ def test_posterior_weighs_likelihood_and_share():
 def test_one_kind_of_particle_makes_one_class():
     population, _, _ = mixture([80], strength=0.5)
     division = run(MCOEXMX(), population, Division.of(start(population, 6)), 0)
-    assert settled(population, division.best, NO_TURN).shape[2] == 1
+    assert settle(population, division.best, NO_TURN).shape[2] == 1
 
 
 def test_merging_raises_the_completed_likelihood_and_keeps_what_differs():

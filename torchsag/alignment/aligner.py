@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -56,6 +58,18 @@ class AlignmentResult:
             Poses.concatenate([part.poses for part in parts]),
             *(torch.cat([getattr(part, name) for part in parts]) for name in _PER_PARTICLE),
         )
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The result as arrays by name, one row a particle: what checkpoints and tables hold."""
+        columns = {name: getattr(self, name) for name in _PER_PARTICLE}
+        columns |= {"rotations": self.poses.rotations, "shifts": self.poses.shifts}
+        return {name: column.detach().cpu().numpy() for name, column in columns.items()}
+
+    @staticmethod
+    def from_columns(columns: Mapping[str, np.ndarray]) -> AlignmentResult:
+        """The inverse of `columns`; other columns are passed over."""
+        picked = {name: torch.from_numpy(columns[name]) for name in ("rotations", "shifts", *_PER_PARTICLE)}
+        return AlignmentResult(Poses(picked.pop("rotations"), picked.pop("shifts")), **picked)
 
     def to(self, device: torch.device | str) -> AlignmentResult:
         """The same result on another device."""

@@ -13,7 +13,7 @@ from torchsag.classification.merging import merged
 from torchsag.classification.population import Population
 
 
-def settled(
+def settle(
     population: Population, membership: Membership, turns: Integer[Tensor, "turns mates"] | None
 ) -> Float[Tensor, "particles candidates left"]:
     """Hard assignment and merging by turns until the number of classes stays.

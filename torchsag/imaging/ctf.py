@@ -51,7 +51,7 @@ class Microscope:
         # h / sqrt(2 m e V (1 + e V / 2 m c^2)) with CODATA 2018 constants.
         return 12.2642594 / math.sqrt(volts + 0.978475622e-6 * volts**2)
 
-    def ctf(self, frequency: Float[Tensor, "*shape"], defocus_um: Float[Tensor, ...] | float) -> Float[Tensor, ...]:
+    def ctf(self, frequency: Float[Tensor, "*shape"], defocus_um: Float[Tensor, "..."] | float) -> Float[Tensor, "..."]:
         """Transfer at `frequency` (1/angstrom).
 
         Parameters

@@ -44,6 +44,20 @@ class BlockSums:
     energy_gradient: Float[Tensor, "poses terms 6"]
     gram: Float[Tensor, "poses terms 6 6"]
 
+    @property
+    def matched_filter(self) -> Float[Tensor, "poses terms"]:
+        """``cross / sqrt(energy)``: half its square over the noise variance is the gain in log-likelihood."""
+        return self.cross * self._divisor.rsqrt()
+
+    @property
+    def amplitude(self) -> Float[Tensor, "poses terms"]:
+        """``cross / energy``, the least-squares amplitude of the model."""
+        return self.cross / self._divisor
+
+    @property
+    def _divisor(self) -> Float[Tensor, "poses terms"]:
+        return self.energy.clamp_min(torch.finfo(self.energy.dtype).tiny)
+
     def total(self) -> BlockSums:
         """All terms added into one."""
         return BlockSums(

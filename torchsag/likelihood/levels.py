@@ -48,8 +48,7 @@ class Level:
     def judge(self, observed: Observations, contenders: Contenders) -> Contenders:
         """Scores and amplitudes over the whole band."""
         sums = self.sums(observed, contenders.poses, contenders.particle)
-        energy = sums.energy[:, 0].clamp_min(torch.finfo(sums.energy.dtype).tiny)
-        return replace(contenders, score=sums.cross[:, 0] * energy.rsqrt(), amplitude=sums.cross[:, 0] / energy)
+        return replace(contenders, score=sums.matched_filter[:, 0], amplitude=sums.amplitude[:, 0])
 
     def sums(self, observed: Observations, poses: Poses, particle: Integer[Tensor, " poses"]) -> BlockSums:
         """The sums over the whole band, as one term."""

@@ -11,7 +11,6 @@ import torch
 
 from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
 from torchsag.errors import InputError
-from torchsag.geometry import Poses
 from torchsag.parallel import Workers, fair_chunk
 from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint, Columns
@@ -21,7 +20,7 @@ from torchsag.timing import StageClock, stage
 _log = logging.getLogger(__name__)
 
 _STAGE = "stage_cpu_seconds."
-_RESULTS = ("scores", "covariances", "ambiguity", "converged", "passes")
+_RESULTS = ("rotations", "shifts", "scores", "covariances", "ambiguity", "converged", "passes")
 
 
 @dataclass(frozen=True)
@@ -166,8 +165,7 @@ def stage_seconds(columns: Columns) -> dict[str, float]:
 
 def to_result(columns: Columns, rows: np.ndarray) -> AlignmentResult:
     """The alignment of some rows."""
-    picked = {name: torch.from_numpy(columns[name][rows]) for name in ("rotations", "shifts", *_RESULTS)}
-    return AlignmentResult(Poses(picked.pop("rotations"), picked.pop("shifts")), **picked)
+    return AlignmentResult.from_columns({name: column[rows] for name, column in columns.items() if name in _RESULTS})
 
 
 def _columns(count: int, result: AlignmentResult | None, rows: list[int]) -> Columns:
@@ -181,10 +179,8 @@ def _columns(count: int, result: AlignmentResult | None, rows: list[int]) -> Col
         "passes": np.full(count, np.nan, np.float32),
     }
     if result is not None:
-        for name in _RESULTS:
-            empty[name][rows] = getattr(result, name).detach().numpy()
-        empty["rotations"][rows] = result.poses.rotations.detach().numpy()
-        empty["shifts"][rows] = result.poses.shifts.detach().numpy()
+        for name, column in result.columns().items():
+            empty[name][rows] = column
     return empty
 
 

@@ -54,8 +54,7 @@ class TranslationalMatching:
     ) -> Float[Tensor, " poses"]:
         """The matched filter at given poses."""
         terms = torch.arange(self.band.num_blocks)
-        total = block_sums(self.table, self.band, observed, poses, particle, terms).total()
-        return total.cross[:, 0] * total.energy[:, 0].clamp_min(torch.finfo(total.energy.dtype).tiny).rsqrt()
+        return block_sums(self.table, self.band, observed, poses, particle, terms).total().matched_filter[:, 0]
 
     @property
     def samples(self) -> int:

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _LEAST_TRUST = 0.1
 
 
-def moved(result: AlignmentResult, members: Bool[Tensor, " particles"], pose: Poses) -> AlignmentResult:
+def composed(result: AlignmentResult, members: Bool[Tensor, " particles"], pose: Poses) -> AlignmentResult:
     """The result with the poses of some particles composed with one pose, ``pose_p o pose``."""
     turned = result.poses[members].compose(pose)
     rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()

@@ -38,7 +38,7 @@ from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_re
 from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
 from torchsag.runs.signatures import particle_signatures
 from torchsag.workflows.average.findings import Findings, HalfMaps, Known, find
-from torchsag.workflows.average.half_frames import axes_pose, moved, placement
+from torchsag.workflows.average.half_frames import axes_pose, composed, placement
 from torchsag.workflows.average.leave_out import EachToItsOwn, parts_of_halves
 from torchsag.workflows.average.state import AveragingState, joined
 
@@ -142,8 +142,8 @@ class AveragingLoop:
             rotations, shifts = poses.rotations.clone(), poses.shifts.clone()
             for half in (1, 2):
                 members = ((self.halves == half) & poses.shifts.isfinite().all(-1)).nonzero()[:, 0]
-                moved = polish(self.particles.load(members.tolist()), poses[members], symmetry, state.weight)
-                rotations[members], shifts[members] = moved.rotations, moved.shifts
+                polished = polish(self.particles.load(members.tolist()), poses[members], symmetry, state.weight)
+                rotations[members], shifts[members] = polished.rotations, polished.shifts
             poses = Poses(rotations, shifts)
             _log.info("polished by %s", type(polish).__name__)
         poses = self.workers.broadcast(poses)
@@ -227,7 +227,7 @@ class AveragingLoop:
         first, second = self.half_maps(sums, symmetry)
         turn = self._placement((first, second), state.weight, symmetry)
         maps = (first, _bring_back(second, turn))
-        placed = result if turn is None else moved(result, self.halves == 2, turn)
+        placed = result if turn is None else composed(result, self.halves == 2, turn)
         return _Averaged(placed, sums, turn, maps, self.compare(maps))
 
     def _imposed(self, symmetric: bool) -> Symmetry:
@@ -273,7 +273,7 @@ class AveragingLoop:
         maps = self.average(result, _NO_SYMMETRY)
         if self.workers.is_root:
             for half, volume in enumerate(maps, start=1):
-                result = moved(result, self.halves == half, axes_pose(volume, self.symmetry, state.weight))
+                result = composed(result, self.halves == half, axes_pose(volume, self.symmetry, state.weight))
         return self.workers.broadcast(result)
 
     def _placement(self, maps: tuple[DensityMap, DensityMap], weight: Tensor, symmetry: Symmetry) -> Poses | None:

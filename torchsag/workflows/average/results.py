@@ -57,6 +57,7 @@ class FinishedRun:
     ) -> Outcome:
         """Write everything below `out`; `metrics` says how the run came about and is completed here."""
         found = self.findings
+        metrics = dict(metrics)
         summary = {**self._counts(), **found.summary(), "wall_seconds": metrics.pop("wall_seconds")}
         with publish(out) as staging:
             write_half_maps(staging, torch.stack([m.density for m in maps]), found.whole.voxel_size)

@@ -24,7 +24,7 @@ from torchsag.classification.mates import class_turns, symmetry_mates
 from torchsag.classification.membership import Membership, labels, one_hot, poses
 from torchsag.classification.merging import completed_likelihood
 from torchsag.classification.population import Population
-from torchsag.classification.settling import settled
+from torchsag.classification.settling import settle
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
 from torchsag.particles import ParticleSet
@@ -198,7 +198,7 @@ class ClassificationLoop:
 
     def _settle(self, scene: Scene, membership: Membership) -> Float[Tensor, "particles candidates left"]:
         turns = class_turns(scene.frame.mates, self.symmetry) if self.merge else None
-        return settled(scene.population, membership, turns)
+        return settle(scene.population, membership, turns)
 
     def _row(self, stage: int, seed: int, settled: Membership, value: float) -> dict[str, Any]:
         sizes = settled.sum((0, 1)).tolist()

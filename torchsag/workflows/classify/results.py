@@ -148,6 +148,7 @@ class FinishedClassification:
         seed: int,
     ) -> Outcome:
         """Write everything below `out`; `record` says how the run came about and is completed here."""
+        record = dict(record)
         summary = {**self._summary(truth, check, seed), "wall_seconds": record.pop("wall_seconds")}
         for path in out.glob("class_*.*"):
             path.unlink()  # an earlier run may have had more classes

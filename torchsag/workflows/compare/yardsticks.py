@@ -32,7 +32,7 @@ def correlation(particles: ParticleBatch, reference: DensityMap, poses: Poses) -
     """The constrained correlation: all shells but the last that a particle measured, nothing whitened."""
     every = torch.arange(len(particles), device=poses.shifts.device)
     observed, sums = _sums(particles, reference, poses, every, reference.box[0] // 2 - 1)
-    return sums.cross[:, 0] * (sums.energy[:, 0] * observed.power.sum(-1)).clamp_min(1e-30).rsqrt()
+    return sums.matched_filter[:, 0] * observed.power.sum(-1).clamp_min(1e-30).rsqrt()
 
 
 def bound(trial: Trial) -> dict[str, float | None]:
@@ -41,9 +41,8 @@ def bound(trial: Trial) -> dict[str, float | None]:
         return {"bound_rotation_deg": None, "bound_shift_angstrom": None}
     every = torch.arange(len(trial.particles), device=trial.truth.shifts.device)
     observed, sums = _sums(trial.particles, trial.structure, trial.truth, every, trial.structure.box[0] // 2 - 1)
-    energy = sums.energy[:, 0].clamp_min(1e-30)
-    variance = noise_variance(observed, sums.cross[:, 0] * energy.rsqrt())
-    diagonal = pose_covariance(sums, sums.cross[:, 0] / energy, variance).diagonal(dim1=1, dim2=2)
+    variance = noise_variance(observed, sums.matched_filter[:, 0])
+    diagonal = pose_covariance(sums, sums.amplitude[:, 0], variance).diagonal(dim1=1, dim2=2)
     turned, moved = (float(diagonal[:, part].sum(1).nanmean().sqrt()) for part in (slice(0, 3), slice(3, 6)))
     return {"bound_rotation_deg": math.degrees(turned), "bound_shift_angstrom": moved * trial.structure.voxel_size}
 
@@ -83,7 +82,7 @@ def _best(trial: Trial, snapshot: Snapshot) -> Poses:
     reference, count = trial.reference, len(trial.particles)
     shell = shell_of_information(isolated(reference.density.float()), _INFORMATION)
     _, sums = _sums(trial.particles, reference, snapshot.poses, snapshot.particle, shell)
-    scores = sums.cross[:, 0] * sums.energy[:, 0].clamp_min(1e-30).rsqrt()
+    scores = sums.matched_filter[:, 0]
     unknown = torch.ones_like(scores)
     ranked = Contenders(snapshot.poses, snapshot.particle, scores, unknown, unknown > 0)
     return ranked[ranked.best(count)].poses
