@@ -13,6 +13,7 @@ from torchsag.alignment.aligner import AlignmentResult
 from torchsag.alignment.shared_candidates import RefinedCandidates
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry.precision import exact
 from torchsag.imaging.interpolation import Interpolation
 from torchsag.imaging.reference import isolated
 from torchsag.losses.constrained_distance import ConstrainedDistance
@@ -93,6 +94,7 @@ class PreparedCandidateRefinement:
     search: PreparedSearch
     reference: DensityMap
 
+    @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
         found, refinement = self.candidates(particles), self.refinement(particles)

@@ -13,6 +13,7 @@ from torchsag.alignment.aligner import AlignmentResult, pose_only
 from torchsag.errors import InputError
 from torchsag.fourier import phase_ramp
 from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry.precision import exact
 from torchsag.harmonics import EulerGrid
 from torchsag.imaging.reference import isolated
 from torchsag.likelihood.information import shell_of_information
@@ -114,6 +115,7 @@ class PreparedChenFRM:
             method.max_shift * box,
         )
 
+    @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
         with stage("search"):

@@ -27,6 +27,7 @@ from torch import Tensor
 from torchsag.alignment.aligner import AlignmentResult
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry.precision import exact
 from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import isolated, radius_of_gyration
 from torchsag.likelihood.contenders import Contenders
@@ -143,6 +144,7 @@ class PreparedCurvatureSAG:
         ]
         self._shell_band = FourierBand.by_shell(reference.box[0], self._levels[-1].band.max_shell, density.device)
 
+    @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
         with stage("transform"):

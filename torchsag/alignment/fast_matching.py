@@ -9,6 +9,7 @@ import torch
 from torchsag.alignment.aligner import AlignmentResult, pose_only
 from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
+from torchsag.geometry.precision import exact
 from torchsag.imaging.reference import isolated
 from torchsag.likelihood.information import shell_of_information
 from torchsag.likelihood.observations import observe
@@ -64,6 +65,7 @@ class PreparedFastMatching:
     search: PreparedSearch
     matching: TranslationalMatching
 
+    @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
         found = self.search(particles)

@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.axes import Vectors
+from torchsag.geometry.precision import exact_product
 
 
 def phase_ramp(frequencies: Float[Tensor, "*grid 3"], shifts: Vectors) -> Complex[Tensor, "..."]:
@@ -15,5 +16,5 @@ def phase_ramp(frequencies: Float[Tensor, "*grid 3"], shifts: Vectors) -> Comple
     The result has the batch axes of `shifts` followed by the axes of `frequencies`.
     """
     grid = frequencies.shape[:-1]
-    angle = -2 * math.pi * torch.einsum("...d,gd->...g", shifts, frequencies.reshape(-1, 3))
+    angle = -2 * math.pi * exact_product(shifts, frequencies.reshape(-1, 3).mT)
     return torch.polar(torch.ones_like(angle), angle).unflatten(-1, grid)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.axes import Moves, Rotations, Vectors
+from torchsag.geometry.precision import exact_product
 from torchsag.geometry.rotations import matrix_to_rotvec, matrix_to_zyz, rotvec_to_matrix, zyz_to_matrix
 
 
@@ -75,21 +76,23 @@ class Poses:
 
     def compose(self, inner: Poses) -> Poses:
         """The pose that applies `inner` first and then this one."""
-        shifts = torch.einsum("...ij,...j->...i", self.rotations, inner.shifts) + self.shifts
-        return Poses(self.rotations @ inner.rotations, shifts)
+        shifts = exact_product(self.rotations, inner.shifts[..., None])[..., 0] + self.shifts
+        return Poses(exact_product(self.rotations, inner.rotations), shifts)
 
     def inverse(self) -> Poses:
         """The pose that undoes this one."""
         back = self.rotations.mT
-        return Poses(back, -torch.einsum("...ij,...j->...i", back, self.shifts))
+        return Poses(back, -exact_product(back, self.shifts[..., None])[..., 0])
 
     def retract(self, move: Moves) -> Poses:
         """Apply a tangent move: rotate on the left by its rotation vector, then add its shift.
 
         The rotation is about the particle's own centre, so the two halves of a move do not mix.
         """
-        return Poses(rotvec_to_matrix(move[..., :3]) @ self.rotations, self.shifts + move[..., 3:])
+        return Poses(exact_product(rotvec_to_matrix(move[..., :3]), self.rotations), self.shifts + move[..., 3:])
 
     def move_to(self, other: Poses) -> Float[Tensor, "*batch 6"]:
         """The tangent move with ``self.retract(move) == other``."""
-        return torch.cat([matrix_to_rotvec(other.rotations @ self.rotations.mT), other.shifts - self.shifts], -1)
+        return torch.cat(
+            [matrix_to_rotvec(exact_product(other.rotations, self.rotations.mT)), other.shifts - self.shifts], -1
+        )

@@ -5,20 +5,47 @@ Matrices act on columns ``(x, y, z)``. Euler angles are RELION's (rot, tilt, psi
 ``Euler_angles2matrix(rot, tilt, psi)`` is ``R``.
 """
 
+import math
+
 import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.axes import Rotations, Vectors
+from torchsag.geometry.precision import exact_product
 
 # Below this squared angle a series is more accurate than the closed form in single precision.
 _SERIES_BELOW = 1e-4
+# The power series of a rotation: with five powers of a^2 beyond the first, its second derivatives are exact in double
+# precision below this a^2.
+_ROTATION_SERIES_BELOW = 1e-2
+_TERMS = 6
 
 
 def rotvec_to_matrix(rotvec: Vectors) -> Rotations:
-    """Turn rotation vectors (axis times angle, radians) into matrices; smooth everywhere, also at zero."""
-    return roma.rotvec_to_rotmat(rotvec)
+    """Turn rotation vectors (axis times angle, radians) into matrices; smooth everywhere, also at zero.
+
+    Rodrigues' formula ``1 + sin(a) / a [v] + (1 - cos a) / a^2 [v]^2`` with a = |v|. Both factors are functions of a^2
+    and come from their power series near zero, so that derivatives of every order exist there. (A first-order matrix
+    near zero, as libraries have it, is accurate but has no second derivative.)
+    """
+    squared = rotvec.square().sum(-1)[..., None, None]
+    near = squared < _ROTATION_SERIES_BELOW
+    half = torch.where(near, torch.ones_like(squared), squared).sqrt() / 2
+    sinc = torch.sin(half) / half
+    first = torch.where(near, _power_series(squared, 1), sinc * torch.cos(half))
+    second = torch.where(near, _power_series(squared, 2), sinc.square() / 2)
+    turn = cross_matrix(rotvec)
+    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) + first * turn + second * exact_product(turn, turn)
+
+
+def _power_series(squared: Tensor, order: int) -> Tensor:
+    """``sum_k (-a^2)^k / (2 k + order)!``: sin(a) / a for order 1, (1 - cos a) / a^2 for order 2; a^2 at most 0.01."""
+    total = torch.full_like(squared, 1 / math.factorial(2 * _TERMS + order))
+    for k in reversed(range(_TERMS)):
+        total = 1 / math.factorial(2 * k + order) - squared * total
+    return total
 
 
 def cross_matrix(vector: Vectors) -> Rotations:
@@ -41,7 +68,7 @@ def left_jacobian(rotvec: Vectors) -> Rotations:
     first = torch.where(near, 0.5 - squared / 24, (1 - torch.cos(angle)) / safe)
     second = torch.where(near, 1 / 6 - squared / 120, (angle - torch.sin(angle)) / (safe * angle))
     turn = cross_matrix(rotvec)
-    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) + first * turn + second * (turn @ turn)
+    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) + first * turn + second * exact_product(turn, turn)
 
 
 def matrix_to_rotvec(rotation: Rotations) -> Vectors:
@@ -64,7 +91,7 @@ def axis_rotation(axis: str, angle: Float[Tensor, "*batch"]) -> Rotations:
 def zyz_to_matrix(zyz: Vectors) -> Rotations:
     """Turn (rot, tilt, psi) into the active matrix ``R`` (see the module's convention); differentiable."""
     rot, tilt, psi = zyz.unbind(-1)
-    inverse = axis_rotation("z", rot) @ axis_rotation("y", tilt) @ axis_rotation("z", psi)
+    inverse = exact_product(exact_product(axis_rotation("z", rot), axis_rotation("y", tilt)), axis_rotation("z", psi))
     return inverse.mT
 
 

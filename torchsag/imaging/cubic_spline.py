@@ -12,7 +12,7 @@ from torch import Tensor
 from torchsag.axes import Vectors
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_frequencies, pad, to_half_spectrum
-from torchsag.imaging.interpolation import oversample, table_coordinates
+from torchsag.imaging.interpolation import check_volume, oversample, table_coordinates
 from torchsag.imaging.spline_sampling import sample_spline, sample_spline_with_gradient
 
 # The prefilter's impulse response falls by 2 - sqrt(3) = 0.27 a sample: after twelve it is below single precision.
@@ -40,6 +40,7 @@ class CubicSpline:
 
     def prepare(self, volume: Float[Tensor, "z y x"]) -> SplineInterpolant:
         """Find the spline's coefficients; differentiable in the volume."""
+        check_volume(volume)
         fine = oversample(volume, self.oversampling)
         return SplineInterpolant(spline_coefficients(fine), self.oversampling)
 
@@ -59,7 +60,7 @@ class SplineInterpolant:
     def with_gradient(self, points: Vectors) -> tuple[Float[Tensor, "*batch"], Vectors]:
         """Values and gradients, in one pass over the table."""
         index = table_coordinates(points, tuple(self.coefficients.shape), self.oversampling)
-        values, gradients = sample_spline_with_gradient(self.coefficients.detach(), index.detach())
+        values, gradients = sample_spline_with_gradient(self.coefficients, index)
         return values, gradients * self.oversampling
 
 

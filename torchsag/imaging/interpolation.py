@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.axes import Vectors
+from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, pad_spectrum, to_half_spectrum
 
 
@@ -35,6 +36,22 @@ class Interpolation(Protocol):
     def prepare(self, volume: Float[Tensor, "z y x"]) -> Interpolant:
         """Do once what depends on the volume alone (oversampling, prefilter)."""
         ...
+
+
+def check_volume(volume: Tensor) -> None:
+    """Refuse what is no map: not three axes, or not in single or double precision."""
+    if volume.ndim != 3:
+        raise InputError(f"interpolation: expected one map with axes z, y, x, got shape {tuple(volume.shape)}")
+    check_precision("map", volume)
+
+
+def check_precision(name: str, tensor: Tensor) -> None:
+    """Refuse half precision and integers."""
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise InputError(
+            f"interpolation: expected the {name} in float32 or float64, got {tensor.dtype}; half precision leaves no "
+            "digits behind the voxel"
+        )
 
 
 def oversample(volume: Float[Tensor, "z y x"], factor: int) -> Float[Tensor, "fine_z fine_y fine_x"]:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from torchsag.fourier import half_frequencies, phase_ramp
 from torchsag.geometry import Poses
+from torchsag.geometry.precision import exact_product
 from torchsag.spectra.gridding import ContinuousSpectrum
 
 
@@ -19,7 +20,7 @@ def place_spectrum(reference: ContinuousSpectrum, poses: Poses) -> Complex[Tenso
     inside = frequencies.norm(dim=-1) < 0.5
     kept = frequencies[inside]
     # Row vectors: (R^T k)^T = k^T R.
-    values = reference.at(kept @ poses.rotations) * phase_ramp(kept, poses.shifts)
+    values = reference.at(exact_product(kept, poses.rotations)) * phase_ramp(kept, poses.shifts)
     z, y, kx = inside.shape
     spectrum = values.new_zeros(len(poses), z * y * kx)
     return spectrum.index_copy(1, inside.flatten().nonzero()[:, 0], values).reshape(len(poses), z, y, kx)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torchsag.axes import Volumes
 from torchsag.fourier import crop, from_half_spectrum, from_spectrum, half_frequencies, phase_ramp
 from torchsag.geometry import Poses
+from torchsag.geometry.precision import exact_product
 from torchsag.spectra.gridding import WIDTH, ContinuousSpectrum, kernel_taps, kernel_transform, padded_size
 
 
@@ -56,7 +57,7 @@ class TiltGeometry:
         """Half-spectra of the images of a map at each pose; differentiable in the map and in the poses."""
         kept = self.frequencies[:, self.measured]
         points = kept.reshape(-1, 3)
-        values = reference.at(points @ poses.rotations) * phase_ramp(points, poses.shifts)
+        values = reference.at(exact_product(points, poses.rotations)) * phase_ramp(points, poses.shifts)
         images = values.new_zeros(len(poses), len(self.tilts), *self.measured.shape)
         images[..., self.measured] = values.reshape(len(poses), *kept.shape[:2])
         return images

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchsag.axes import Box
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
+from torchsag.geometry.precision import exact_product
 from torchsag.imaging.interpolation import Interpolant
 
 AXIS_NAMES = ("z", "y", "x")
@@ -40,7 +41,7 @@ def source_points(poses: Poses, positions: Float[Tensor, "*grid 3"]) -> Float[Te
     """Where in the reference each position of each particle comes from: ``R^T (r - t)``; differentiable."""
     flat = positions.reshape(-1, 3)
     # Row vectors: (R^T r)^T = r^T R.
-    points = flat @ poses.rotations - (poses.shifts[:, None, :] @ poses.rotations)
+    points = exact_product(flat, poses.rotations) - exact_product(poses.shifts[:, None, :], poses.rotations)
     return points.unflatten(1, positions.shape[:-1])
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchsag.axes import Vectors
 from torchsag.errors import InputError
-from torchsag.imaging.interpolation import oversample, table_coordinates
+from torchsag.imaging.interpolation import check_volume, oversample, table_coordinates
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Trilinear:
 
     def prepare(self, volume: Float[Tensor, "z y x"]) -> TrilinearInterpolant:
         """Build the oversampled table."""
+        check_volume(volume)
         if min(volume.shape) < 2:
             raise InputError(f"trilinear interpolation: expected at least 2 voxels an axis, got {tuple(volume.shape)}")
         return TrilinearInterpolant(oversample(volume, self.oversampling), self.oversampling)

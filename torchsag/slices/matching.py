@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, to_half_spectrum
+from torchsag.geometry.precision import exact_product
 from torchsag.imaging.interpolation import Interpolant, Interpolation
 from torchsag.imaging.masks import spherical_mask
 from torchsag.losses.constrained import masked_deviation
@@ -73,7 +74,7 @@ class Matching:
         terms: Integer[Tensor, " b"],
     ) -> Float[Tensor, "problems b voxels 3"]:
         """Where in the reference each voxel of some terms comes from, ``R^T (r - t)``; differentiable."""
-        return (self.positions[terms] - shifts[:, :, None]) @ rotations
+        return exact_product(self.positions[terms] - shifts[:, :, None], rotations)
 
     def sample(
         self, sources: Float[Tensor, "problems b voxels 3"], particle: Integer[Tensor, " problems"]

@@ -83,7 +83,8 @@ class FourierTable:
     ) -> tuple[Complex[Tensor, "*batch"], Complex[Tensor, "*batch 3"]]:
         """Value and gradient at frequencies ``u`` (x, y, z); the reference form of every faster kernel.
 
-        Not differentiable itself; see `sample`.
+        The gradient is the stored one, interpolated: closer to that of the map's transform than the derivative of the
+        interpolated value, which is what autograd gives.
         """
         mirrored = points[..., 0] < 0
         half = torch.where(mirrored[..., None], -points, points)
@@ -119,8 +120,8 @@ class FourierTable:
         return value, gradient
 
     def sample(self, points: Float[Tensor, "*batch 3"]) -> Complex[Tensor, "*batch"]:
-        """Value at frequencies ``u``, differentiable with respect to `points` (once) by the stored gradient."""
-        return _Sample.apply(points, self)  # pyright: ignore[reportReturnType]
+        """Value at frequencies ``u``; differentiable in points and table, as often as one likes."""
+        return self.lookup(points)[0]
 
 
 def _reduce(low: Tensor, high: Tensor, t: Tensor, axis: int, step: float) -> Tensor:
@@ -129,17 +130,3 @@ def _reduce(low: Tensor, high: Tensor, t: Tensor, axis: int, step: float) -> Ten
     channels = slice(2 + 2 * axis, 4 + 2 * axis)
     bend = (0.5 * step) * t * (1 - t) * (low[..., channels] - high[..., channels])
     return torch.cat([mixed[..., :2] + bend, mixed[..., 2:]], -1)
-
-
-class _Sample(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, points: Tensor, table: FourierTable) -> Tensor:
-        value, gradient = table.lookup(points)
-        ctx.save_for_backward(gradient)
-        return value
-
-    @staticmethod
-    def backward(ctx, *grad_outputs: Tensor):
-        (gradient,) = ctx.saved_tensors
-        (upstream,) = grad_outputs
-        return (upstream[..., None].conj() * gradient).real, None

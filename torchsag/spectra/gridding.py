@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torchsag.axes import Vectors
 from torchsag.fourier import pad, to_spectrum
+from torchsag.recording import is_recorded
 from torchsag.spectra.gridding_numba import interpolate_numba
 
 WIDTH = 4
@@ -63,9 +64,8 @@ class ContinuousSpectrum:
         points = frequencies.reshape(-1, 3)
         sizes = torch.tensor([padded_size(n) for n in self.box[::-1]], device=points.device)
         positions = points * sizes + (sizes // 2 + WIDTH)
-        differentiated = torch.is_grad_enabled() and (self.samples.requires_grad or points.requires_grad)
         single = self.samples.dtype == torch.complex64 and points.dtype == torch.float32
-        if single and not differentiated and points.device.type == "cpu":
+        if single and points.device.type == "cpu" and not is_recorded(self.samples, points):
             values = interpolate_numba(self.samples, positions, _tap_table())
         else:
             values = interpolate(self.samples, positions)

@@ -14,6 +14,7 @@ from torchsag.alignment.xu_alber.damping_rules import DampingRule, FixedDamping
 from torchsag.alignment.xu_alber.unit_distance import UnitDistance
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry.precision import exact
 from torchsag.imaging.reference import isolated
 from torchsag.likelihood.fourier_blocks import block_sums
 from torchsag.likelihood.information import shell_of_information
@@ -101,6 +102,7 @@ class PreparedXuAlber:
     table: FourierTable
     band: FourierBand
 
+    @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
         with stage("search"):
