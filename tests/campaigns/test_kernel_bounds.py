@@ -19,7 +19,8 @@ from torchsag.classification.evidence import Prior, Views, reference_leave_one_o
 from torchsag.classification.evidence_numba import leave_one_out
 from torchsag.fourier import to_half_spectrum
 from torchsag.geometry import Poses, random_rotations
-from torchsag.imaging.spline_sampling import sample_spline, sample_spline_naive, sample_spline_with_gradient
+from torchsag.imaging.spline_plain import spline_values_and_gradients
+from torchsag.imaging.spline_sampling import sample_spline, sample_spline_with_gradient
 from torchsag.likelihood.fourier_blocks import reference_block_sums
 from torchsag.likelihood.fourier_kernel import fused_block_sums
 from torchsag.spectra.fourier_band import FourierBand
@@ -101,7 +102,7 @@ def test_the_spline_reads_zero_outside_and_no_number_at_none():
             points[3 * k + axis, axis] = bad
     edges = torch.tensor([[1.0, 1.0, 1.0], [6.999, 5.999, 4.999], [7.0, 3.0, 3.0], [0.999, 3.0, 3.0]])
     points = torch.cat([points, edges])
-    values, gradients = sample_spline_naive(table, points)
+    values, gradients = spline_values_and_gradients(table, points)
     assert values[:3].isnan().all()
     assert (values[3 : 3 * len(BAD)] == 0).all()
     assert values[-4:].ne(0).tolist() == [True, True, False, False]

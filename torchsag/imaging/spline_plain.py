@@ -2,7 +2,7 @@
 
 For every device, every transformation and every order of derivative: what the compiled loops are tested against, and
 what stands behind them where a derivative of a derivative is asked for. Points are indices ``(x, y, z)`` into the
-coefficients; a point whose 4 x 4 x 4 neighbourhood is not inside the table gives zero, one that is no number gives none.
+coefficients; a point whose 4 x 4 x 4 neighbourhood is not inside the table gives zero, one that is no number none.
 """
 
 from __future__ import annotations
