@@ -7,7 +7,6 @@ Matrices act on columns ``(x, y, z)``. Euler angles are RELION's (rot, tilt, psi
 
 import math
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +20,8 @@ _SERIES_BELOW = 1e-4
 # precision below this a^2.
 _ROTATION_SERIES_BELOW = 1e-2
 _TERMS = 6
+# The series of arcsin(s) / s: below this s^2 its error is under a unit in the last place of double precision.
+_ARCSINE_SERIES_BELOW = 1e-5
 
 
 def rotvec_to_matrix(rotvec: Vectors) -> Rotations:
@@ -73,7 +74,14 @@ def left_jacobian(rotvec: Vectors) -> Rotations:
 
 def matrix_to_rotvec(rotation: Rotations) -> Vectors:
     """Turn matrices into the shortest rotation vectors (angle at most pi)."""
-    return roma.rotmat_to_rotvec(rotation)
+    quaternion = _matrix_to_quaternion(rotation)
+    vector, real = quaternion[..., :3], quaternion[..., 3:]
+    squared = vector.square().sum(-1, keepdim=True)
+    near = squared < _ARCSINE_SERIES_BELOW
+    length = torch.where(near, torch.ones_like(squared), squared).sqrt()
+    # angle / sine of its half: 2 arcsin(s) / s by its series near zero
+    ratio = torch.where(near, 2 + squared / 3 + 3 * squared.square() / 20, 2 * torch.atan2(length, real) / length)
+    return ratio * vector
 
 
 def axis_rotation(axis: str, angle: Float[Tensor, "*batch"]) -> Rotations:
@@ -115,7 +123,12 @@ def matrix_to_zyz(rotation: Rotations) -> Vectors:
 
 def rotation_distance(first: Rotations, second: Rotations) -> Float[Tensor, "*batch"]:
     """Angle (radians, 0 to pi) of the rotation that turns one into the other; accurate also for tiny angles."""
-    return roma.rotmat_geodesic_distance(first, second)
+    return rotation_angle(exact_product(first.mT, second))
+
+
+def rotation_angle(rotation: Rotations) -> Float[Tensor, "*batch"]:
+    """By how much (radians, 0 to pi) a rotation turns; accurate also for tiny angles and half-turns."""
+    return torch.atan2(_twice_sine_axis(rotation).norm(dim=-1), rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1)
 
 
 def project_to_rotation(matrix: Rotations) -> Rotations:
@@ -128,7 +141,7 @@ def random_rotations(
 ) -> Float[Tensor, "count 3 3"]:
     """Rotations uniform on SO(3) (unit quaternions from normal deviates), drawn on the CPU in float64."""
     quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
-    return roma.unitquat_to_rotmat(quaternion / quaternion.norm(dim=-1, keepdim=True)).to(dtype)
+    return _quaternion_to_matrix(quaternion / quaternion.norm(dim=-1, keepdim=True)).to(dtype)
 
 
 def mean_rotation(
@@ -141,6 +154,48 @@ def mean_rotation(
 
 
 def _nearest_rotation(matrix: Rotations) -> Rotations:
-    nearest = roma.special_procrustes(matrix)
-    assert isinstance(nearest, Tensor)  # a tuple only when singular values are asked for
-    return nearest
+    """Orthogonal Procrustes without reflections (Kabsch, Acta Cryst. A34, 1978)."""
+    left, _, right = torch.linalg.svd(matrix)
+    hand = torch.linalg.det(left @ right)
+    return (left * torch.stack([torch.ones_like(hand), torch.ones_like(hand), hand], -1)[..., None, :]) @ right
+
+
+def _quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Rotations:
+    """The rotation of a unit quaternion (x, y, z, w), w its real part."""
+    x, y, z, w = quaternion.unbind(-1)
+    rows = [
+        [x * x - y * y - z * z + w * w, 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), y * y - x * x - z * z + w * w, 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), z * z - x * x - y * y + w * w],
+    ]
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def _matrix_to_quaternion(rotation: Rotations) -> Float[Tensor, "*batch 4"]:
+    """The unit quaternion (x, y, z, w) with w >= 0.
+
+    Each row below is the quaternion times four times one of its entries; the largest divides best (Shepperd, Journal
+    of Guidance and Control 1, 1978).
+    """
+    diagonal = rotation.diagonal(dim1=-2, dim2=-1)
+    trace = diagonal.sum(-1, keepdim=True)
+    a = _twice_sine_axis(rotation)
+    xy, xz, yz = (rotation[..., i, j] + rotation[..., j, i] for i, j in ((0, 1), (0, 2), (1, 2)))
+    dx, dy, dz = (1 + 2 * diagonal - trace).unbind(-1)
+    rows = [
+        [dx, xy, xz, a[..., 0]],
+        [xy, dy, yz, a[..., 1]],
+        [xz, yz, dz, a[..., 2]],
+        [a[..., 0], a[..., 1], a[..., 2], 1 + trace[..., 0]],
+    ]
+    multiples = torch.stack([torch.stack(row, -1) for row in rows], -2)
+    largest = torch.cat([diagonal, trace], -1).argmax(-1)[..., None, None].expand(*trace.shape, 4)
+    chosen = multiples.take_along_dim(largest, -2)[..., 0, :]
+    sign = torch.where(chosen[..., 3:] < 0, -1.0, 1.0).to(chosen)
+    return sign * chosen / chosen.norm(dim=-1, keepdim=True)
+
+
+def _twice_sine_axis(rotation: Rotations) -> Vectors:
+    """The axis times twice the sine of the angle."""
+    across = rotation - rotation.mT
+    return torch.stack([across[..., 2, 1], across[..., 0, 2], across[..., 1, 0]], -1)

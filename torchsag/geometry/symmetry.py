@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchsag.axes import Rotations
 from torchsag.errors import InputError
-from torchsag.geometry.rotations import rotvec_to_matrix
+from torchsag.geometry.rotations import rotation_angle, rotvec_to_matrix
 
 # Generators as (axis, fold). RELION: T has a 3-fold on z and a 2-fold on (0, sqrt(2/3), sqrt(1/3)); O has its 4-folds
 # on x, y, z; I is I2, the "crystallographic" setting with 2-folds on x, y, z and a 5-fold in the xz plane.
@@ -102,11 +102,7 @@ class Symmetry:
         # trace(S^T R) for every S in the group; the nearest S has the largest trace.
         nearest = torch.einsum("gij,...ij->...g", group, relative).argmax(-1)
         rest = group[nearest].mT @ relative
-        sine = torch.stack(
-            [rest[..., 2, 1] - rest[..., 1, 2], rest[..., 0, 2] - rest[..., 2, 0], rest[..., 1, 0] - rest[..., 0, 1]],
-            -1,
-        ).norm(dim=-1)
-        return torch.atan2(sine, rest.diagonal(dim1=-2, dim2=-1).sum(-1) - 1)
+        return rotation_angle(rest)
 
     def nearest(self, rotation: Rotations, target: Rotations) -> Rotations:
         """Of the equivalents ``R S`` of `rotation`, the one closest to `target`."""

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
-from torch_harmonics import RealSHT
-from torch_harmonics.quadrature import legendre_gauss_weights
 
 
 def spherical_harmonics(degree: int, directions: Float[Tensor, "points 3"]) -> Complex[Tensor, "points l m"]:
@@ -26,21 +26,29 @@ def spherical_harmonics(degree: int, directions: Float[Tensor, "points 3"]) -> C
     The usual stable recursion over l of the normalised associated Legendre functions.
     """
     x, y, z = directions.double().unbind(-1)
-    sine = torch.hypot(x, y)
-    legendre = directions.new_zeros(len(directions), degree + 1, degree + 1, dtype=torch.float64)
+    azimuth = torch.atan2(y, x)
+    orders = torch.arange(degree + 1, dtype=torch.float64, device=directions.device)
+    turns = torch.polar(torch.ones_like(azimuth[:, None]), azimuth[:, None] * orders)
+    return _legendre(degree, torch.hypot(x, y), z) * turns[:, None, :]
+
+
+def _legendre(
+    degree: int, sine: Float[Tensor, " points"], cosine: Float[Tensor, " points"]
+) -> Float[Tensor, "points l m"]:
+    """``Y_lm`` at azimuth zero, of directions at this angle from z."""
+    legendre = cosine.new_zeros(len(cosine), degree + 1, degree + 1)
     legendre[:, 0, 0] = math.sqrt(1 / (4 * math.pi))
     for m in range(1, degree + 1):
         legendre[:, m, m] = -math.sqrt((2 * m + 1) / (2 * m)) * sine * legendre[:, m - 1, m - 1]
     for m in range(degree):
-        legendre[:, m + 1, m] = math.sqrt(2 * m + 3) * z * legendre[:, m, m]
-    for m in range(degree + 1):
-        for l in range(m + 2, degree + 1):  # noqa: E741
-            a = math.sqrt((4 * l * l - 1) / (l * l - m * m))
-            b = math.sqrt(((l - 1) ** 2 - m * m) / (4 * (l - 1) ** 2 - 1))
-            legendre[:, l, m] = a * (z * legendre[:, l - 1, m] - b * legendre[:, l - 2, m])
-    azimuth = torch.atan2(y, x)
-    orders = torch.arange(degree + 1, dtype=torch.float64, device=directions.device)
-    return legendre * torch.polar(torch.ones_like(azimuth[:, None]), azimuth[:, None] * orders)[:, None, :]
+        legendre[:, m + 1, m] = math.sqrt(2 * m + 3) * cosine * legendre[:, m, m]
+    for l in range(2, degree + 1):  # noqa: E741
+        m = torch.arange(l - 1, dtype=cosine.dtype, device=cosine.device)
+        a = ((4 * l * l - 1) / (l * l - m * m)).sqrt()
+        b = (((l - 1) ** 2 - m * m) / (4 * (l - 1) ** 2 - 1)).sqrt()
+        before, last = legendre[:, l - 2, : l - 1], legendre[:, l - 1, : l - 1]
+        legendre[:, l, : l - 1] = a * (cosine[:, None] * last - b * before)
+    return legendre
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,7 @@ class ShellSampling:
 
     def directions(self) -> Float[Tensor, "latitudes longitudes 3"]:
         """Unit vectors (x, y, z), float64; longitudes are twice the latitudes."""
-        nodes, _ = legendre_gauss_weights(self.latitudes)
-        cosine = torch.as_tensor(nodes, dtype=torch.float64).flip(0)
+        cosine, _ = _gauss_legendre(self.latitudes)
         longitude = torch.arange(2 * self.latitudes, dtype=torch.float64) * (math.pi / self.latitudes)
         sine = torch.sqrt(1 - cosine.square())
         return torch.stack(
@@ -75,9 +82,23 @@ class ShellSampling:
 
     def analyse(self, samples: Complex[Tensor, "*batch latitudes longitudes"]) -> Complex[Tensor, "*batch l m"]:
         """Coefficients (see the module) of Hermitian functions sampled at `directions`."""
-        transform = RealSHT(
-            self.latitudes, 2 * self.latitudes, lmax=self.degree + 1, mmax=self.degree + 1, grid="legendre-gauss"
+        weights = _analysis_weights(self.degree, self.latitudes).to(samples.device, samples.real.dtype)
+        by_order = torch.fft.rfft(samples.real + samples.imag, norm="forward")[..., : self.degree + 1]
+        real, imaginary = (
+            torch.einsum("...km,mkl->...lm", part, weights) for part in (by_order.real, by_order.imag)
         )
-        transform = transform.to(device=samples.device, dtype=samples.real.dtype)
-        coefficients: Tensor = transform(samples.real + samples.imag)
-        return coefficients
+        return torch.complex(real.contiguous(), imaginary.contiguous())
+
+
+def _gauss_legendre(latitudes: int) -> tuple[Float[Tensor, " latitudes"], Float[Tensor, " latitudes"]]:
+    """Cosines of the angles from z, north to south, and the weights of a quadrature over them."""
+    nodes, weights = np.polynomial.legendre.leggauss(latitudes)
+    return torch.from_numpy(nodes).flip(0), torch.from_numpy(weights).flip(0)
+
+
+@lru_cache(maxsize=8)
+def _analysis_weights(degree: int, latitudes: int) -> Float[Tensor, "m latitudes l"]:
+    """Harmonics at the latitudes times the quadrature's weights; the longitudes' ``2 pi`` included."""
+    cosine, weights = _gauss_legendre(latitudes)
+    legendre = _legendre(degree, torch.sqrt(1 - cosine.square()), cosine)
+    return (2 * math.pi * weights[:, None, None] * legendre).permute(2, 0, 1).contiguous()
