@@ -9,4 +9,4 @@ Conventions, fixed once for the whole library:
 - ``particle = W * reference at its pose + white noise`` in Fourier space, ``W >= 0`` the particle's weight.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -54,3 +54,33 @@ def test_module_and_exit_status():
     assert run.returncode == 2
     assert run.stderr.startswith("torchsag: expected one of the commands")
     assert run.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["algin"], "did you mean 'align'?"),
+        (["align", "particles=here", "reference=r", "out=o", "chunck=1"], "did you mean 'chunk'?"),
+        (["align", "particles=here", "reference=r", "out=o", "method=sagg"], "method: expected one of"),
+        (
+            ["align", "particles=here", "reference=r.mrc", "out=o"],
+            "particles: expected a file or folder, got here:",
+        ),
+        (["average", "particles=*.mrc", "out=o"], "particles: expected at least one volume"),
+        (
+            ["simulate", "structure=none.pdb", "out=o"],
+            "structure.path: expected a file or folder, got none.pdb:",
+        ),
+        (["compare", "particles=.", "reference=none.mrc", "trials=listed", "out=o"], "trials.reference: expected a"),
+    ],
+)
+def test_slips_are_answered_before_torch_is_loaded(words, expected, tmp_path):
+    code = (
+        "import sys; from torchsag.app.main import main; status = main(sys.argv[1:]); "
+        "sys.exit(status if 'torch' not in sys.modules else 100)"
+    )
+    command = [sys.executable, "-c", code, *words]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
+    assert expected in run.stderr
+    assert not any(tmp_path.iterdir())

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from torchsag.app.catalogue import command_keys
 from torchsag.app.composition import allowed_modules, compose_command, parse
+from torchsag.app.missing_files import check_files
 from torchsag.errors import InputError
 from torchsag.launch import threads_per_process
 
@@ -27,6 +28,7 @@ def run_one(command: str, overrides: Sequence[str]) -> int:
 
 def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> float | None:
     """Run a resolved configuration, show its outcome and return its merit."""
+    check_files(config)
     threads = config.get("threads")
     set_threads(threads_per_process() if threads is None else threads)
     _log_to_stderr()

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from torchsag.classification.evidence import Views
@@ -53,6 +52,8 @@ class WedgePCA:
         self, coordinates: Float[Tensor, "particles components"], classes: int, seed: int
     ) -> Integer[Tensor, " particles"]:
         """Labels by k-means."""
+        from scipy.cluster.vq import kmeans2  # brings much of scipy along: for those who need it
+
         points = coordinates.numpy()
         best, least = np.zeros(len(points), int), np.inf
         for start in range(self.starts):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from torchsag.errors import InputError
@@ -49,6 +48,8 @@ def matched(
 
     Classes left over, where there are more, get new numbers.
     """
+    from scipy.optimize import linear_sum_assignment  # brings much of scipy along: for those who need it
+
     table = confusion(labels, reference).numpy()
     rows, columns = linear_sum_assignment(-table)
     own, index = labels.unique(return_inverse=True)

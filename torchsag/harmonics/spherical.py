@@ -84,9 +84,7 @@ class ShellSampling:
         """Coefficients (see the module) of Hermitian functions sampled at `directions`."""
         weights = _analysis_weights(self.degree, self.latitudes).to(samples.device, samples.real.dtype)
         by_order = torch.fft.rfft(samples.real + samples.imag, norm="forward")[..., : self.degree + 1]
-        real, imaginary = (
-            torch.einsum("...km,mkl->...lm", part, weights) for part in (by_order.real, by_order.imag)
-        )
+        real, imaginary = (torch.einsum("...km,mkl->...lm", part, weights) for part in (by_order.real, by_order.imag))
         return torch.complex(real.contiguous(), imaginary.contiguous())
 
 

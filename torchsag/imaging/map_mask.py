@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy import ndimage
 from torch import Tensor
 
 from torchsag.errors import InputError
@@ -47,6 +46,8 @@ def mask_from_map(
     InputError
         If nothing lies above the threshold.
     """
+    from scipy import ndimage  # brings much of scipy along: for those who need it
+
     box = (density.shape[0], density.shape[1], density.shape[2])
     smooth = low_pass(density.float(), low_pass_angstrom, voxel_size)
     inside = spherical_mask(box, edge=0.0, device=density.device) > 0
@@ -79,6 +80,8 @@ def otsu_threshold(values: Float[Tensor, " voxels"]) -> float:
 
 def _largest(solid: np.ndarray) -> np.ndarray:
     """The connected region with the most voxels."""
+    from scipy import ndimage
+
     labels, _ = ndimage.label(solid)  # type: ignore[misc]
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0

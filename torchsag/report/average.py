@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from torchsag.errors import InputError
-from torchsag.report.figures import histograms, orthogonal_views, view_distribution
+from torchsag.report.figures import blank, histograms, orthogonal_views, view_distribution
 from torchsag.report.page import Section, render
 
 _SHOWN_ITERATIONS = 6
@@ -78,7 +77,7 @@ def _run(metrics: dict[str, Any]) -> Section:
 
 
 def _curves(fsc: list[dict[str, str]]) -> Section:
-    figure = Figure(figsize=(6.5, 4))
+    figure = blank(figsize=(6.5, 4))
     axis = figure.add_subplot()
     frequency = [0.0 if row["resolution_angstrom"] == "inf" else 1 / float(row["resolution_angstrom"]) for row in fsc]
     for name in _CURVES:
@@ -119,7 +118,7 @@ def _local(slices: dict[str, np.ndarray]) -> Section:
 def _progress(metrics: dict[str, Any]) -> Section:
     table = metrics["iterations"]
     number = [row["iteration"] for row in table]
-    figure = Figure(figsize=(9, 3))
+    figure = blank(figsize=(9, 3))
     left, right = figure.subplots(1, 2)
     for name, label in (("resolution_0.143_angstrom", "FSC 0.143"), ("resolution_0.5_angstrom", "FSC 0.5")):
         left.plot(number, [np.nan if row[name] is None else row[name] for row in table], "o-", label=label)

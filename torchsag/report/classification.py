@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from torchsag.errors import InputError
-from torchsag.report.figures import histograms, orthogonal_views
+from torchsag.report.figures import blank, histograms, orthogonal_views
 from torchsag.report.page import Section, render
 
 
@@ -77,7 +76,7 @@ def _rounds(table: Sequence[dict[str, Any]]) -> Section:
     rounds = [row for row in table if row["round"] > 0]
     seed = rounds[0]["seed"] if rounds else None
     rounds = [row for row in rounds if row["seed"] == seed]
-    figure = Figure(figsize=(9, 3))
+    figure = blank(figsize=(9, 3))
     left, right = figure.subplots(1, 2)
     number = [row["round"] for row in rounds]
     left.plot(number, [row["score"] for row in rounds], "o-")
@@ -134,7 +133,7 @@ def _particles(metrics: dict[str, Any]) -> list[Section]:
     if "principal_components" in table:
         places = np.array(table["principal_components"], dtype=float)
         if places.shape[1] >= 2:
-            figure = Figure(figsize=(5, 4))
+            figure = blank(figsize=(5, 4))
             axis = figure.add_subplot()
             for number in np.unique(label):
                 own = places[label == number]

@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from typing import TYPE_CHECKING
 
 from torchsag.evaluation.comparison_tables import Row, Tables
+from torchsag.report.figures import blank
 from torchsag.report.page import Section, render
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 _MARKERS = "os^vD<>ph*XP"
 
@@ -74,7 +76,7 @@ def _by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _errors(summary: Sequence[Row]) -> Figure:
     """Against the SNR where every trial has one of its own, else trial by trial."""
-    figure = Figure(figsize=(6, 3.8))
+    figure = blank(figsize=(6, 3.8))
     axis = figure.subplots()
     trials = list(dict.fromkeys(row["trial"] for row in summary))
     levels = {row["snr"] for row in summary}
@@ -106,7 +108,7 @@ def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
     """A panel for each trial; a method that does not say what it spent is left out."""
     steps = [step for step in steps if math.isfinite(step["evaluations"])]
     trials = list(dict.fromkeys(row["trial"] for row in steps))
-    figure = Figure(figsize=(4.2 * max(1, len(trials)), 3.6))
+    figure = blank(figsize=(4.2 * max(1, len(trials)), 3.6))
     axes = figure.subplots(1, max(1, len(trials)), squeeze=False)[0]
     for axis, trial in zip(axes, trials, strict=False):
         for number, (name, rows) in enumerate(_by_method([row for row in steps if row["trial"] == trial]).items()):
@@ -127,6 +129,8 @@ def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
 
 def _log_scale(set_scale: Callable[[str], None], axis: Axis) -> None:
     """Few and plain labels, as an axis often spans less than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     set_scale("log")
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -136,7 +140,7 @@ def _log_scale(set_scale: Callable[[str], None], axis: Axis) -> None:
 def _fsc(rows: Sequence[Row]) -> Figure:
     """A panel for each trial."""
     trials = list(dict.fromkeys(row["trial"] for row in rows))
-    figure = Figure(figsize=(4.2 * len(trials), 3.4))
+    figure = blank(figsize=(4.2 * len(trials), 3.4))
     axes = figure.subplots(1, len(trials), squeeze=False, sharey=True)[0]
     for axis, trial in zip(axes, trials, strict=True):
         for name, curve in _by_method([row for row in rows if row["trial"] == trial]).items():
@@ -153,7 +157,7 @@ def _fsc(rows: Sequence[Row]) -> Figure:
 
 
 def _correlations(summary: Sequence[Row]) -> Figure:
-    figure = Figure(figsize=(6, 3.6))
+    figure = blank(figsize=(6, 3.6))
     axis = figure.subplots()
     trials = list(dict.fromkeys(row["trial"] for row in summary))
     for place, (name, rows) in enumerate(_by_method(summary).items()):
@@ -167,7 +171,7 @@ def _correlations(summary: Sequence[Row]) -> Figure:
 
 
 def _seconds(summary: Sequence[Row]) -> Figure:
-    figure = Figure(figsize=(6, 0.4 + 0.35 * len(summary)))
+    figure = blank(figsize=(6, 0.4 + 0.35 * len(summary)))
     axis = figure.subplots()
     labels = [f"{row['method']}, {row['trial']}" for row in summary]
     bars = axis.barh(range(len(labels)), [row["cpu_seconds"] for row in summary], color="#4477aa")

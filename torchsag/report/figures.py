@@ -1,16 +1,29 @@
-"""The figures of reports; each function makes one, without a display."""
+"""The figures of reports; each function makes one, without a display.
+
+matplotlib takes half a second to load, so only a process that draws does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def blank(figsize: tuple[float | int, float | int]) -> Figure:
+    """An empty figure, inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=figsize)
 
 
 def orthogonal_views(volumes: dict[str, np.ndarray]) -> Figure:
     """Central slices ``[3, n, n]`` of each volume, one row per volume."""
-    figure = Figure(figsize=(7.5, 2.6 * len(volumes)))
+    figure = blank(figsize=(7.5, 2.6 * len(volumes)))
     axes = figure.subplots(len(volumes), 3, squeeze=False)
     for row, (name, slices) in zip(axes, volumes.items(), strict=True):
         for axis, image, plane in zip(row, slices, ("across z", "across y", "across x"), strict=True):
@@ -21,7 +34,7 @@ def orthogonal_views(volumes: dict[str, np.ndarray]) -> Figure:
 def image_pairs(upper: np.ndarray, lower: np.ndarray, names: Sequence[str], labels: tuple[str, str]) -> Figure:
     """Images above the images they should resemble."""
     count = len(upper)
-    figure = Figure(figsize=(1.9 * count, 4.1))
+    figure = blank(figsize=(1.9 * count, 4.1))
     axes = figure.subplots(2, count, squeeze=False)
     for column in range(count):
         _show(axes[0, column], upper[column], names[column])
@@ -33,7 +46,7 @@ def image_pairs(upper: np.ndarray, lower: np.ndarray, names: Sequence[str], labe
 
 def histograms(quantities: dict[str, np.ndarray]) -> Figure:
     """One histogram per quantity, the median marked."""
-    figure = Figure(figsize=(3.6 * len(quantities), 2.8))
+    figure = blank(figsize=(3.6 * len(quantities), 2.8))
     axes = figure.subplots(1, len(quantities), squeeze=False)[0]
     for axis, (label, values) in zip(axes, quantities.items(), strict=True):
         values = values[np.isfinite(values)]
@@ -49,7 +62,7 @@ def histograms(quantities: dict[str, np.ndarray]) -> Figure:
 
 def view_distribution(longitude_deg: np.ndarray, latitude_deg: np.ndarray) -> Figure:
     """Where the beam points in the reference's frame, on an equal-area map of the sphere."""
-    figure = Figure(figsize=(6, 3.2))
+    figure = blank(figsize=(6, 3.2))
     axis = figure.add_subplot(projection="mollweide")
     axis.grid(visible=True, alpha=0.3)
     axis.tick_params(labelsize=7)

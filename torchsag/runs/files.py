@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
@@ -42,6 +41,8 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def plot_fsc(path: Path, fsc: HalfMapFSC, others: Mapping[str, Float[Tensor, " shells"]] | None = None) -> None:
     """The curves over spatial frequency, with both thresholds."""
+    from matplotlib.figure import Figure  # half a second, for those who draw
+
     figure = Figure(figsize=(6, 4))
     axis = figure.add_subplot()
     frequency = torch.arange(len(fsc.unmasked)) / (max(fsc.box) * fsc.voxel_size)

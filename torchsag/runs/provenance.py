@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torchsag
 
-_PACKAGES = ("torch", "torch-harmonics", "numpy", "scipy", "numba", "roma", "mrcfile", "hydra-core")
+_PACKAGES = ("torch", "numpy", "scipy", "numba", "mrcfile", "hydra-core")
 
 
 @dataclass(frozen=True)
