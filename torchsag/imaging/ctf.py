@@ -16,9 +16,10 @@ from torchsag.errors import InputError
 class Microscope:
     """What the CTF depends on, but for the defocus.
 
-    ``CTF(s) = sin(pi lambda D s^2 - pi/2 Cs lambda^3 s^4 + asin(A))`` with the underfocus D > 0: positive at low
-    frequency, for densities in which the particle is bright. The first zero and all others fall where the argument is
-    a multiple of pi. Source: Rohou & Grigorieff 2015, J. Struct. Biol. 192:216, equations 2 and 3, sign turned.
+    ``CTF(s) = sin(pi lambda D s^2 - pi/2 Cs lambda^3 s^4 + asin(A) + phase shift)`` with the underfocus D > 0: positive
+    at low frequency, for densities in which the particle is bright. The first zero and all others fall where the
+    argument is a multiple of pi. Source: Rohou & Grigorieff 2015, J. Struct. Biol. 192:216, equations 2 and 3, sign
+    turned.
 
     Attributes
     ----------
@@ -51,7 +52,12 @@ class Microscope:
         # h / sqrt(2 m e V (1 + e V / 2 m c^2)) with CODATA 2018 constants.
         return 12.2642594 / math.sqrt(volts + 0.978475622e-6 * volts**2)
 
-    def ctf(self, frequency: Float[Tensor, "*shape"], defocus_um: Float[Tensor, "..."] | float) -> Float[Tensor, "..."]:
+    def ctf(
+        self,
+        frequency: Float[Tensor, "*shape"],
+        defocus_um: Float[Tensor, "..."] | float,
+        phase_shift: Float[Tensor, "..."] | float = 0.0,
+    ) -> Float[Tensor, "..."]:
         """Transfer at `frequency` (1/angstrom).
 
         Parameters
@@ -60,9 +66,11 @@ class Microscope:
             Spatial frequency, 1/angstrom.
         defocus_um
             Micrometre, negative for underfocus; a number, or a tensor that broadcasts against `frequency`.
+        phase_shift
+            Of a phase plate, radians; likewise.
         """
         wavelength = self.wavelength_angstrom
         squared = frequency.square()
         defocus = -1e4 * defocus_um * wavelength * squared
         aberration = -0.5e7 * self.spherical_aberration_mm * wavelength**3 * squared.square()
-        return torch.sin(math.pi * (defocus + aberration) + math.asin(self.amplitude_contrast))
+        return torch.sin(math.pi * (defocus + aberration) + math.asin(self.amplitude_contrast) + phase_shift)

@@ -16,7 +16,7 @@ from torchsag.io import av3, dynamo, pytom, relion, stopgap
 from torchsag.io.atomic import write_text
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList, find_folder, parse_name
-from torchsag.io.relion_document import file_version, relion_document, set_poses
+from torchsag.io.relion_document import file_version, note_tomograms, relion_document, set_poses
 from torchsag.io.star import write_star
 
 _LOG = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ def _write_relion(target: Path, listing: ParticleList, voxel_size: float | None)
         set_poses(table, poses, voxel_size)
     folder, weighting = _folder(listing), listing.weighting
     document = relion_document(target, listing.blocks, table, folder, weighting, voxel_size)
+    note_tomograms(document, target, listing.tomograms_file)
     write_star(target, document, file_version(table))
 
 

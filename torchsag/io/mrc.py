@@ -11,7 +11,8 @@ import gzip
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,27 @@ def read_mrc(path: Path | str, index: int | None = None) -> np.ndarray:
         volume = volume.transpose(layout.axes)
     # A bytearray backs the array, so float32 in the machine's own order needs no copy and is writable.
     return np.ascontiguousarray(volume, dtype=np.float32)
+
+
+def read_mrc_images(path: Path | str, sections: Sequence[int]) -> np.ndarray:
+    """Read some sections of a file as float32 images, axes (section, y, x).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no MRC file, is cut short, or has no such section.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        layout = _layout(path, file)
+        _, rows, columns = layout.stored
+        count = layout.header.images
+        if not sections or not 0 <= min(sections) <= max(sections) < count:
+            raise InputError(f"{path}: expected images {list(sections)[:3]}, ... of the file, got {count} images")
+        whole = replace(layout, header=replace(layout.header, count=1), stored=(count, rows, columns))
+        raw = _read_bytes(path, file, whole, 0)
+    images = np.frombuffer(raw, layout.dtype).reshape(count, rows, columns)
+    return np.ascontiguousarray(images[list(sections)], dtype=np.float32)
 
 
 def write_mrc(path: Path | str, volumes: np.ndarray, voxel_size: float, float16: bool = False) -> None:
@@ -213,7 +235,8 @@ def _parse_header(path: Path, head: bytes) -> _Layout:
     stored = (depth, rows, columns)
     shape = (stored[axes[0]], stored[axes[1]], stored[axes[2]])
     sizes = [c / (m if m > 0 else n) for c, m, n in zip(cell, samples, shape[::-1], strict=True)]
-    header = VolumeHeader(shape, sections // depth, (sizes[0], sizes[1], sizes[2]))
+    images = sections if axes == (0, 1, 2) else 0
+    header = VolumeHeader(shape, sections // depth, (sizes[0], sizes[1], sizes[2]), images)
     return _Layout(header, dtype, HEADER_BYTES + extended, stored, axes)
 
 

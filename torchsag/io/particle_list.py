@@ -30,6 +30,8 @@ class ParticleList:
         Volume names word for word: a path, or ``000003@path`` for a volume of a stack.
     weighting
         What weight volumes of such a list mean.
+    weightings
+        What each particle's weight means, where a list holds several kinds.
     weight_names
         Weight volume names word for word.
     tilt_ranges
@@ -48,6 +50,10 @@ class ParticleList:
         Whatever the list's program calls its score.
     blocks
         The list as a RELION document, whichever program wrote it; the source of what the fields do not hold.
+    flat
+        Whether the list says that a particle is stored as 2D images; the file's header has the last word.
+    tomograms_file
+        RELION's ``tomograms.star`` that belongs to the list.
     """
 
     path: Path
@@ -67,6 +73,9 @@ class ParticleList:
     positions: Float[Tensor, "particles 3"] | None = None
     scores: Float[Tensor, " particles"] | None = None
     blocks: dict[str, Block] = field(default_factory=dict)
+    weightings: Sequence[Weighting] | None = None
+    flat: Sequence[bool] | None = None
+    tomograms_file: Path | None = None
 
     def poses(self, voxel_size: float | None) -> Poses | None:
         """Prior poses in voxels.
@@ -107,10 +116,13 @@ class ListOrigin:
         Where relative names start.
     blocks
         The whole STAR document.
+    tomograms
+        RELION's ``tomograms.star``, where particles are tilt images.
     """
 
     folder: Path
     blocks: dict[str, Block]
+    tomograms: Path | None = None
 
 
 def parse_name(name: str, path: Path | None = None) -> VolumeSource:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torchsag.axes import Box
 from torchsag.errors import InputError
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ListOrigin, ParticleList, find_folder, parse_name
+from torchsag.io.tilt_stacks import find_tomograms, stack_rows, tilt_stacks
 from torchsag.io.volume_header import VolumeHeader
 from torchsag.io.volumes import read_volume, read_volume_header
-from torchsag.particles import ParticleSet, TiltRange, VolumeSource, Weighting, WeightSource
+from torchsag.particles import (
+    DensitySource,
+    ParticleSet,
+    TiltRange,
+    TiltStack,
+    VolumeSource,
+    Weighting,
+    WeightSource,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,11 +62,13 @@ def read_particles(
         raise InputError(f"voxel_size_angstrom: expected a value above 0, got {voxel_size_angstrom}")
     listing = read_list(source)
     folder = find_folder(listing)
-    sources = _sources(listing, folder)
-    headers = _check_volumes(listing, sources)
-    box = headers[0].shape
+    named = _sources(listing, folder)
+    headers = _headers(listing, named)
+    stacks = tilt_stacks(listing, folder, stack_rows(listing, headers, named), headers)
+    box = _check_boxes(listing, named, headers, stacks)
     voxel_size = float(voxel_size_angstrom or _voxel_size(listing, headers))
-    weights = _weights(listing, folder, box, fallback)
+    sources: list[DensitySource] = [stacks.get(row, source) for row, source in enumerate(named)]
+    weights = _weights(listing, folder, box, fallback, stacks)
     return ParticleSet(
         names=tuple(listing.names),
         box=box,
@@ -70,7 +82,7 @@ def read_particles(
         halves=listing.halves,
         classes=listing.classes,
         tomograms=None if listing.tomograms is None else tuple(listing.tomograms),
-        origin=ListOrigin(folder, listing.blocks),
+        origin=ListOrigin(folder, listing.blocks, find_tomograms(listing) if stacks else None),
     )
 
 
@@ -100,32 +112,46 @@ def _sources(listing: ParticleList, folder: Path) -> list[VolumeSource]:
     return sources
 
 
-def _check_volumes(listing: ParticleList, sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
-    """One header per particle; a stack's header is read once."""
+def _headers(listing: ParticleList, sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
+    """One header per particle; a file's header is read once."""
     known: dict[Path, VolumeHeader] = {}
-    headers: list[VolumeHeader] = []
     for name, source in zip(listing.names, sources, strict=True):
-        header = known.get(source.path)
-        if header is None:
-            header = known[source.path] = _header_of(listing, name, source.path)
+        if source.path not in known:
+            known[source.path] = _header_of(listing, name, source.path)
+    return [known[source.path] for source in sources]
+
+
+def _check_boxes(
+    listing: ParticleList,
+    sources: Sequence[VolumeSource],
+    headers: Sequence[VolumeHeader],
+    stacks: Mapping[int, TiltStack],
+) -> Box:
+    """The one box of all particles."""
+    boxes: list[Box] = []
+    for row, (name, source, header) in enumerate(zip(listing.names, sources, headers, strict=True)):
+        if row in stacks:
+            edge = header.shape[-1]
+            boxes.append((edge, edge, edge))
+            continue
         if (source.index or 0) >= header.count or (source.index is None and header.count > 1):
             raise InputError(
                 f"{listing.path}: particle {name}: the file holds {header.count} volumes; "
                 "name one of them as in 000001@stack.mrcs"
             )
-        headers.append(header)
-    box = headers[0].shape
+        boxes.append(header.shape)
+    box = boxes[0]
     if len(set(box)) > 1:
         raise InputError(
             f"particle {listing.names[0]}: expected a cubic box, got {box} voxels (z, y, x); crop or pad it to a cube"
         )
-    for name, header in zip(listing.names, headers, strict=True):
-        if header.shape != box:
+    for name, its in zip(listing.names, boxes, strict=True):
+        if its != box:
             raise InputError(
                 f"particle {name}: expected a box of {box} voxels (z, y, x) like particle {listing.names[0]}, "
-                f"got {header.shape}; extract all particles with one box size"
+                f"got {its}; extract all particles with one box size"
             )
-    return headers
+    return box
 
 
 def _header_of(listing: ParticleList, name: str, path: Path) -> VolumeHeader:
@@ -172,7 +198,11 @@ def _compare_with_headers(listing: ParticleList, size: float, headers: Sequence[
 
 
 def _weights(
-    listing: ParticleList, folder: Path, box: tuple[int, int, int], fallback: TiltRange | None
+    listing: ParticleList,
+    folder: Path,
+    box: Box,
+    fallback: TiltRange | None,
+    stacks: Mapping[int, TiltStack],
 ) -> list[WeightSource]:
     count = len(listing.names)
     files = listing.weight_names if listing.weight_names is not None else [None] * count
@@ -180,7 +210,10 @@ def _weights(
     weights: list[WeightSource] = []
     known: dict[str, VolumeSource] = {}
     half = (box[0], box[1], box[2] // 2 + 1)
-    for name, file, tilt_range in zip(listing.names, files, ranges, strict=True):
+    for row, (name, file, tilt_range) in enumerate(zip(listing.names, files, ranges, strict=True)):
+        if row in stacks:
+            weights.append(stacks[row])
+            continue
         if file is None:
             weights.append(tilt_range or fallback)
             continue

@@ -16,6 +16,7 @@ from torchsag.io import relion
 from torchsag.io.particle_list import ListOrigin, ParticleList
 from torchsag.io.relion_document import (
     file_version,
+    note_tomograms,
     relion_document,
     set_poses,
     set_tilt_ranges,
@@ -93,6 +94,7 @@ def write_poses(
     folder = None if origin is None else origin.folder
     size, box = particles.voxel_size, particles.box[-1]
     document = relion_document(path, blocks, table, folder, particles.weighting, size, box)
+    note_tomograms(document, path, None if origin is None else origin.tomograms)
     write_star(path, document, file_version(table))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ SCORE = "torchsagScore"
 COVARIANCE = "torchsagCovarianceDegAngst"
 NOTES = "torchsag"  # a block of ours with what RELION has no place for
 FOLDER_NOTE, WEIGHTING_NOTE = "torchsagVolumesFolder", "torchsagWeighting"
+TOMOGRAMS_NOTE = "torchsagTomogramsFile"
 WEIGHTINGS: dict[str, type[Corrected] | type[Transfer] | type[Premultiplied]] = {
     "corrected": Corrected,
     "transfer": Transfer,
@@ -54,15 +56,10 @@ def read_relion_list(path: Path | str) -> ParticleList:
 
 def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
     """What the blocks of a STAR file say; see `read_relion_list`."""
-    named = blocks.get("optimisation_set")
+    named = optimisation_set(path, blocks)
     if named is not None:
-        particles_file = _entry(named, "rlnTomoParticlesFile")
-        if particles_file is None:
-            raise InputError(f"{path}: expected rlnTomoParticlesFile in the optimisation set")
-        folders = [folder for folder in _folders(path, {}) if (folder / particles_file).is_file()]
-        return read_relion_list((folders or [path.parent])[0] / particles_file)
+        return replace(read_relion_list(named.particles), tomograms_file=named.tomograms)
     table = particle_table(path, blocks)
-    _check_three_dimensional(path, blocks, table)
     weights = table.columns.get("rlnCtfImage", table.columns.get(WEIGHT))
     shifts, unit = _shifts(path, table)
     return ParticleList(
@@ -70,6 +67,7 @@ def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
         folders=_folders(path, blocks),
         names=table.columns["rlnImageName"],
         weighting=_weighting(blocks),
+        weightings=_weightings(path, blocks, table),
         weight_names=None if weights is None else [None if name in _UNSET else name for name in weights],
         tilt_ranges=_tilt_ranges(path, table),
         voxel_sizes=_voxel_sizes(path, blocks, table),
@@ -81,9 +79,59 @@ def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
         classes=_integers(path, table, "rlnClassNumber"),
         tomograms=table.columns.get("rlnTomoName", table.columns.get("rlnMicrographName")),
         positions=_positions(path, blocks, table),
-        scores=_numbers(path, table, SCORE) if SCORE in table.columns else None,
+        scores=numbers(path, table, SCORE) if SCORE in table.columns else None,
         blocks=blocks,
+        flat=_flat(path, blocks, table),
+        tomograms_file=_noted_tomograms(path, blocks),
     )
+
+
+@dataclass(frozen=True)
+class OptimisationSet:
+    """What an optimisation set names.
+
+    Attributes
+    ----------
+    particles
+        The particle list.
+    tomograms
+        ``tomograms.star``; None where none is named.
+    """
+
+    particles: Path
+    tomograms: Path | None
+
+
+def optimisation_set(path: Path, blocks: dict[str, Block]) -> OptimisationSet | None:
+    """The files that an optimisation set names; None if this is none.
+
+    RELION calls its block ``optimisation_set``, WarpTools leaves it without a name; RELION reads the first block
+    whatever its name.
+
+    Raises
+    ------
+    InputError
+        If it names no particle list.
+    """
+    block = blocks.get("optimisation_set", next(iter(blocks.values()), {}))
+    particles = _entry(block, "rlnTomoParticlesFile")
+    if particles is None:
+        if "optimisation_set" in blocks:
+            raise InputError(f"{path}: expected rlnTomoParticlesFile in the optimisation set")
+        return None
+    tomograms = _entry(block, "rlnTomoTomogramsFile")
+    return OptimisationSet(_place(path, particles), None if tomograms is None else _place(path, tomograms))
+
+
+def _place(path: Path, name: str) -> Path:
+    """Where a file lies that an optimisation set names."""
+    folders = [folder for folder in _folders(path, {}) if (folder / name).is_file()]
+    return (folders or [path.parent])[0] / name
+
+
+def _noted_tomograms(path: Path, blocks: dict[str, Block]) -> Path | None:
+    noted = _entry(blocks.get(NOTES, {}), TOMOGRAMS_NOTE)
+    return None if noted is None else path.parent / noted
 
 
 def particle_block_name(blocks: dict[str, Block]) -> str | None:
@@ -136,14 +184,49 @@ def optics_table(blocks: dict[str, Block]) -> Loop:
     return optics if isinstance(optics, Loop) else Loop({name: [value] for name, value in optics.items()})
 
 
-def _check_three_dimensional(path: Path, blocks: dict[str, Block], table: Loop) -> None:
-    optics = blocks.get("optics", {})
-    flat = _entry(blocks.get("general", {}), "rlnTomoSubTomosAre2DStacks") == "1"
-    if flat or _entry(optics, "rlnImageDimensionality") == "2":
-        raise InputError(
-            f"{path}: expected 3D subtomograms, got 2D images ({table.columns['rlnImageName'][0]}); "
-            "extract pseudo-subtomograms as 3D volumes"
-        )
+def by_group(path: Path, blocks: dict[str, Block], column: str) -> list[str | None]:
+    """A column of the optics groups, one value for each particle; None where it is missing.
+
+    Raises
+    ------
+    InputError
+        If a particle's group is not among the optics groups.
+    """
+    table = particle_table(path, blocks)
+    optics = optics_table(blocks)
+    values = optics.columns.get(column)
+    if values is None or not values:
+        return [None] * len(table)
+    groups, used = optics.columns.get("rlnOpticsGroup"), table.columns.get("rlnOpticsGroup")
+    if groups is None or used is None:
+        return [values[0]] * len(table)
+    of_group = dict(zip(map(_group, groups), values, strict=True))
+    missing = {_group(group) for group in used} - set(of_group)
+    if missing:
+        raise InputError(f"{path}: optics group {min(missing)} is used by particles but not in data_optics")
+    return [of_group[_group(group)] for group in used]
+
+
+def _group(text: str) -> str:
+    """A group's number however it is written: 1 and 1.0 are the same to RELION."""
+    return str(int(float(text))) if _is_number(text) and math.isfinite(float(text)) else text
+
+
+def _flat(path: Path, blocks: dict[str, Block], table: Loop) -> list[bool] | None:
+    """Which particles the list says are 2D images; None where it says nothing."""
+    stacks = _entry(blocks.get("general", {}), "rlnTomoSubTomosAre2DStacks")
+    sides = by_group(path, blocks, "rlnImageDimensionality")
+    if stacks is None and sides == [None] * len(table):
+        return None
+    return [stacks == "1" if side is None else side == "2" for side in sides]
+
+
+def _weightings(path: Path, blocks: dict[str, Block], table: Loop) -> list[Weighting] | None:
+    """What the weights of each particle mean, where that differs from one to another."""
+    flags = by_group(path, blocks, "rlnCtfDataAreCtfPremultiplied")
+    if len(set(flags)) == 1 or _entry(blocks.get(NOTES, {}), WEIGHTING_NOTE) in WEIGHTINGS:
+        return None
+    return [Premultiplied() if flag == "1" else Transfer() for flag in flags]
 
 
 def _weighting(blocks: dict[str, Block]) -> Weighting:
@@ -153,17 +236,24 @@ def _weighting(blocks: dict[str, Block]) -> Weighting:
     return Premultiplied() if _entry(blocks.get("optics", {}), "rlnCtfDataAreCtfPremultiplied") == "1" else Transfer()
 
 
-def _numbers(path: Path, table: Loop, name: str) -> Float[Tensor, " rows"]:
+def numbers(path: Path, table: Loop, name: str) -> Float[Tensor, " rows"]:
+    """A column of numbers.
+
+    Raises
+    ------
+    InputError
+        If a value is none, or not finite.
+    """
     values = table.columns[name]
     try:
-        numbers = torch.tensor([float(value) for value in values], dtype=torch.float64)
+        read = torch.tensor([float(value) for value in values], dtype=torch.float64)
     except ValueError:
         bad = next(value for value in values if not _is_number(value))
         raise InputError(f"{path}: expected numbers in column {name}, got {bad!r}") from None
-    if not torch.isfinite(numbers).all():
-        row = int((~torch.isfinite(numbers)).nonzero()[0])
+    if not torch.isfinite(read).all():
+        row = int((~torch.isfinite(read)).nonzero()[0])
         raise InputError(f"{path}: entry {row + 1}: expected a finite number as {name}, got {values[row]!r}")
-    return numbers
+    return read
 
 
 def _is_number(text: str) -> bool:
@@ -176,7 +266,7 @@ def _is_number(text: str) -> bool:
 
 def _euler(path: Path, table: Loop, names: tuple[str, str, str]) -> Float[Tensor, "rows 3 3"]:
     degrees = [
-        _numbers(path, table, name) if name in table.columns else torch.zeros(len(table), dtype=torch.float64)
+        numbers(path, table, name) if name in table.columns else torch.zeros(len(table), dtype=torch.float64)
         for name in names
     ]
     return zyz_to_matrix(torch.stack(degrees, -1) * (math.pi / 180))
@@ -193,7 +283,7 @@ def _shifts(path: Path, table: Loop) -> tuple[Float[Tensor, "rows 3"] | None, st
     """RELION's origin moves the particle to the centre, hence the minus sign."""
     for names, unit in ((ORIGINS_ANGSTROM, "angstrom"), (ORIGINS_PIXEL, "voxel")):
         if all(name in table.columns for name in names):
-            return -torch.stack([_numbers(path, table, name) for name in names], -1), unit
+            return -torch.stack([numbers(path, table, name) for name in names], -1), unit
     return None, "voxel"
 
 
@@ -204,9 +294,9 @@ def _positions(path: Path, blocks: dict[str, Block], table: Loop) -> Float[Tenso
     optics = optics_table(blocks)
     scale = 1.0
     if {"rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize"} <= set(optics.columns):
-        series, image = (_numbers(path, optics, n) for n in ("rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize"))
+        series, image = (numbers(path, optics, n) for n in ("rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize"))
         scale = float(series[0] / image[0])
-    return torch.stack([_numbers(path, table, name) for name in POSITIONS], -1) * scale
+    return torch.stack([numbers(path, table, name) for name in POSITIONS], -1) * scale
 
 
 def _integers(
@@ -214,10 +304,10 @@ def _integers(
 ) -> Integer[Tensor, " rows"] | None:
     if name not in table.columns:
         return None
-    numbers = _numbers(path, table, name).long()
-    if allowed is not None and not torch.isin(numbers, torch.tensor(allowed)).all():
+    whole = numbers(path, table, name).long()
+    if allowed is not None and not torch.isin(whole, torch.tensor(allowed)).all():
         return None  # for example the many subsets of a stochastic run: not half-sets
-    return numbers
+    return whole
 
 
 def _tilt_ranges(path: Path, table: Loop) -> list[TiltRange | None] | None:
@@ -233,19 +323,15 @@ def _tilt_ranges(path: Path, table: Loop) -> list[TiltRange | None] | None:
 def _voxel_sizes(path: Path, blocks: dict[str, Block], table: Loop) -> list[float] | None:
     optics = optics_table(blocks)
     if "rlnImagePixelSize" in optics.columns:
-        sizes = _numbers(path, optics, "rlnImagePixelSize").tolist()
-        if "rlnOpticsGroup" not in table.columns or "rlnOpticsGroup" not in optics.columns:
-            return [sizes[0]] * len(table)
-        of_group = dict(zip(optics.columns["rlnOpticsGroup"], sizes, strict=True))
-        missing = set(table.columns["rlnOpticsGroup"]) - set(of_group)
-        if missing:
-            raise InputError(f"{path}: optics group {min(missing)} is used by particles but not in data_optics")
-        return [of_group[group] for group in table.columns["rlnOpticsGroup"]]
+        sizes = numbers(path, optics, "rlnImagePixelSize")
+        texts = by_group(path, blocks, "rlnImagePixelSize")
+        size_of = dict(zip(optics.columns["rlnImagePixelSize"], sizes.tolist(), strict=True))
+        return [size_of[text] for text in texts if text is not None]
     if "rlnPixelSize" in table.columns:
-        return _numbers(path, table, "rlnPixelSize").tolist()
+        return numbers(path, table, "rlnPixelSize").tolist()
     if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(table.columns):
         # Detector pixels are given in micrometres.
-        detector, magnification = (_numbers(path, table, n) for n in ("rlnDetectorPixelSize", "rlnMagnification"))
+        detector, magnification = (numbers(path, table, n) for n in ("rlnDetectorPixelSize", "rlnMagnification"))
         return (detector * 1e4 / magnification).tolist()
     return None
 

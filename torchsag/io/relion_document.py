@@ -61,6 +61,13 @@ def relion_document(
     return {**kept, relion.NOTES: notes, "optics": optics, "particles": Loop(table, pairs)}
 
 
+def note_tomograms(document: dict[str, Block], path: Path, tomograms: Path | None) -> None:
+    """Add to a list that will be written to `path` where its particles' ``tomograms.star`` is, if they have one."""
+    notes = document[relion.NOTES]
+    if tomograms is not None and isinstance(notes, dict):
+        document[relion.NOTES] = {**notes, relion.TOMOGRAMS_NOTE: _relative(tomograms, path.parent)}
+
+
 def file_version(table: dict[str, list[str]]) -> int:
     """The RELION file version to which a table's columns belong."""
     return 50001 if any(column.startswith("rlnCenteredCoordinate") for column in table) else 30001

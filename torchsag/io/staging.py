@@ -17,7 +17,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
-from torchsag.particles import ParticleSet, VolumeReader, VolumeSource
+from torchsag.particles import DensitySource, ParticleSet, VolumeReader
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class StagedReader:
     folder: Path
     _given_up: list[str] = field(default_factory=list, repr=False, compare=False)
 
-    def __call__(self, source: VolumeSource) -> Float[Tensor, "z y x"]:
+    def __call__(self, source: DensitySource) -> Float[Tensor, "z y x"]:
         """See `VolumeReader`."""
         if self._given_up:
             return self.reader(source)

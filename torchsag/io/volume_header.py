@@ -18,11 +18,14 @@ class VolumeHeader:
         Number of volumes in the file.
     voxel_sizes
         Angstrom per voxel along (x, y, z); zero where the file does not say.
+    images
+        Sections of the file, if each is taken as an image of ``shape[1:]``; zero where they cannot be.
     """
 
     shape: tuple[int, int, int]
     count: int = 1
     voxel_sizes: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    images: int = 0
 
     @property
     def voxel_size(self) -> float | None:

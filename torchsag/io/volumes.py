@@ -12,7 +12,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.io import em, mrc
 from torchsag.io.volume_header import VolumeHeader
-from torchsag.particles import DensityMap, VolumeSource
+from torchsag.particles import DensityMap, DensitySource, TiltStack, VolumeSource
 
 _LOG = logging.getLogger(__name__)
 SUFFIXES = (*mrc.SUFFIXES, *em.SUFFIXES)
@@ -52,8 +52,8 @@ def read_volume_header(path: Path | str) -> VolumeHeader:
     return em.read_em_header(path) if _is_em(path) else mrc.read_mrc_header(path)
 
 
-def read_volume(source: VolumeSource) -> Float[Tensor, "z y x"]:
-    """Read one volume as float32, axes (z, y, x); values are not checked.
+def read_volume(source: DensitySource) -> Float[Tensor, "z y x"]:
+    """Read one volume as float32, axes (z, y, x), or a tilt stack's images, (image, y, x); values are not checked.
 
     Raises
     ------
@@ -61,6 +61,8 @@ def read_volume(source: VolumeSource) -> Float[Tensor, "z y x"]:
         If the file is missing, damaged or of an unknown format.
     """
     _check_known(source.path)
+    if isinstance(source, TiltStack):
+        return torch.from_numpy(mrc.read_mrc_images(source.path, source.sections))
     if _is_em(source.path):
         return torch.from_numpy(em.read_em(source.path))
     return torch.from_numpy(mrc.read_mrc(source.path, source.index))

@@ -3,17 +3,22 @@
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.density_map import DensityMap
 from torchsag.particles.particle_set import ParticleError, ParticleSet
-from torchsag.particles.sources import TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.sources import DensitySource, TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.weighting import Corrected, Premultiplied, Transfer, WeightAction, Weighting
 
 __all__ = [
+    "Assembled",
+    "AssemblyStore",
     "Corrected",
     "DensityMap",
+    "DensitySource",
     "ParticleBatch",
     "ParticleError",
     "ParticleSet",
     "Premultiplied",
     "TiltRange",
+    "TiltStack",
     "Transfer",
     "VolumeReader",
     "VolumeSource",

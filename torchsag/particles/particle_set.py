@@ -10,14 +10,16 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from torchsag.axes import HalfWeights
 from torchsag.errors import InputError
 from torchsag.fourier import half_weight, to_half_spectrum
 from torchsag.geometry import Poses
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
-from torchsag.particles.sources import TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.sources import DensitySource, TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.weight_cache import WeightCache
-from torchsag.particles.weighting import WeightAction, Weighting
+from torchsag.particles.weighting import Premultiplied, WeightAction, Weighting
 
 
 class ParticleError(InputError):
@@ -40,6 +42,9 @@ class ParticleError(InputError):
         return ParticleError, (self.faults,)
 
 
+_FROM_IMAGES = Premultiplied()  # what a sum of images is, whatever the weights of volumes mean
+
+
 @dataclass(frozen=True)
 class ParticleSet:
     """A list of particles, all of one box and voxel size, that are read as they are needed.
@@ -53,9 +58,9 @@ class ParticleSet:
     voxel_size
         Angstrom per voxel.
     volumes
-        Where each volume is.
+        Where each volume is, or the images it is assembled from.
     weights
-        Where each weight comes from.
+        Where each weight comes from; of an assembled particle its images.
     weighting
         What a weight volume means.
     reader
@@ -75,12 +80,14 @@ class ParticleSet:
         The row of the list each particle stands in, from zero.
     origin
         What the list said, for the writer to keep; only `torchsag.io` looks inside.
+    assembled
+        Keeps what tilt stacks have been assembled to; None assembles them at each reading.
     """
 
     names: tuple[str, ...]
     box: tuple[int, int, int]
     voxel_size: float
-    volumes: tuple[VolumeSource, ...]
+    volumes: tuple[DensitySource, ...]
     weights: tuple[WeightSource, ...]
     weighting: Weighting
     reader: VolumeReader
@@ -91,6 +98,7 @@ class ParticleSet:
     tomograms: tuple[str, ...] | None = None
     rows: tuple[int, ...] = ()
     origin: Any = field(default=None, repr=False)
+    assembled: AssemblyStore | None = field(default=None, repr=False)
     _cache: WeightCache = field(default_factory=WeightCache, repr=False, compare=False)
 
     def __post_init__(self):
@@ -144,8 +152,8 @@ class ParticleSet:
         """
         indices = [int(i) for i in indices]
         sources = list(dict.fromkeys(self.weights[i] for i in indices))
-        volumes, faults = self._read(indices)
-        whitenings, weight_faults = self._whitenings(sources)
+        volumes, assembled, faults = self._read(indices)
+        whitenings, weight_faults = self._whitenings(sources, assembled)
         for i in indices:
             if self.weights[i] in weight_faults:
                 faults.setdefault(i, f"particle {self.names[i]}: {weight_faults[self.weights[i]]}")
@@ -161,12 +169,21 @@ class ParticleSet:
         names = tuple(self.names[i] for i in indices)
         return ParticleBatch(spectra, weights, weight_index, names, self.voxel_size, self.box, poses)
 
-    def _read(self, indices: list[int]) -> tuple[Float[Tensor, "particles z y x"], dict[int, str]]:
+    def _read(
+        self, indices: list[int]
+    ) -> tuple[Float[Tensor, "particles z y x"], dict[WeightSource, HalfWeights], dict[int, str]]:
+        """Volumes, the weights that came with those assembled from images, and what is wrong with the others."""
         volumes = torch.empty(len(indices), *self.box)
+        weights: dict[WeightSource, HalfWeights] = {}
         faults: dict[int, str] = {}
         for k, i in enumerate(indices):
+            source = self.volumes[i]
             try:
-                volume = self.reader(self.volumes[i])
+                if isinstance(source, TiltStack):
+                    made = self._assemble(source)
+                    volume, weights[source] = made.volume, made.weight
+                else:
+                    volume = self.reader(source)
             except InputError as error:
                 faults[i] = f"particle {self.names[i]}: {error}"
                 continue
@@ -188,13 +205,28 @@ class ParticleSet:
                     "extract the particle again or take it out of the list"
                 )
             volumes[k] = volume
-        return volumes, faults
+        return volumes, weights, faults
 
-    def _whitenings(self, sources: list[WeightSource]) -> tuple[list[WeightAction], dict[WeightSource, str]]:
+    def _assemble(self, stack: TiltStack) -> Assembled:
+        kept = None if self.assembled is None else self.assembled.get(stack)
+        if kept is not None:
+            return kept
+        made = stack.assemble(self.reader(stack))
+        if self.assembled is not None and bool(torch.isfinite(made.volume).all()):
+            self.assembled.put(stack, made)
+        return made
+
+    def _whitenings(
+        self, sources: list[WeightSource], assembled: dict[WeightSource, HalfWeights]
+    ) -> tuple[list[WeightAction], dict[WeightSource, str]]:
         made: list[WeightAction] = []
         faults: dict[WeightSource, str] = {}
         for source in sources:
             try:
+                if isinstance(source, TiltStack):
+                    if source in assembled:  # else its images could not be read
+                        made.append(_FROM_IMAGES(assembled[source]))
+                    continue
                 key = (self.weighting, source, self.box)
                 made.append(self._cache.get(key, lambda source=source: self._interpret(source)))
             except InputError as error:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.errors import InputError
+from torchsag.particles.tilt_stack import TiltStack
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,20 @@ class TiltRange:
             )
 
 
-WeightSource = VolumeSource | TiltRange | None
-"""A weight volume, a tilt range whose wedge is the weight, or None: everything was measured."""
+DensitySource = VolumeSource | TiltStack
+"""A volume, or the images it has to be assembled from."""
+
+WeightSource = VolumeSource | TiltRange | TiltStack | None
+"""A weight volume, a tilt range whose wedge is the weight, the images that the volume is assembled from and that tell
+its weight, or None: everything was measured."""
 
 
 @runtime_checkable
 class VolumeReader(Protocol):
     """Reads one volume; given to a `ParticleSet` by `torchsag.io`, which knows the file formats."""
 
-    def __call__(self, source: VolumeSource) -> Float[Tensor, "z y x"]:
-        """Read as float32, axes (z, y, x).
+    def __call__(self, source: DensitySource) -> Float[Tensor, "z y x"]:
+        """Read as float32, axes (z, y, x); of a tilt stack its images, (image, y, x).
 
         Raises
         ------

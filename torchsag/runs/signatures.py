@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from torchsag.errors import InputError
-from torchsag.particles import ParticleSet, TiltRange, VolumeSource
+from torchsag.particles import DensitySource, ParticleSet, TiltRange, TiltStack, VolumeSource
 from torchsag.particles.sources import WeightSource
 
 
@@ -34,8 +34,10 @@ def particle_signatures(particles: ParticleSet) -> list[str]:
     return [_digest(name, volume, weight, prior, of_file) for name, volume, weight, prior in sources]
 
 
-def _digest(name: str, volume: VolumeSource, weight: WeightSource, prior: bytes, of_file) -> str:
+def _digest(name: str, volume: DensitySource, weight: WeightSource, prior: bytes, of_file) -> str:
     mark = f"{name}|{volume}|{of_file(volume.path)}|"
+    if isinstance(volume, TiltStack):
+        mark += volume.digest()
     if isinstance(weight, VolumeSource):
         mark += f"{weight}|{of_file(weight.path)}"
     elif isinstance(weight, TiltRange):

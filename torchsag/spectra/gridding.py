@@ -66,7 +66,7 @@ class ContinuousSpectrum:
         positions = points * sizes + (sizes // 2 + WIDTH)
         single = self.samples.dtype == torch.complex64 and points.dtype == torch.float32
         if single and points.device.type == "cpu" and not is_recorded(self.samples, points):
-            values = interpolate_numba(self.samples, positions, _tap_table())
+            values = interpolate_numba(self.samples, positions, tap_table())
         else:
             values = interpolate(self.samples, positions)
         return values.reshape(frequencies.shape[:-1])
@@ -93,7 +93,7 @@ def interpolate(
 
 
 @cache
-def _tap_table() -> Float[Tensor, "steps taps"]:
+def tap_table() -> Float[Tensor, "steps taps"]:
     """The kernel's taps at fractions of a sample; linear interpolation between rows errs by 1e-6."""
     fractions = torch.linspace(0, 1, _TABLE_STEPS + 1, dtype=torch.float64)[:, None]
     taps = _kernel(fractions - torch.arange(1 - WIDTH // 2, 1 + WIDTH // 2))
