@@ -77,9 +77,7 @@ def test_defocus_follows_the_depth_of_the_particle_and_the_hand(tmp_path, projec
     depth = (project.frames[TILTS.index(0)][2] * (np.array(project.positions[0]) - project.origins[0])).sum()
     listed = -1e-4 * project.defoci[TILTS.index(0)][0]
     for volumes, hand in zip(both, (-1, 1), strict=True):
-        assert float(volumes[0].optics.defocus_um[level, 0]) == pytest.approx(
-            listed - 1e-4 * hand * depth, abs=1e-5
-        )
+        assert float(volumes[0].optics.defocus_um[level, 0]) == pytest.approx(listed - 1e-4 * hand * depth, abs=1e-5)
 
 
 def test_what_is_written_is_read_again_from_another_folder(tmp_path, project, structure):
@@ -131,7 +129,7 @@ def test_single_particle_images_are_refused(tmp_path):
         "data_optics\n\nloop_\n_rlnOpticsGroup\n_rlnImagePixelSize\n_rlnImageDimensionality\n1 4.0 2\n\n"
         "data_particles\n\nloop_\n_rlnImageName\n_rlnOpticsGroup\n1@images.mrcs 1\n2@images.mrcs 1\n"
     )
-    with pytest.raises(InputError, match="got a single-particle image"):
+    with pytest.raises(InputError, match="got 2D images as of single particles"):
         read_particles(tmp_path / "list.star")
 
 

@@ -218,7 +218,14 @@ def _flat(path: Path, blocks: dict[str, Block], table: Loop) -> list[bool] | Non
     sides = by_group(path, blocks, "rlnImageDimensionality")
     if stacks is None and sides == [None] * len(table):
         return None
-    return [stacks == "1" if side is None else side == "2" for side in sides]
+    flat = [stacks == "1" if side is None else side == "2" for side in sides]
+    for name, flag in zip(table.columns["rlnImageName"], flat, strict=True):
+        if flag and "@" in name:  # tilt stacks are files of their own
+            raise InputError(
+                f"{path}: expected volumes or stacks of tilt images, got 2D images as of single particles ({name}); "
+                "extract subtomograms from the tilt series"
+            )
+    return flat
 
 
 def _weightings(path: Path, blocks: dict[str, Block], table: Loop) -> list[Weighting] | None:

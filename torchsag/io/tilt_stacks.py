@@ -30,23 +30,13 @@ def stack_rows(listing: ParticleList, headers: Sequence[VolumeHeader], sources: 
     The files decide where the list's own flags (``rlnImageDimensionality`` of the optics group, else
     ``rlnTomoSubTomosAre2DStacks``) are wrong: as many sections as the list has images, or as it has visible ones, are
     images unless they make a cube and no flag says so; a cube of any other size is a volume.
-
-    Raises
-    ------
-    InputError
-        For single-particle images.
     """
     flags = listing.flat if listing.flat is not None else [False] * len(headers)
     visible = _visible(listing)
     rows: list[int] = []
     wrong = 0
     for row, (header, source, flag) in enumerate(zip(headers, sources, flags, strict=True)):
-        if source.index is not None:
-            if flag and len({*header.shape}) > 1:
-                raise InputError(
-                    f"{listing.path}: particle {listing.names[row]}: expected volumes or tilt images, got a "
-                    "single-particle image; extract subtomograms from the tilt series"
-                )
+        if source.index is not None:  # a volume of a stack of volumes
             continue
         flat = _is_flat(header, flag, visible[row])
         wrong += flat is not flag
