@@ -1,10 +1,15 @@
+import sys
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from torchsag.app.components import build
+from torchsag.app.composition import compose_command
+from torchsag.app.machinery import refuse_foreign_machinery
+from torchsag.app.main import main
 from torchsag.errors import InputError
 from torchsag.evaluation import RemoveCommonTransform
-from torchsag.runs.outcome import Outcome
 
 FRAME = "torchsag.evaluation.pose_errors.RemoveCommonTransform"
 
@@ -33,11 +38,145 @@ def test_torch_optimizers_are_allowed():
         "torchsag.app.single_run.os.system",
         "torchsag.app.main.sys.exit",
         "torchsag.runs.provenance.version",
+        "torchsag.io.write_map",  # functions and methods of torchsag itself
+        "torchsag.runs.output_folder.publish",
+        "torchsag.runs.checkpoint.Checkpoint.remove",
+        "torchsag.app.main.main",
+        "torchsag.app.targets.locate",
+        "torchsag.runs.provenance.Provenance",  # a class, but no component
+        "torch.optim.Optimizer.load_state_dict",
+        "torch.optim.lr_scheduler.LambdaLR",
+        "${oc.env:HOME}",
+        "torchsag..align",
+        "",
+        None,
+        5,
     ],
 )
 def test_other_targets_are_refused_before_they_run(target):
-    with pytest.raises(InputError, match=r"method\._target_: expected something in torchsag, torch\.optim"):
-        build({"method": {"_target_": target}})
+    for node in ({"_target_": target}, {"_target_": target, "_partial_": True}, [{"deep": {"_target_": target}}]):
+        with pytest.raises(InputError, match=r"_target_: expected (one of torchsag's components|a class|an optimizer)"):
+            build({"method": node}, ("torchsag", "torch", "os"))
+
+
+@pytest.fixture
+def harmless(tmp_path, monkeypatch):
+    """A package whose import, function and class leave a mark each."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    text = f"""
+from dataclasses import dataclass
+from os import system
+from pathlib import Path
+from collections import Counter
+MARKS = Path({str(marks)!r})
+(MARKS / "imported").touch()
+def function(*_, **__): (MARKS / "called").touch()
+@dataclass(frozen=True)
+class Thing:
+    size: int = 1
+    def method(self): (MARKS / "called").touch()
+"""
+    (tmp_path / "harmlesspackage.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("harmlesspackage", None)
+    return marks
+
+
+def test_nothing_is_imported_before_the_user_allows_it(harmless):
+    with pytest.raises(InputError, match=r"add allow=\[harmlesspackage\]"):
+        build({"a": {"_target_": "harmlesspackage.Thing"}})
+    assert not list(harmless.iterdir())
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"_target_": "harmlesspackage.function"},
+        {"_target_": "harmlesspackage.function", "_partial_": True},
+        {"_target_": "harmlesspackage.Thing.method"},
+        {"_target_": "harmlesspackage.system", "command": "true"},
+        {"_target_": "harmlesspackage.Counter"},
+        {"_target_": "harmlesspackage.Thing", "_args_": [3]},
+        {"_target_": "harmlesspackage.Thing", "_partial_": True},
+        {"_target_": "harmlesspackage.Thing", "size": {"_target_": "harmlesspackage.function"}},
+        {"_target_": "harmlesspackage.Thing", "size": "${oc.create:{_target_:harmlesspackage.function}}"},
+    ],
+)
+def test_allowing_a_package_allows_its_classes_and_no_calls(harmless, node):
+    with pytest.raises(InputError):
+        build({"a": [{"b": node}]}, ("harmlesspackage",))
+    assert not (harmless / "called").exists()
+
+
+@pytest.mark.parametrize("target", ["os.system", "torchsag.io.write_map", "torch.load", "builtins.eval"])
+def test_advice_is_given_only_where_it_would_help(target):
+    with pytest.raises(InputError) as refusal:
+        build({"a": {"_target_": target}})
+    assert "allow=" not in str(refusal.value)
+
+
+def test_values_are_not_read_a_second_time():
+    text = "${oc.env:HOME}"
+    assert (
+        build({"_target_": "torchsag.runs.map_structure.MapFile", "path": text, "voxel_size_angstrom": None}).path
+        == text
+    )
+
+
+def test_a_command_is_no_component(tmp_path):
+    demo = {"_target_": "torchsag.workflows.duplicates.Duplicates", "particles": "p", "out": str(tmp_path / "x")}
+    align = compose_command("align", ["particles=p", "reference=r", f"out={tmp_path / 'out'}"])
+    with pytest.raises(InputError, match=r"report\._target_: expected a component, got .* which is a command"):
+        build({k: v for k, v in align.items() if k not in ("allow", "threads")} | {"report": demo})
+
+
+def test_a_yaml_cannot_swap_the_command(tmp_path, monkeypatch, capsys):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "swap.yaml").write_text(
+        "# @package _global_\n_target_: torchsag.workflows.demo.Demo\nallow: [harmlesspackage]\n"
+    )
+    words = ["convert", "in=a.star", "out=b.star", f"hydra.searchpath=[file://{tmp_path}]", "+experiment=swap"]
+    assert main(words) == 2
+    assert "expected the command convert" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "hydra",
+    [
+        "callbacks: {x: {_target_: harmlesspackage.function}}",
+        "launcher: {_target_: harmlesspackage.function}",
+        "job_logging: {formatters: {x: {(): harmlesspackage.function}}}",
+        "sweeper: {params: {hydra.job_logging: 1}}",
+    ],
+)
+def test_a_yaml_cannot_change_hydras_machinery(harmless, tmp_path, capsys, hydra):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "evil.yaml").write_text(f"# @package _global_\nhydra:\n  {hydra}\n")
+    words = ["convert", "-m", "in=a.star", "to=b.star,c.star", f"hydra.searchpath=[file://{tmp_path}]"]
+    assert main([*words, f"+out={tmp_path / 'out'}", "+experiment=evil"]) == 2
+    assert not list(harmless.iterdir())
+    assert "hydra" in capsys.readouterr().err
+
+
+def test_a_yaml_cannot_run_shell_commands_but_the_user_can():
+    config = OmegaConf.create({"hydra": {"launcher": {"setup": ["true"]}}})
+    with pytest.raises(InputError, match="no shell commands"):
+        refuse_foreign_machinery(config, [])
+    refuse_foreign_machinery(config, ["hydra.launcher.setup"])
+
+
+def test_a_yaml_cannot_grant_itself_a_package_in_a_sweep(harmless, tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    text = (
+        "# @package _global_\nhydra: {sweeper: {params: {allow: '[harmlesspackage]'}}}\n"
+        "weighting: {_target_: harmlesspackage.Thing}\n"
+    )
+    (tmp_path / "experiment" / "evil.yaml").write_text(text)
+    words = ["duplicates", "-m", "particles=a.star", "voxel_size_angstrom=1,2", f"hydra.searchpath=[file://{tmp_path}]"]
+    assert main([*words, f"out={tmp_path.parent}/sweep", "+experiment=evil"]) == 2
+    assert not list(harmless.iterdir())
+    assert "add allow=[harmlesspackage]" in capsys.readouterr().err
 
 
 def test_users_package_needs_to_be_named(own_project):
@@ -49,7 +188,7 @@ def test_users_package_needs_to_be_named(own_project):
 
 def test_unimportable_target():
     with pytest.raises(InputError, match="cannot import"):
-        build({"_target_": "torchsag.nowhere.Thing"})
+        build({"_target_": "nosuchpackage.nowhere.Thing"}, ("nosuchpackage",))
 
 
 def test_unknown_field_and_wrong_type(own_project):
@@ -69,5 +208,6 @@ def test_a_components_own_refusal_arrives_as_its_sentence(own_project):
         build({"a": {"_target_": "mymethods.still.Still", "strength": -1}}, ("mymethods",))
 
 
-def test_a_string_where_text_is_meant():
-    assert build({"_target_": "torchsag.runs.outcome.Outcome", "title": "t"}) == Outcome("t")
+def test_a_missing_field_is_named():
+    with pytest.raises(InputError, match=r"structure\.path: expected a value for MapFile, got none"):
+        build({"structure": {"_target_": "torchsag.runs.map_structure.MapFile"}})

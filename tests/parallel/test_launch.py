@@ -4,7 +4,7 @@ import pytest
 
 from torchsag.launch import Launch, threads_per_process
 from torchsag.parallel import Serial
-from torchsag.parallel.detected import detected
+from torchsag.parallel.detected import Detected
 from torchsag.parallel.mpi import Mpi
 from torchsag.parallel.torchrun import Torchrun
 
@@ -53,4 +53,4 @@ def test_auto_takes_what_was_started(monkeypatch, environment, kind):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("torchsag.parallel.mpi._world", lambda: SimpleNamespace(rank=3, size=8))
-    assert type(detected()) is kind
+    assert type(Detected()) is kind

@@ -1,28 +1,28 @@
-"""Build components from configuration: only allowed targets, known fields and values of the annotated type."""
+"""Build components from configuration: only component classes, known fields and values of the annotated type."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import inspect
+import functools
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
-
 from torchsag.app.suggest import did_you_mean
+from torchsag.app.targets import command_targets, locate
 from torchsag.errors import InputError
 
-_ALWAYS_ALLOWED = ("torchsag", "torch.optim")
-_DIRECTIVES = {"_target_", "_convert_", "_recursive_", "_partial_", "_args_"}
+_REFUSED = {"_args_", "_recursive_", "_convert_", "_mode_"}
+_DIRECTIVES = {"_target_", "_partial_"}
 _SCALARS = (bool, int, float, str)
 
 
 def build(config: dict[str, Any], allowed: tuple[str, ...] = (), words: Collection[str] = ()) -> Any:
-    """Instantiate a configuration and everything nested in it.
+    """Make a component, and everything nested in it, from plain containers; see `torchsag.app.targets` for the rule.
+
+    Not by hydra's ``instantiate``: that reads interpolations in the values once more, after they were checked.
 
     Parameters
     ----------
@@ -36,22 +36,16 @@ def build(config: dict[str, Any], allowed: tuple[str, ...] = (), words: Collecti
     Raises
     ------
     InputError
-        If a ``_target_`` lies outside torchsag, torch.optim and `allowed`, a field is unknown, a value has the wrong
-        type, or the component itself refuses its values.
+        If a ``_target_`` is none that a yaml may name, a field is unknown or missing, a value has the wrong type, or
+        the component itself refuses its values.
     """
     config = copy.deepcopy(config)
+    found = {id(node): _component(where, node, allowed) for where, node in _targets(config)}
     for where, node in _targets(config):
-        target = _locate(where, node["_target_"], allowed)
         if words and not where:
-            _drop(node, set(words) - _fields(target))
-        _check_fields(where, node, target)
-    try:
-        return instantiate(config, _convert_="object")
-    except InstantiationException as error:
-        cause = _input_error(error)
-        if cause is not None:
-            raise cause from error
-        raise
+            _drop(node, set(words) - _fields(found[id(node)]))
+        _check_fields(where, node, found[id(node)])
+    return _make(config, "", found)
 
 
 def _targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -59,42 +53,54 @@ def _targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         if "_target_" in node:
             yield path, node
         for key, value in node.items():
-            yield from _targets(value, f"{path}.{key}" if path else str(key))
+            yield from _targets(value, _below(path, key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from _targets(value, f"{path}[{index}]")
 
 
-def _locate(where: str, target: Any, allowed: tuple[str, ...]) -> Callable[..., Any]:
-    """The class or function behind a target, after checking that its name *and* its home are allowed.
+def _below(path: str, key: Any) -> str:
+    return f"{path}.{key}" if path else str(key)
 
-    The second check closes the way through an allowed module to what it imports, as in ``torchsag.x.os.system``.
-    """
-    label = f"{where}._target_" if where else "_target_"
-    refusal = InputError(
-        f"{label}: expected something in {', '.join((*_ALWAYS_ALLOWED, *allowed))}, got {target!r}; "
-        f"if you trust that package add allow=[{str(target).partition('.')[0]}]"
-    )
-    if not _inside(str(target), allowed):
-        raise refusal
-    try:
-        found = get_object(str(target))
-    except Exception as error:
-        raise InputError(f"{label}: cannot import {target!r}: {str(error).splitlines()[0]}") from error
-    if not callable(found):
-        raise InputError(f"{label}: expected a class or function, got {target!r}")
-    if not _inside(f"{getattr(found, '__module__', '')}.", allowed):
-        raise refusal
+
+def _component(where: str, node: dict[str, Any], allowed: tuple[str, ...]) -> type:
+    """The class of a node, if it may stand there."""
+    label = _below(where, "_target_")
+    found = locate(label, node["_target_"], allowed)
+    for directive in _REFUSED & set(node):
+        raise InputError(
+            f"{_below(where, directive)}: expected the fields of {found.__name__} by name, got {directive}"
+        )
+    if node.get("_partial_") not in (None, False) and not node["_target_"].startswith("torch.optim."):
+        raise InputError(f"{_below(where, '_partial_')}: expected a component, which is made whole, got _partial_")
     return found
 
 
-def _inside(name: str, allowed: tuple[str, ...]) -> bool:
-    return any(name.startswith(f"{package}.") for package in (*_ALWAYS_ALLOWED, *allowed))
+def _make(node: Any, where: str, found: dict[int, type]) -> Any:
+    if isinstance(node, list):
+        return [_make(value, f"{where}[{index}]", found) for index, value in enumerate(node)]
+    if not isinstance(node, dict):
+        return node
+    values = {key: _make(value, _below(where, key), found) for key, value in node.items() if key not in _DIRECTIVES}
+    if id(node) not in found:
+        return values
+    if node.get("_partial_"):
+        return functools.partial(found[id(node)], **values)
+    try:
+        return found[id(node)](**values)
+    except InputError:
+        raise
+    except TypeError as error:
+        raise InputError(f"{where or 'configuration'}: {_first_line(error)}") from error
 
 
-def _check_fields(where: str, node: dict[str, Any], target: Callable[..., Any]) -> None:
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _check_fields(where: str, node: dict[str, Any], target: type) -> None:
     """Compare a node with the dataclass it is for; whole numbers meant as floats become floats in place."""
-    if not (inspect.isclass(target) and dataclasses.is_dataclass(target)):
+    if not dataclasses.is_dataclass(target):
         return
     fields = _fields(target)
     hints = typing.get_type_hints(target)
@@ -104,12 +110,30 @@ def _check_fields(where: str, node: dict[str, Any], target: Callable[..., Any]) 
             continue
         if key not in fields:
             raise InputError(f"unknown configuration key {prefix + key!r}{did_you_mean(key, sorted(fields))}")
+        _refuse_commands(f"{prefix}{key}", value, hints[key])
         expected = _scalar_types(hints[key])
         if expected and not isinstance(value, dict) and not _fits(value, expected):
             names = " or ".join("none" if kind is type(None) else kind.__name__ for kind in expected)
             raise InputError(f"{prefix}{key}: expected {names}, got {value!r}")
         if float in expected and isinstance(value, int):
             node[key] = float(value)
+    required = [field.name for field in dataclasses.fields(target) if field.init and _is_required(field)]
+    missing = [name for name in required if name not in node]
+    if missing:
+        raise InputError(f"{prefix}{missing[0]}: expected a value for {target.__name__}, got none")
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _refuse_commands(where: str, value: Any, hint: Any) -> None:
+    """A command in place of a component would be run by whoever calls the component."""
+    for below, node in _targets(value, where):
+        target = str(node["_target_"])
+        annotated = f"{getattr(hint, '__module__', '')}.{getattr(hint, '__qualname__', '')}"
+        if target in command_targets() and not (below == where and annotated == target):
+            raise InputError(f"{below}._target_: expected a component, got {target!r}, which is a command")
 
 
 def _fields(target: Any) -> set[str]:
@@ -133,11 +157,3 @@ def _fits(value: Any, expected: tuple[type, ...]) -> bool:
     if isinstance(value, int) and float in expected:
         return True
     return isinstance(value, expected)
-
-
-def _input_error(error: BaseException | None) -> InputError | None:
-    while error is not None:
-        if isinstance(error, InputError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None

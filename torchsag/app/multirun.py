@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from torchsag.app.composition import allowed_modules, compose_command, explain, hydra_ready, parse, resolve
+from torchsag.app.machinery import refuse_foreign_machinery
 from torchsag.app.single_run import execute
 from torchsag.errors import InputError
 from torchsag.workflows.compare.sweep import Job, forget_failures, jobs_below, summarise_sweep
@@ -39,7 +42,13 @@ def run_many(command: str, overrides: Sequence[str]) -> int:
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         try:
-            hydra.multirun(command, _job, [*_sweep_settings(fixed), *overrides], with_log_configuration=False)
+            words = [*_sweep_settings(fixed), *overrides]
+            refuse_foreign_machinery(
+                hydra.compose_config(command, words, RunMode.MULTIRUN), [override.key_or_group for override in parsed]
+            )
+            # `allow` as typed: what a yaml adds to hydra's own list of overrides does not count.
+            job = functools.partial(_job, allowed_modules(parsed))
+            hydra.multirun(command, job, words, with_log_configuration=False)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explain(command, parsed, error)) from error
     return _sum_up(out)
@@ -70,7 +79,7 @@ def _sweep_settings(fixed: list[str]) -> list[str]:
     ]
 
 
-def _job(config: DictConfig) -> float:
+def _job(allowed: tuple[str, ...], config: DictConfig) -> float:
     """One run of the sweep, in whatever process the launcher chose; returns its merit, not a number if it has none.
 
     A failure is recorded, not raised, so that the others go on.
@@ -83,7 +92,7 @@ def _job(config: DictConfig) -> float:
         out, config.out = Path(config.out), job.runtime.output_dir
     error, merit = "", None
     try:
-        merit = execute(command, resolve(command, config, job.runtime.choices), allowed_modules(parsed))
+        merit = execute(command, resolve(command, config, job.runtime.choices), allowed)
     except InputError as refusal:
         error = str(refusal)
     except Exception as defect:  # a defect in one method must not cost the others' results

@@ -36,9 +36,11 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> f
         sys.path.append(os.getcwd())  # a user's own package is usually being tried from its own folder
     from torchsag.app.components import build
     from torchsag.app.console import show
+    from torchsag.app.targets import require_own_command
     from torchsag.parallel import Serial
     from torchsag.runs.provenance import Provenance
 
+    require_own_command(command, config.get("_target_"))
     workflow = build(config, allowed, command_keys(command))
     provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)))
     parallel = getattr(workflow, "parallel", Serial())

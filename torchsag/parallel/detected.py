@@ -9,15 +9,21 @@ from torchsag.parallel.serial import Serial
 from torchsag.parallel.workers import Workers
 
 
-def detected() -> Workers:
-    """`Mpi` when started by mpiexec or srun, `Torchrun` when started by torchrun, else `Serial`."""
-    launcher = Launch.of(os.environ).launcher
-    if launcher == "mpi":
-        from torchsag.parallel.mpi import Mpi
+class Detected:
+    """`Mpi` when started by mpiexec or srun, `Torchrun` when started by torchrun, else `Serial`.
 
-        return Mpi()
-    if launcher == "torch":
-        from torchsag.parallel.torchrun import Torchrun
+    A class, since a yaml may name nothing else; what it makes is one of the three.
+    """
 
-        return Torchrun()
-    return Serial()
+    def __new__(cls) -> Workers:
+        """The workers of this launch."""
+        launcher = Launch.of(os.environ).launcher
+        if launcher == "mpi":
+            from torchsag.parallel.mpi import Mpi
+
+            return Mpi()
+        if launcher == "torch":
+            from torchsag.parallel.torchrun import Torchrun
+
+            return Torchrun()
+        return Serial()

@@ -1,0 +1,60 @@
+"""What of hydra itself a yaml may set: hydra makes launchers, sweepers, callbacks and loggers of what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from torchsag.errors import InputError
+
+_HOMES = ("hydra._internal.", "hydra_plugins.")
+
+
+def refuse_foreign_machinery(config: DictConfig, typed: Collection[str]) -> None:
+    """Refuse a sweep whose settings of hydra would run something else than hydra's own launchers and sweepers.
+
+    Parameters
+    ----------
+    config
+        The whole configuration of the sweep.
+    typed
+        Keys that the user set on the command line, and may set as they like.
+
+    Raises
+    ------
+    InputError
+        If a callback is set, a launcher or sweeper is of another home, a logger is made of a class or function, shell
+        commands are to be run, or a sweep over settings of hydra itself is asked for, and not by the user.
+    """
+    settings: Any = OmegaConf.to_container(config.hydra, resolve=False)
+    for where, key, value in _leaves(settings, "hydra"):
+        if any(where == own or where.startswith(f"{own}.") for own in typed):
+            continue
+        if problem := _problem(where, key, value):
+            raise InputError(f"{where}: expected {problem} in a yaml, got {value!r}; give it on the command line")
+
+
+def _problem(where: str, key: str, value: Any) -> str:
+    if where == "hydra.callbacks" and value:
+        return "no callbacks"
+    if key == "_target_" and not str(value).startswith(_HOMES):
+        return "hydra's own launchers and sweepers"
+    if key == "()" or (key == "class" and not str(value).startswith("logging.")):
+        return "plain loggers"
+    if key == "setup" and value:
+        return "no shell commands"
+    if where.startswith("hydra.sweeper.params.") and key.lstrip("+~").startswith("hydra"):
+        return "no sweep over hydra's own settings"
+    return ""
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{path}.{key}", str(key), value
+            yield from _leaves(value, f"{path}.{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _leaves(value, f"{path}[{index}]")
