@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -12,14 +15,18 @@ from typing import Any
 
 import numpy as np
 
+import torchsag
 from torchsag.errors import InputError
 from torchsag.io import atomic_path
+from torchsag.runs.record import Columns, Unusable, discard, read_record, require_poses, write_record
+
+_log = logging.getLogger(__name__)
 
 _FOLDER = ".checkpoint"
 _SETTINGS = "settings.json"
 _SIGNATURES = "signatures"
-
-Columns = dict[str, np.ndarray]
+_STAGE = "stage_cpu_seconds."
+_CHUNK = re.compile(r"chunk-([0-9]{9})-([0-9]{9})\.npz")
 
 
 @dataclass(frozen=True)
@@ -44,29 +51,35 @@ class Checkpoint:
         folder = out / _FOLDER
         record = folder / _SETTINGS
         if not resume:
-            shutil.rmtree(folder, ignore_errors=True)
-        if record.exists():
-            earlier = json.loads(record.read_text(encoding="utf-8"))
+            _empty(folder)
+        if os.path.lexists(record):
+            earlier = _settings(record)
             if earlier == settings:
                 return Checkpoint(folder)
-            raise InputError(
-                f"out={out}: holds an unfinished run with other settings ({_difference(earlier, settings)}); "
-                "repeat that run's command to finish it, or add resume=false to start over"
-            )
+            if earlier is not None:
+                raise InputError(
+                    f"out={out}: holds an unfinished run with other settings ({_difference(earlier, settings)}); "
+                    "repeat that run's command to finish it, or add resume=false to start over"
+                )
+        # Without settings nobody knows what the rest belongs to.
+        _empty(folder)
         folder.mkdir(exist_ok=True)
         with atomic_path(record) as temporary:
-            temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(_signed(settings), indent=1), encoding="utf-8")
         return Checkpoint(folder)
 
     def finished(self, signatures: Sequence[str]) -> dict[range, Columns]:
         """The chunks that are done, by the rows they cover, for a run over particles with these signatures."""
         done: dict[range, Columns] = {}
         for path in sorted(self.folder.glob("chunk-*.npz")):
-            start, stop = (int(part) for part in path.stem.split("-")[1:])
-            with np.load(path, allow_pickle=False) as archive:
-                columns = dict(archive)
-            if list(columns.pop(_SIGNATURES)) == list(signatures[start:stop]):
-                done[range(start, stop)] = columns
+            try:
+                rows, columns = _chunk(path)
+            except Unusable as reason:
+                discard(path, reason, "its particles are done again")
+                continue
+            overlapping = done and rows.start < max(other.stop for other in done)
+            if not overlapping and list(columns.pop(_SIGNATURES)) == list(signatures[rows.start : rows.stop]):
+                done[rows] = columns
             else:
                 path.unlink()
         return done
@@ -74,10 +87,7 @@ class Checkpoint:
     def save(self, rows: range, signatures: Sequence[str], columns: Columns) -> None:
         """Record one finished chunk; a kill at any moment leaves either all of it or nothing."""
         name = self.folder / f"chunk-{rows.start:09d}-{rows.stop:09d}.npz"
-        with atomic_path(name) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{_SIGNATURES: np.array(signatures[rows.start : rows.stop])}, **columns)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
+        write_record(name, {_SIGNATURES: np.array(signatures[rows.start : rows.stop]), **columns})
 
     def part(self, name: str) -> Checkpoint:
         """A checkpoint of its own for one stage of the run, removed with this one."""
@@ -88,6 +98,50 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget everything: the run is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _empty(folder: Path) -> None:
+    """Remove a checkpoint, whatever it has become; a link is removed, what it points to is not."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _signed(settings: dict[str, str]) -> dict[str, Any]:
+    text = json.dumps(settings, sort_keys=True)
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    return {"torchsag": torchsag.__version__, "sha256": checksum, "settings": settings}
+
+
+def _settings(record: Path) -> dict[str, str] | None:
+    """The settings of an earlier run; None, and one sentence, if they are damaged or another version's."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        settings = found["settings"]
+        if found == _signed(settings):
+            return settings
+        reason = f"was written by torchsag {found['torchsag']}" if found == {
+            **_signed(settings), "torchsag": found["torchsag"]
+        } else "is damaged"  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        reason = "is damaged, or was not written by this version of torchsag"
+    _log.warning("%s %s; what was finished there is done again", record, reason)
+    return None
+
+
+def _chunk(path: Path) -> tuple[range, Columns]:
+    """A chunk and the rows it covers."""
+    named = _CHUNK.fullmatch(path.name)
+    if named is None:
+        raise Unusable("is no chunk of a run")
+    rows, columns = range(int(named[1]), int(named[2])), read_record(path)
+    if _SIGNATURES not in columns or not len(rows) or columns[_SIGNATURES].shape != (len(rows),):
+        raise Unusable("is no chunk of these rows")
+    if any(not name.startswith(_STAGE) and len(column) != len(rows) for name, column in columns.items()):
+        raise Unusable("is no chunk of these rows")
+    if "rotations" in columns:
+        require_poses(columns, columns["fault"] != "" if "fault" in columns else None)
+    return rows, columns
 
 
 def describe(component: Any) -> dict[str, str]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult
 from torchsag.geometry import Poses
+from torchsag.runs.record import Columns, Unusable, discard, read_record, require_poses, write_record
 
 _MAPS = ("maps", "references", "weight")
 _RESULT = ("scores", "covariances", "ambiguity", "converged", "passes")
@@ -62,32 +63,19 @@ class AveragingState:
         arrays |= {name: getattr(self, name).numpy() for name in _MAPS}
         arrays["faults"] = np.array(self.faults)
         header = json.dumps({"iteration": self.iteration, "symmetric": self.symmetric, "rows": self.rows})
-        temporary = folder / f"{name}.tmp"
-        with temporary.open("wb") as file:
-            np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / f"{name}.npz")
+        write_record(folder / f"{name}.npz", {"header": np.array(header), **arrays})
 
     @staticmethod
     def load(folder: Path, name: str = "state") -> AveragingState | None:
-        """The state saved there, if any."""
+        """The state saved there, if any; one that is damaged or another version's is discarded."""
         path = folder / f"{name}.npz"
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
-        with np.load(path, allow_pickle=False) as archive:
-            stored = dict(archive)
-        header = json.loads(str(stored["header"]))
-        tensors = {name: torch.from_numpy(stored[name]) for name in (*_RESULT, "rotations", "shifts", *_MAPS)}
-        poses = Poses(tensors["rotations"], tensors["shifts"])
-        return AveragingState(
-            iteration=header["iteration"],
-            result=AlignmentResult(poses, **{name: tensors[name] for name in _RESULT}),
-            **{name: tensors[name] for name in _MAPS},
-            symmetric=header["symmetric"],
-            rows=tuple(header["rows"]),
-            faults=tuple(str(fault) for fault in stored["faults"]),
-        )
+        try:
+            return _rebuilt(read_record(path))
+        except Unusable as reason:
+            discard(path, reason, "the iterations are done again")
+            return None
 
     @property
     def best_iteration(self) -> int:
@@ -98,6 +86,23 @@ class AveragingState:
         """
         counting = [row for row in self.rows if row["settled"]] or self.rows
         return max(counting, key=lambda row: row["fsc_area_shells"])["iteration"]
+
+
+def _rebuilt(stored: Columns) -> AveragingState:
+    require_poses(stored, stored["faults"] != "")
+    header = json.loads(str(stored["header"]))
+    tensors = {name: torch.from_numpy(stored[name]) for name in (*_RESULT, "rotations", "shifts", *_MAPS)}
+    if not all(bool(tensors[name].isfinite().all()) for name in _MAPS):
+        raise Unusable("holds maps that are not finite")
+    poses = Poses(tensors["rotations"], tensors["shifts"])
+    return AveragingState(
+        iteration=header["iteration"],
+        result=AlignmentResult(poses, **{name: tensors[name] for name in _RESULT}),
+        **{name: tensors[name] for name in _MAPS},
+        symmetric=header["symmetric"],
+        rows=tuple(header["rows"]),
+        faults=tuple(str(fault) for fault in stored["faults"]),
+    )
 
 
 def unaligned(poses: Poses) -> AlignmentResult:

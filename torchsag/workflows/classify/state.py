@@ -15,6 +15,7 @@ from torch import Tensor
 
 from torchsag.classification.classifier import Division
 from torchsag.geometry import Poses
+from torchsag.runs.record import Columns, Unusable, discard, read_record, require_poses, write_record
 
 
 @dataclass(frozen=True)
@@ -58,32 +59,35 @@ class ClassificationState:
             arrays |= {"membership": self.division.membership.numpy(), "best": self.division.best.numpy()}
             names = ("best_value", "rounds", "finished", "rows")
             header["division"] = {name: getattr(self.division, name) for name in names}
-        temporary = folder / "state.tmp"
-        with temporary.open("wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / "state.npz")
+        write_record(folder / "state.npz", {"header": np.array(json.dumps(header)), **arrays})
 
     @staticmethod
     def load(folder: Path) -> ClassificationState | None:
-        """The state saved there, if any."""
+        """The state saved there, if any; one that is damaged or another version's is discarded."""
         path = folder / "state.npz"
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
-        with np.load(path, allow_pickle=False) as archive:
-            stored = {name: torch.from_numpy(archive[name]) for name in archive.files if name != "header"}
-            header = json.loads(str(archive["header"]))
-        division = None
-        if header["division"] is not None:
-            values = {**header["division"], "rows": tuple(header["division"]["rows"])}
-            division = Division(stored["membership"], stored["best"], **values)
-        return ClassificationState(
-            poses=Poses(stored["rotations"], stored["shifts"]),
-            stage=header["stage"],
-            division=division,
-            finished=tuple(stored[f"finished{i}"] for i in range(header["finished"])),
-            values=tuple(header["values"]),
-            rows=tuple(header["rows"]),
-            seed_labels=tuple(stored[f"labels{i}"] for i in range(header["labels"])),
-        )
+        try:
+            return _rebuilt(read_record(path))
+        except Unusable as reason:
+            discard(path, reason, "the rounds are done again")
+            return None
+
+
+def _rebuilt(arrays: Columns) -> ClassificationState:
+    require_poses(arrays, ~np.isfinite(arrays["shifts"]).all(-1))
+    stored = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "header"}
+    header = json.loads(str(arrays["header"]))
+    division = None
+    if header["division"] is not None:
+        values = {**header["division"], "rows": tuple(header["division"]["rows"])}
+        division = Division(stored["membership"], stored["best"], **values)
+    return ClassificationState(
+        poses=Poses(stored["rotations"], stored["shifts"]),
+        stage=header["stage"],
+        division=division,
+        finished=tuple(stored[f"finished{i}"] for i in range(header["finished"])),
+        values=tuple(header["values"]),
+        rows=tuple(header["rows"]),
+        seed_labels=tuple(stored[f"labels{i}"] for i in range(header["labels"])),
+    )

@@ -12,9 +12,11 @@ import torch
 from torchsag.classification.evidence import Views
 from torchsag.classification.frame import CommonFrame
 from torchsag.geometry import Poses
+from torchsag.io import atomic_path
 from torchsag.parallel import Workers
 from torchsag.particles import ParticleSet
 from torchsag.runs.progress import progress
+from torchsag.runs.record import Unusable, checksum, discard, read_record, write_record
 
 _ARRAYS = ("data", "weights", "power", "common")
 
@@ -44,7 +46,7 @@ class ViewStore:
         """Make what is not there yet."""
         if workers.is_root:
             self.folder.mkdir(exist_ok=True)
-        missing = workers.broadcast([rows for rows in chunks if not self._path(rows, _ARRAYS[-1]).exists()])
+        missing = workers.broadcast([rows for rows in chunks if not self._is_whole(rows)] if workers.is_root else None)
         with progress("viewing", len(self.particles), visible=workers.is_root) as advance:
             for rows, _ in workers.map_chunks(self._make_one, missing):
                 advance(len(rows))
@@ -60,10 +62,28 @@ class ViewStore:
         views = self.frame.views(self.particles.load(rows), self.poses[rows.start : rows.stop])
         for name in _ARRAYS:
             path = self._path(rows, name)
-            temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as file:
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.save(file, getattr(views, name).numpy())
-            os.replace(temporary, path)
+        write_record(self._record(rows), {"checksums": self._checksums(rows)})
+
+    def _is_whole(self, rows: range) -> bool:
+        """Whether the files of a chunk are those that were written; damaged ones are made again."""
+        record = self._record(rows)
+        if not os.path.lexists(record):
+            return False
+        try:
+            if (read_record(record)["checksums"] == self._checksums(rows)).all():
+                return True
+            raise Unusable("does not fit the views beside it")
+        except (Unusable, OSError, KeyError) as reason:
+            discard(record, reason, "its views are made again")
+            return False
+
+    def _checksums(self, rows: range) -> np.ndarray:
+        return np.array([checksum(self._path(rows, name)) for name in _ARRAYS])
+
+    def _record(self, rows: range) -> Path:
+        return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
 
     def _path(self, rows: range, name: str) -> Path:
         return self.folder / f"{rows.start:09d}-{rows.stop:09d}-{name}.npy"
