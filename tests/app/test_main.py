@@ -84,3 +84,23 @@ def test_slips_are_answered_before_torch_is_loaded(words, expected, tmp_path):
     assert run.returncode == 2, run.stderr
     assert expected in run.stderr
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "promised"),
+    [
+        (["compare", "out=o"], True),
+        (["align", "out=o"], True),
+        (["align", "out=o", "resume=false"], False),
+        (["align", "-m", "out=o"], False),
+        (["convert", "in=a", "out=b"], False),
+        (["duplicates", "out=o"], False),
+    ],
+)
+def test_an_interrupted_command_promises_only_what_is_true(monkeypatch, capsys, words, promised):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torchsag.app.main._dispatch", interrupted)
+    assert main(words) == 130
+    assert ("carries on" in capsys.readouterr().err) == promised

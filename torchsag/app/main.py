@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from torchsag import __version__
-from torchsag.app.catalogue import command_names, overview
+from torchsag.app.catalogue import command_keys, command_names, overview
 from torchsag.app.help import command_help
 from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"torchsag: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("torchsag: interrupted; the same command carries on from the last finished chunk\n")
+        sys.stderr.write(f"torchsag: interrupted{_carries_on(arguments)}\n")
         return 130
 
 
@@ -60,6 +60,16 @@ def _dispatch(arguments: list[str]) -> int:
     from torchsag.app.single_run import run_one
 
     return run_one(command, overrides)
+
+
+def _carries_on(arguments: list[str]) -> str:
+    """What an interrupted command may promise: only those with a key ``resume`` keep what is finished."""
+    several = any(word in _MULTIRUN for word in arguments)
+    if not arguments or arguments[0] not in command_names():
+        return ""
+    if several or "resume=false" in arguments or "resume" not in command_keys(arguments[0]):
+        return ""
+    return "; the same command carries on from what is finished"
 
 
 def _refuse_flags(command: str, overrides: list[str]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,15 @@ class Tables:
         """Append another's rows."""
         for each in dataclasses.fields(self):
             getattr(self, each.name).extend(getattr(other, each.name))
+
+    def to_text(self) -> str:
+        """All rows as json, for a checkpoint."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_text(text: str) -> Tables:
+        """What `to_text` wrote."""
+        return Tables(**json.loads(text))
 
     @property
     def tests(self) -> list[Row]:

@@ -18,7 +18,7 @@ def cannot_write(path: Path | str, error: OSError) -> InputError:
     """What to tell a person whose file or folder could not be written."""
     advice = "choose another folder"
     if is_full(error):
-        advice = "free some space and repeat the command, which carries on from what is finished"
+        advice = "free some space and repeat the command"
     return InputError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
 
 

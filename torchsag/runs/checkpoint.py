@@ -89,6 +89,21 @@ class Checkpoint:
         name = self.folder / f"chunk-{rows.start:09d}-{rows.stop:09d}.npz"
         write_record(name, {_SIGNATURES: np.array(signatures[rows.start : rows.stop]), **columns})
 
+    def keep(self, task: str, columns: Columns) -> None:
+        """Record the result of a task that is no range of particles, by a text that says all it depends on."""
+        write_record(self.folder / _task_name(task), columns)
+
+    def kept(self, task: str) -> Columns | None:
+        """The result of a task, if it is there and whole."""
+        path = self.folder / _task_name(task)
+        if not os.path.lexists(path):
+            return None
+        try:
+            return read_record(path)
+        except Unusable as reason:
+            discard(path, reason, "its work is done again")
+            return None
+
     def part(self, name: str) -> Checkpoint:
         """A checkpoint of its own for one stage of the run, removed with this one."""
         folder = self.folder / name
@@ -98,6 +113,10 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget everything: the run is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _task_name(task: str) -> str:
+    return f"task-{hashlib.sha256(task.encode()).hexdigest()[:32]}.npz"
 
 
 def _empty(folder: Path) -> None:

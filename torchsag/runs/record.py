@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -76,7 +77,10 @@ def read_record(path: Path) -> Columns:
 def discard(path: Path, reason: Exception, consequence: str) -> None:
     """Remove an unusable record and say what follows, in one sentence."""
     _log.warning("%s %s; %s", path, reason, consequence)
-    path.unlink(missing_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def require_poses(columns: Columns, unaligned: np.ndarray | None = None) -> None:

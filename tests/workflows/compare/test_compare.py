@@ -155,3 +155,54 @@ def test_methods_are_checked():
         Compare({}, trials, "out")
     with pytest.raises(InputError, match="symmetry"):
         Compare({"near": Disturbed(0.0)}, trials, "out", symmetry="Q")
+
+
+def test_an_interrupted_comparison_carries_on_by_trial_and_method(tmp_path, monkeypatch):
+    trials = SimulatedTrials(RibosomePhantom(), **SMALL)
+    methods: dict[str, Aligner] = {"near": Disturbed(0.1), "far": Disturbed(0.3)}
+    whole = Compare(methods, trials, str(tmp_path / "whole"))
+    whole(Provenance("compare"))
+    aligned = []
+    align = Compare._align
+
+    def until_the_third(self, name, trial, device):
+        if len(aligned) == 3:
+            raise KeyboardInterrupt
+        aligned.append(name)
+        return align(self, name, trial, device)
+
+    monkeypatch.setattr(Compare, "_align", until_the_third)
+    again = Compare(methods, trials, str(tmp_path / "again"))
+    with pytest.raises(KeyboardInterrupt):
+        again(Provenance("compare"))
+    aligned.clear()
+    again(Provenance("compare"))
+    assert aligned == ["far"]
+    assert not (tmp_path / "again" / ".checkpoint").exists()
+    for name in ("paired_tests.csv", "convergence.csv", "fsc.csv"):
+        assert (tmp_path / "again" / name).read_text() == (tmp_path / "whole" / name).read_text() or name[0] == "p"
+    errors = [
+        [row["rotation_error_deg"] for row in rows(tmp_path / out / "particles.csv")] for out in ("again", "whole")
+    ]
+    assert errors[0] == errors[1]
+
+
+def test_a_changed_method_is_done_again_and_other_particles_are_refused(tmp_path, monkeypatch):
+    trials = SimulatedTrials(RibosomePhantom(), **SMALL)
+    out, aligned, align = str(tmp_path), [], Compare._align
+
+    def fails_at_the_end(self, name, trial, device):
+        if len(aligned) == 3:
+            raise KeyboardInterrupt
+        aligned.append((name, trial.name))
+        return align(self, name, trial, device)
+
+    monkeypatch.setattr(Compare, "_align", fails_at_the_end)
+    with pytest.raises(KeyboardInterrupt):
+        Compare({"near": Disturbed(0.1), "far": Disturbed(0.3)}, trials, out)(Provenance("compare"))
+    with pytest.raises(InputError, match="other settings"):
+        Compare({"near": Disturbed(0.1)}, trials, out, seed=1)(Provenance("compare"))
+    aligned.clear()
+    monkeypatch.setattr(Compare, "_align", lambda *task: aligned.append((task[1], "")) or align(*task))
+    Compare({"near": Disturbed(0.2), "far": Disturbed(0.3)}, trials, out)(Provenance("compare"))
+    assert [name for name, _ in aligned] == ["near", "near", "far"]

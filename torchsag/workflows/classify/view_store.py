@@ -46,7 +46,7 @@ class ViewStore:
         """Make what is not there yet."""
         if workers.is_root:
             self.folder.mkdir(exist_ok=True)
-        missing = workers.broadcast([rows for rows in chunks if not self._is_whole(rows)] if workers.is_root else None)
+        missing = workers.broadcast([rows for rows in chunks if not self._is_whole(rows)] if workers.is_root else [])
         with progress("viewing", len(self.particles), visible=workers.is_root) as advance:
             for rows, _ in workers.map_chunks(self._make_one, missing):
                 advance(len(rows))

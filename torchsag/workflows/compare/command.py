@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -19,16 +20,20 @@ from torchsag.evaluation.comparison_tables import TABLES, Row, Tables, summarise
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import ParticleBatch
+from torchsag.runs.checkpoint import Checkpoint, describe
 from torchsag.runs.device import pick_device
 from torchsag.runs.metrics import surroundings, write_metrics
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import claim, publish
 from torchsag.runs.provenance import Provenance
 from torchsag.trajectory import Snapshot, Trajectory
-from torchsag.workflows.compare.trials import Trial, Trials
+from torchsag.workflows.compare.trials import Trial, Trials, fingerprint
 from torchsag.workflows.compare.yardsticks import average_fsc, bound, convergence, correlation
 
 _log = logging.getLogger(__name__)
+
+Task = tuple[int, str]
+"""Number of a trial and name of a method."""
 
 _SHOWN = {
     "trial": ("trial", "{}"),
@@ -67,6 +72,8 @@ class Compare:
         The processes that share the work, each aligning all particles of a trial with one method at a time.
     report
         Makes the page of plots; None for none.
+    resume
+        Whether an unfinished run in `out` is carried on, by trial and method.
     """
 
     methods: dict[str, Aligner]
@@ -77,6 +84,7 @@ class Compare:
     device: str = "auto"
     parallel: Workers = field(default_factory=Serial)
     report: Report | None = None
+    resume: bool = True
 
     def __post_init__(self):
         if not self.methods:
@@ -94,8 +102,16 @@ class Compare:
                 stack.enter_context(claim(out))
             trials = list(self.trials.make(self.seed, device))
             tasks = [(number, name) for number in range(len(trials)) for name in self.methods]
-            done = dict(self.parallel.map_chunks(lambda task: self._align(task[1], trials[task[0]], device), tasks))
-            if not self.parallel.is_root:
+            checkpoint = self._open_checkpoint(out, trials)
+            done = self._finished(checkpoint, tasks)
+            left = self.parallel.broadcast([task for task in tasks if task not in done])
+            if done:
+                _log.info("resuming: %d of %d methods and trials are done", len(done), len(tasks))
+            for task, found in self.parallel.map_chunks(lambda t: self._align(t[1], trials[t[0]], device), left):
+                done[task] = found
+                if checkpoint is not None:
+                    checkpoint.keep(self._description(task), {"tables": np.array(found.to_text())})
+            if checkpoint is None:
                 return Outcome()
             tables = self._tables(trials, done)
             with publish(out) as staging:
@@ -105,7 +121,26 @@ class Compare:
                 (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
                 if self.report is not None:
                     self.report(staging)
+            checkpoint.remove()
         return _outcome(out, tables)
+
+    def _open_checkpoint(self, out: Path, trials: Sequence[Trial]) -> Checkpoint | None:
+        """What an earlier run on the same particles has finished, on the root; methods may have been added since."""
+        if not self.parallel.is_root:
+            return None
+        settings = {"symmetry": self.symmetry, "seed": str(self.seed)}
+        settings |= {f"trial {number}": fingerprint(trial) for number, trial in enumerate(trials)}
+        return Checkpoint.begin(out, settings, self.resume)
+
+    def _finished(
+        self, checkpoint: Checkpoint | None, tasks: Sequence[tuple[int, str]]
+    ) -> dict[tuple[int, str], Tables]:
+        kept = {} if checkpoint is None else {task: checkpoint.kept(self._description(task)) for task in tasks}
+        return {task: Tables.from_text(str(columns["tables"])) for task, columns in kept.items() if columns is not None}
+
+    def _description(self, task: Task) -> str:
+        """All that the result of a method on a trial depends on, beside the settings of the checkpoint."""
+        return json.dumps([task, describe(self.methods[task[1]])])
 
     def _tables(self, trials: Sequence[Trial], done: Mapping[tuple[int, str], Tables]) -> Tables:
         """All that was found, trial by trial, each beside what no method can do better."""

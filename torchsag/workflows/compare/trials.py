@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -44,6 +45,18 @@ class Trial:
     truth: Poses | None = None
     structure: DensityMap | None = None
     snr: float | None = None
+
+
+def fingerprint(trial: Trial) -> str:
+    """A mark of everything in a trial that results depend on."""
+    particles, digest = trial.particles, hashlib.sha256(trial.name.encode())
+    tensors = [particles.spectra, particles.weights, particles.weight_index, trial.reference.density]
+    tensors += [] if trial.truth is None else [trial.truth.rotations, trial.truth.shifts]
+    tensors += [] if trial.structure is None else [trial.structure.density]
+    for tensor in tensors:
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    digest.update(repr((particles.names, particles.voxel_size, trial.reference.voxel_size, trial.snr)).encode())
+    return digest.hexdigest()
 
 
 @runtime_checkable
