@@ -1,0 +1,184 @@
+"""Tables of measurements, read from the JSON files in ``experiments/`` while the site is built: they cannot drift.
+
+A page asks for one with ``<!-- figure: NAME -->``. The pages of the experiments themselves join the site where they
+lie, with their plots.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "experiments" / "benchmarks"
+_PAGES = ("paper", "benchmarks")
+_ASKED = re.compile(r"<!-- figure: (\w+) -->")
+Record = dict[str, Any]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of the experiments and the plots they show."""
+    for folder in _PAGES:
+        for page in sorted((ROOT / "experiments" / folder).glob("*.md")):
+            for path in [page, *_plots(page)]:
+                place = path.relative_to(ROOT).as_posix()
+                if files.get_file_from_path(place) is None:
+                    files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
+
+
+def _plots(page: Path) -> Iterable[Path]:
+    for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        yield (page.parent / name).resolve()
+
+
+def on_page_markdown(markdown: str, **_) -> str:
+    """Put the tables where they are asked for."""
+    return _ASKED.sub(lambda found: table_of(found.group(1)), markdown)
+
+
+def table_of(name: str) -> str:
+    """One table by its name."""
+    if name not in FIGURES:
+        raise PluginError(f"<!-- figure: {name} -->: expected one of {', '.join(FIGURES)}")
+    return FIGURES[name]()
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _read(name: str) -> Record:
+    return json.loads((BENCHMARKS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _alignment(name: str, heading: str, label: Callable[[Record], str], structure: str = "ribosome") -> str:
+    """Accuracy and cost, one row for each measurement of a file."""
+    measured = _read(name)
+    count = measured["particles"]
+    head = (
+        heading, "within 10 deg", "median error", "rms error / Cramer-Rao bound (rotation, shift)",
+        "95 % ellipsoid holds the truth", "CPU per particle",
+    )  # fmt: skip
+    rows = [
+        (
+            label(row),
+            f"{round(row['success'] * count)} of {count}",
+            f"{row['median_rotation_deg']:.2f} deg, {row['median_shift_voxels']:.2f} voxel",
+            f"{row['rotation_over_bound']:.2f}, {row['shift_over_bound']:.2f}",
+            "" if row["inside_95"] is None else f"{100 * row['inside_95']:.1f} %",
+            f"{1000 * row['cpu_seconds_per_particle']:.0f} ms",
+        )
+        for row in measured["rows"]
+        if row["structure"] == structure
+    ]
+    return _table(head, rows)
+
+
+def _convergence() -> str:
+    """How near the optimum of the loss each optimizer is, by passes over the data."""
+    rows = _read("convergence")["rows"]
+    budgets = sorted({row["budget"] for row in rows})
+    distance = {(row["optimizer"], row["budget"]): row["rotation_from_optimum_over_bound"] for row in rows}
+    names = dict.fromkeys(row["optimizer"] for row in rows)
+    head = ("optimizer", *(f"{budget:g}" for budget in budgets))
+    cells = ((n, *(f"{distance[n, b]:.2f}" if (n, b) in distance else "" for b in budgets)) for n in names)
+    return _table(head, cells)
+
+
+def _averaging() -> str:
+    """Time and memory of one iteration, and what it ended at."""
+    measured = _read("average")
+    summary = measured["summary"]
+    rows = [
+        ("particles", f"{measured['particles']}"),
+        ("one iteration, wall", f"{measured['iteration_wall_seconds']:.0f} s on {measured['threads']} cores"),
+        ("the command, wall", f"{measured['command_wall_seconds']:.0f} s"),
+        ("peak memory", f"{measured['peak_memory_gb']:.1f} GB"),
+        ("FSC 0.143", f"{summary['resolution_0.143_angstrom']:.1f} angstrom"),
+        ("with true poses", f"{summary['oracle_resolution_0.143_angstrom']:.1f} angstrom"),
+    ]
+    return _table(("", ""), rows)
+
+
+def _ribosomes() -> str:
+    """Twenty experimental particles, from a map and from themselves alone."""
+    measured = _read("ribosomes")
+    head = ("start", "FSC 0.5 against the authors' map", "with their poses", "iterations", "doubtful")
+    starts = ("from the authors' average at 60 angstrom", "from the particles alone")
+    rows = [
+        (
+            start,
+            f"{run['truth_resolution_0.5_angstrom']:.0f} angstrom",
+            f"{run['oracle_truth_resolution_0.5_angstrom']:.0f} angstrom",
+            f"{run['iterations']}",
+            "yes" if run["doubtful"] else "no",
+        )
+        for start in starts
+        for run in measured[start]
+    ]
+    return _table(head, rows)
+
+
+def _scaling() -> str:
+    """Two ranks against one."""
+    measured = _read("scaling")
+    what = {"throughput": "particles shared", "candidates": "candidates of one particle shared"}
+    head = ("work", "backend", "wall, one rank / two", "CPU, one rank / the busier of two")
+    rows = [
+        (said, backend.split()[0], f"{run['speedup_wall']:.2f}", f"{run['speedup_cpu']:.2f}")
+        for key, said in what.items()
+        for backend, run in measured[key]["summary"].items()
+    ]
+    return _table(head, rows)
+
+
+def _comparison(experiment: str) -> str:
+    """What each method of a comparison found and cost."""
+    with open(ROOT / "experiments" / "paper" / experiment / "summary.csv", newline="", encoding="utf-8") as file:
+        measured = list(csv.DictReader(file))
+    head = ("", "within 10 deg", "median rotation error", "evaluations", "CPU per particle")
+    rows = [
+        (
+            f"`{row['method']}`",
+            f"{row['within_10_deg']} of {row['particles']}",
+            f"{float(row['median_rotation_error_deg']):.1f} deg",
+            f"{float(row['mean_evaluations']):.0f}",
+            f"{1000 * float(row['cpu_seconds']):.0f} ms",
+        )
+        for row in measured
+    ]
+    return _table(head, rows)
+
+
+def _snr(row: Record) -> str:
+    return f"{row['snr']:g}"
+
+
+def _tilt_and_snr(row: Record) -> str:
+    return f"{row['tilt']:g} deg, {row['snr']:g}"
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "accuracy": lambda: _alignment("align", "SNR", _snr),
+    "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
+    "candidates": lambda: _alignment("align_candidates", "candidates", lambda row: f"{row['candidates']}"),
+    "tilts": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr),
+    "symmetric": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr, "groel"),
+    "sag": lambda: _alignment("align_sag", "method, SNR", lambda row: f"`{row['method']}`, {row['snr']:g}"),
+    "methods": lambda: _comparison("figure6"),
+    "optimizers": lambda: _comparison("optimizers"),
+    "convergence": _convergence,
+    "averaging": _averaging,
+    "ribosomes": _ribosomes,
+    "scaling": _scaling,
+}
