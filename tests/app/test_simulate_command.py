@@ -97,7 +97,7 @@ def test_bad_input_is_one_sentence_and_status_two(tmp_path, capsys):
     assert "found no atoms" in refusal([out, f"structure={empty}"], capsys)
     odd = tmp_path / "odd.pdb"
     odd.write_text("ATOM      1  QQ  ALA A   1       0.000   0.000   0.000  1.00 20.00          Qx\nEND\n")
-    assert "unknown element" in refusal([out, f"structure={odd}"], capsys)
+    assert "expected an element up to Cf" in refusal([out, f"structure={odd}"], capsys)
     assert "use box=" in refusal([out, "box=16"], capsys)
     assert "tilt range" in refusal([out, "tilt_deg=95"], capsys)
     assert "tilt range" in refusal([out, "tilt_deg=95", "pipeline=tilt_series"], capsys)

@@ -246,12 +246,22 @@ def test_numbers_of_particles_and_tomograms():
             "a.star",
             STOPGAP_TEXT.replace("17 A 100.0", "17 A left"),
             stopgap.read_motive_list,
-            "expected numbers in orig_x",
+            "entry 1: expected a number as orig_x, got 'left'",
         ),
         ("a.xml", "no xml", pytom.read_particle_list, "cannot be read as XML"),
         ("a.xml", "<ParticleList/>", pytom.read_particle_list, "expected a PyTom list"),
-        ("a.xml", PYTOM_TEXT.replace('"10.0"', '"ten"'), pytom.read_particle_list, "expected numbers in <Rotation>"),
-        ("a.xml", PYTOM_TEXT.replace('"35.0"', '"x"'), pytom.read_particle_list, "expected numbers in <WedgeInfo>"),
+        (
+            "a.xml",
+            PYTOM_TEXT.replace('"10.0"', '"ten"'),
+            pytom.read_particle_list,
+            "a number as Z1 in <Rotation>",
+        ),
+        (
+            "a.xml",
+            PYTOM_TEXT.replace('"35.0"', '"x"'),
+            pytom.read_particle_list,
+            "a number as Angle2 in <WedgeInfo>",
+        ),
     ],
 )
 def test_broken_lists_are_one_sentence(tmp_path, name, text, read, message):

@@ -85,7 +85,7 @@ def test_own_tilt_columns(tmp_path):
     [
         ("rlnImageName", "", "empty list"),
         ("rlnMicrographName", "a", "rlnImageName"),
-        ("rlnImageName rlnAngleRot", "a b", "expected numbers in column rlnAngleRot, got 'b'"),
+        ("rlnImageName rlnAngleRot", "a b", "entry 1: expected a number as rlnAngleRot, got 'b'"),
         ("rlnImageName rlnAngleRot", "a nan", "entry 1: expected a finite number as rlnAngleRot"),
         ("rlnImageName torchsagTiltMinDeg torchsagTiltMaxDeg", "a 60 -60", "tilt range"),
         ("rlnImageName torchsagTiltMinDeg torchsagTiltMaxDeg", "a x -60", "torchsagTiltMinDeg"),

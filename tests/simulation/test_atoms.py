@@ -91,7 +91,7 @@ def test_refuses_files_without_atoms(tmp_path):
 
 def test_refuses_unknown_elements(tmp_path):
     path = write_pdb(tmp_path / "odd.pdb", [("CA", "C", 0.0, 0.0, 0.0), ("QQ", "Qx", 1.0, 0.0, 0.0)])
-    with pytest.raises(InputError, match="'QQ' of residue ALA 2 in chain A has an unknown element"):
+    with pytest.raises(InputError, match="'QQ' of residue ALA 2 in chain A: expected an element up to Cf, got 'X'"):
         read_atoms(path, ElectronScattering())
 
 
@@ -140,3 +140,25 @@ def test_assembly_is_built_on_request(shared_data):
 def test_atoms_are_inside_their_density(two_atoms):
     density = AtomicModel(str(two_atoms), kernel=FourierKernel(8.0)).density(32, 2.0).density
     assert float(density[centred_radius((32, 32, 32)) > 14].abs().max()) < 1e-2 * float(density.max())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("   nan   0.000   0.000  1.00  0.00           C", "expected finite coordinates"),
+        ("   0.000   0.000   0.000  1.00  0.00          Es", "expected an element up to Cf, got 'Es'"),
+        ("   0.000   0.000   0.000 -1.00  0.00           C", "expected an occupancy from 0"),
+    ],
+)
+def test_atoms_that_cannot_scatter_are_named(tmp_path, line, message):
+    good = "ATOM      2  CB  ALA A   1       3.000   1.000   0.000  1.00  0.00           C"
+    (tmp_path / "a.pdb").write_text(f"ATOM      1  CA  ALA A   1    {line.rjust(48)}\n{good}\nEND\n")
+    with pytest.raises(InputError, match=rf"a\.pdb: atom 'CA' of residue ALA 1 in chain A: {message}"):
+        read_atoms(tmp_path / "a.pdb", ElectronScattering())
+
+
+@pytest.mark.parametrize("text", ["data_x\nloop_\n_atom_site.id\n_atom_site.type_symbol\n1\n", "data_x\n", "garbage"])
+def test_damaged_mmcif_is_one_sentence(tmp_path, text):
+    (tmp_path / "a.cif").write_text(text)
+    with pytest.raises(InputError, match=r"a\.cif: "):
+        read_atoms(tmp_path / "a.cif", ElectronScattering())

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from torchsag.csv_cells import cell, plain_text
 from torchsag.errors import InputError
 from torchsag.evaluation.paired_tests import paired_tests
 
@@ -131,7 +132,7 @@ def _read(path: Path) -> list[Row]:
 
 def _value(key: str, text: str) -> Any:
     if key in _TEXT:
-        return text
+        return plain_text(text)
     if text in ("", "True", "False"):
         return {"": None, "True": True, "False": False}[text]
     number = float(text)
@@ -143,4 +144,4 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)

@@ -7,6 +7,7 @@ Used, counted from 1: 1 score, 4 particle number, 5 tomogram number, 8-10 positi
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -17,14 +18,22 @@ from torchsag.io.foreign import (
     numbered_names,
     particle_numbers,
     poses_and_positions,
+    read_tomogram_map,
     tomogram_numbers,
+    write_tomogram_map,
 )
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.plausible import LARGEST_ANGLE, LARGEST_LENGTH, LARGEST_NUMBER, finite, whole
 from torchsag.io.relion_document import with_table
 from torchsag.io.zxz import matrix_to_zxz, zxz_to_matrix
 from torchsag.particles import Transfer
 
 _ROWS = 20
+_USED = {
+    1: "score", 4: "particle", 5: "tomogram", 8: "x", 9: "y", 10: "z", 11: "x shift", 12: "y shift", 13: "z shift",
+    17: "phi", 18: "psi", 19: "theta", 20: "class",
+}  # fmt: skip
+_LARGEST = {**dict.fromkeys(range(8, 14), LARGEST_LENGTH), **dict.fromkeys((17, 18, 19), LARGEST_ANGLE)}
 
 
 def is_motive_list(path: Path | str) -> bool:
@@ -45,9 +54,11 @@ def read_motive_list(path: Path | str) -> ParticleList:
     if not is_motive_list(path):
         raise InputError(f"{path}: expected a motive list of 20 numbers for each particle, got an EM volume")
     motives = torch.from_numpy(read_em(path))[0].double()
-    if not torch.isfinite(motives).all():
-        raise InputError(f"{path}: expected finite numbers in the motive list, got NaN or infinity")
-    numbers = [int(number) for number in motives[:, 3].tolist()]
+    for number, name in _USED.items():
+        finite(path, motives[:, number - 1], f"number {number} ({name})", _LARGEST.get(number, math.inf))
+    numbers = whole(path, motives[:, 3], "number 4 (particle)").tolist()
+    known = read_tomogram_map(path)
+    tomograms = whole(path, motives[:, 4], "number 5 (tomogram)").tolist()
     return with_table(
         ParticleList(
             path=path,
@@ -56,8 +67,8 @@ def read_motive_list(path: Path | str) -> ParticleList:
             weighting=Transfer(),
             rotations=zxz_to_matrix(motives[:, 16:19]),
             shifts=motives[:, 10:13],
-            classes=motives[:, 19].long(),
-            tomograms=[str(int(number)) for number in motives[:, 4].tolist()],
+            classes=whole(path, motives[:, 19], "number 20 (class)", least=-LARGEST_NUMBER),
+            tomograms=[known.get(number, str(number)) for number in tomograms],
             positions=motives[:, 7:10],
             scores=motives[:, 0],
         )
@@ -82,3 +93,4 @@ def write_motive_list(path: Path | str, listing: ParticleList, voxel_size: float
     motives[:, 16:19] = matrix_to_zxz(poses.rotations)
     motives[:, 19] = classes
     write_em(path, motives[None].numpy())
+    write_tomogram_map(path, listing)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import torch
 
+from torchsag.csv_cells import cell
 from torchsag.errors import InputError
 from torchsag.io import av3, dynamo, pytom, relion, stopgap
 from torchsag.io.atomic import write_text
+from torchsag.io.foreign import single_ranges
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList, find_folder, parse_name
 from torchsag.io.relion_document import file_version, note_tomograms, relion_document, set_poses
@@ -103,10 +105,12 @@ def _write_csv(target: Path, listing: ParticleList, voxel_size: float | None) ->
     columns: dict[str, list[str]] = {"volume": [beside(name) for name in listing.names]}
     if listing.weight_names is not None:
         columns["weight"] = [beside(name) for name in listing.weight_names]
-    ranges = listing.tilt_ranges or [None]
+    ranges = single_ranges(listing, target)
     if all(ranges):
         columns["tilt_min_deg"] = [f"{r.tilt_min_deg:g}" for r in ranges if r is not None]
         columns["tilt_max_deg"] = [f"{r.tilt_max_deg:g}" for r in ranges if r is not None]
+        if any(r is not None and r.axis_deg for r in ranges):
+            columns["tilt_axis_deg"] = [f"{r.axis_deg:g}" for r in ranges if r is not None]
     for name, values in (("tomogram", listing.tomograms), ("half", listing.halves), ("class", listing.classes)):
         if values is not None:
             columns[name] = [value if isinstance(value, str) else str(int(value)) for value in values]
@@ -119,7 +123,7 @@ def _write_csv(target: Path, listing: ParticleList, voxel_size: float | None) ->
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerows(map(cell, row) for row in zip(*columns.values(), strict=True))
     write_text(target, text.getvalue())
 
 

@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from torchsag.csv_cells import plain_text
 from torchsag.errors import InputError
 from torchsag.geometry import zyz_to_matrix
 from torchsag.geometry.rotations import project_to_rotation
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.plausible import LARGEST_ANGLE, LARGEST_LENGTH, LARGEST_NUMBER, numbers, whole
 from torchsag.io.relion_document import with_table
 from torchsag.particles import Corrected, TiltRange
 
@@ -22,16 +24,19 @@ _MATRIX = tuple(f"R{row}{column}" for row in range(3) for column in range(3))
 _SHIFTS = ("shift_x", "shift_y", "shift_z")
 _SHORT_SHIFTS = ("tx", "ty", "tz")
 _TILTS = ("tilt_min_deg", "tilt_max_deg")
-COLUMNS = ("volume", "weight", *_TILTS, "tomogram", "half", "class", *_ANGLES, *_MATRIX, *_SHIFTS, *_SHORT_SHIFTS)
+_AXIS = "tilt_axis_deg"
+_LABELS = ("volume", "weight", *_TILTS, _AXIS, "tomogram", "half", "class")
+COLUMNS = (*_LABELS, *_ANGLES, *_MATRIX, *_SHIFTS, *_SHORT_SHIFTS)
 
 
 def read_csv_list(path: Path | str) -> ParticleList:
     """Read a particle list.
 
     Columns: ``volume`` (a path relative to the list, or ``000003@stack.mrcs``); optionally ``weight`` (Fourier weight
-    volume, inverse noise variance unless told otherwise), ``tilt_min_deg`` and ``tilt_max_deg``, ``tomogram``,
-    ``half`` (1 or 2), ``class`` (from 1), and a prior pose: ``rot_deg tilt_deg psi_deg`` or ``R00 .. R22``, with
-    ``shift_x shift_y shift_z`` or ``tx ty tz`` in voxels.
+    volume, inverse noise variance unless told otherwise), ``tilt_min_deg`` and ``tilt_max_deg`` (``tilt_axis_deg``
+    where the axis is not y), ``tomogram``, ``half`` (1 or 2), ``class`` (0 for none), and a prior pose: ``rot_deg
+    tilt_deg psi_deg`` or ``R00 .. R22``, with ``shift_x shift_y shift_z`` or ``tx ty tz`` in voxels. An apostrophe in
+    front of ``= + - @`` is that of a spreadsheet and no part of a name.
 
     Raises
     ------
@@ -53,7 +58,7 @@ def read_csv_list(path: Path | str) -> ParticleList:
         rotations=rotations,
         shifts=shifts,
         halves=_integers(path, columns, "half", (1, 2)),
-        classes=_integers(path, columns, "class", (1, 2**31)),
+        classes=_integers(path, columns, "class", (-LARGEST_NUMBER, LARGEST_NUMBER)),
         tomograms=columns.get("tomogram"),
     )
     return with_table(listing)
@@ -61,7 +66,7 @@ def read_csv_list(path: Path | str) -> ParticleList:
 
 def _read_columns(path: Path) -> dict[str, list[str]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = [row for row in csv.reader(file, skipinitialspace=True) if row]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
@@ -82,29 +87,15 @@ def _read_columns(path: Path) -> dict[str, list[str]]:
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(header):
             raise InputError(f"{path}: particle {number}: expected {len(header)} values, got {len(row)}")
-    return {name: [row[k].strip() for row in rows[1:]] for k, name in enumerate(header)}
+    return {name: [plain_text(row[k].strip()) for row in rows[1:]] for k, name in enumerate(header)}
 
 
 def _numbers(path: Path, columns: dict[str, list[str]], names: tuple[str, ...]) -> Float[Tensor, "rows columns"]:
     missing = [name for name in names if name not in columns]
     if missing:
         raise InputError(f"{path}: expected columns {', '.join(names)} together, {', '.join(missing)} missing")
-    table: list[list[float]] = []
-    for row, texts in enumerate(zip(*(columns[name] for name in names), strict=True)):
-        for name, text in zip(names, texts, strict=True):
-            if not _is_number(text):
-                raise InputError(
-                    f"{path}: particle {columns['volume'][row]}: expected a number as {name}, got {text!r}"
-                )
-        table.append([float(text) for text in texts])
-    return torch.tensor(table, dtype=torch.float64)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return abs(float(text)) < float("inf")
-    except ValueError:
-        return False
+    largest = LARGEST_ANGLE if names[0].endswith("_deg") else LARGEST_LENGTH
+    return torch.stack([numbers(path, columns[name], name, largest, columns["volume"]) for name in names], -1)
 
 
 def _integers(
@@ -112,20 +103,18 @@ def _integers(
 ) -> Integer[Tensor, " rows"] | None:
     if name not in columns:
         return None
-    for volume, text in zip(columns["volume"], columns[name], strict=True):
-        if not text.isdigit() or not limits[0] <= int(text) <= limits[1]:
-            allowed = "1 or 2" if limits == (1, 2) else "a whole number from 1"
-            raise InputError(f"{path}: particle {volume}: expected {allowed} as {name}, got {text!r}")
-    return torch.tensor([int(text) for text in columns[name]])
+    values = numbers(path, columns[name], name, names=columns["volume"])
+    return whole(path, values, name, *limits, names=columns["volume"])
 
 
 def _tilt_ranges(path: Path, columns: dict[str, list[str]]) -> list[TiltRange] | None:
     if not any(name in columns for name in _TILTS):
         return None
     ranges: list[TiltRange] = []
-    for volume, (low, high) in zip(columns["volume"], _numbers(path, columns, _TILTS).tolist(), strict=True):
+    names = (*_TILTS, _AXIS) if _AXIS in columns else _TILTS
+    for volume, angles in zip(columns["volume"], _numbers(path, columns, names).tolist(), strict=True):
         try:
-            ranges.append(TiltRange(low, high))
+            ranges.append(TiltRange(*angles))
         except InputError as error:
             raise InputError(f"{path}: particle {volume}: {error}") from None
     return ranges

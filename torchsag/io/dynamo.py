@@ -1,16 +1,20 @@
 """Dynamo tables (``.tbl``): one particle a line, at least 35 numbers.
 
-Columns used, counted from 1: 1 tag, 2 aligned, 3 averaged, 4-6 shift (voxels), 7-9 tdrot tilt narot (degrees), 10
-score, 13 type of tilt series (1: about y), 14-15 its tilt range, 20 tomogram, 22 class, 24-26 position of the box
-centre (voxels).
+Columns used, counted from 1: 1 tag, 2 aligned (0: not to be used), 4-6 shift (voxels), 7-9 tdrot tilt narot (degrees),
+10 score, 13 type of tilt series (1: about y, 2: about x), 14-15 tilt range about y, 16-17 about x, 20 tomogram, 22
+class (0: none), 24-26 position of the box centre (voxels).
 Source: https://www.dynamo-em.org/w/index.php?title=Table; angles checked against numbers of the program itself.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import write_text
@@ -19,15 +23,22 @@ from torchsag.io.foreign import (
     numbered_names,
     particle_numbers,
     poses_and_positions,
+    read_text,
+    read_tomogram_map,
+    single_ranges,
     tomogram_numbers,
+    write_tomogram_map,
 )
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.plausible import LARGEST_ANGLE, LARGEST_LENGTH, LARGEST_NUMBER, finite, whole
 from torchsag.io.relion_document import with_table
 from torchsag.io.zxz import matrix_to_zxz, zxz_to_matrix
 from torchsag.particles import TiltRange, Transfer
 
 _COLUMNS = 35
-_TILT_ABOUT_Y = 1
+_TILT_ABOUT_Y, _TILT_ABOUT_X = 1, 2
+_AXIS_X_DEG = -90.0
+_LOG = logging.getLogger(__name__)
 
 
 def read_table(path: Path | str) -> ParticleList:
@@ -39,34 +50,65 @@ def read_table(path: Path | str) -> ParticleList:
         If the file is missing, empty or no table of numbers.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    table = number_table(path, text, least=26)
-    tags = [int(tag) for tag in table[:, 0].tolist()]
+    table = _marked(path, number_table(path, read_text(path), least=26))
+
+    def column(number: int, name: str, largest: float = math.inf) -> Float[Tensor, " rows"]:
+        return finite(path, table[:, number - 1], f"column {number} ({name})", largest)
+
+    tags = whole(path, column(1, "tag"), "column 1 (tag)").tolist()
+    tomograms = whole(path, column(20, "tomo"), "column 20 (tomo)").tolist()
+    known = read_tomogram_map(path)
+    shifts, positions = (
+        torch.stack([column(first + k, f"{sign}{axis}", LARGEST_LENGTH) for k, axis in enumerate("xyz")], -1)
+        for first, sign in ((4, "d"), (24, ""))
+    )
+    tdrot, tilt, narot = (column(7 + k, name, LARGEST_ANGLE) for k, name in enumerate(("tdrot", "tilt", "narot")))
     return with_table(
         ParticleList(
             path=path,
             folders=(path.parent, Path()),
             names=numbered_names(path, tags, "particle_{:06d}.em"),
             weighting=Transfer(),
-            tilt_ranges=[_tilt_range(row) for row in table[:, 12:15].tolist()],
-            rotations=zxz_to_matrix(table[:, [6, 8, 7]]).mT,
-            shifts=table[:, 3:6],
-            classes=table[:, 21].long(),
-            tomograms=[str(int(number)) for number in table[:, 19].tolist()],
-            positions=table[:, 23:26],
-            scores=table[:, 9],
+            tilt_ranges=[
+                _tilt_range(path, row, values) for row, values in enumerate(table[:, 12:17].tolist(), start=1)
+            ],
+            rotations=zxz_to_matrix(torch.stack([tdrot, narot, tilt], -1)).mT,
+            shifts=shifts,
+            classes=whole(path, column(22, "class"), "column 22 (class)", least=-LARGEST_NUMBER),
+            tomograms=[known.get(number, str(number)) for number in tomograms],
+            positions=positions,
+            scores=column(10, "cc"),
         )
     )
 
 
-def _tilt_range(row: list[float]) -> TiltRange | None:
-    kind, low, high = row
-    return TiltRange(low, high) if kind == _TILT_ABOUT_Y and low < high else None
+def _marked(path: Path, table: Float[Tensor, "rows columns"]) -> Float[Tensor, "used columns"]:
+    """The particles that column 2 marks for use; all where it marks none, as in tables of other programs."""
+    aside = int((table[:, 1] == 0).sum())
+    if not 0 < aside < len(table):
+        return table
+    _LOG.warning("%s: %d of %d particles have 0 in column 2 (aligned) and are set aside", path, aside, len(table))
+    return table[table[:, 1] != 0]
+
+
+def _tilt_range(path: Path, row: int, values: list[float]) -> TiltRange | None:
+    """Columns 13 to 17; None where the table does not say (type 0 is "full range", and what unset tables hold)."""
+    kind, *limits = values
+    if kind == 0:
+        return None
+    if kind not in (_TILT_ABOUT_Y, _TILT_ABOUT_X):
+        raise InputError(
+            f"{path}: entry {row}: expected a tilt series about y or x, 1 or 2 in column 13 (ftype), got {kind:g}, "
+            "which torchsag cannot model; give weight volumes, or 0 there and one range with tilt_min_deg=... "
+            "tilt_max_deg=..."
+        )
+    low, high = limits[:2] if kind == _TILT_ABOUT_Y else limits[2:]
+    if low == high == 0:
+        return None
+    try:
+        return TiltRange(low, high, 0.0 if kind == _TILT_ABOUT_Y else _AXIS_X_DEG)
+    except InputError as error:
+        raise InputError(f"{path}: entry {row}: columns 14 to 17: {error}") from None
 
 
 def write_table(path: Path | str, listing: ParticleList, voxel_size: float | None = None) -> None:
@@ -84,12 +126,27 @@ def write_table(path: Path | str, listing: ParticleList, voxel_size: float | Non
     table[:, 3:6] = poses.shifts
     table[:, 6:9] = matrix_to_zxz(poses.rotations.mT)[:, [0, 2, 1]]
     table[:, 9] = scores
-    for row, tilt_range in enumerate(listing.tilt_ranges or []):
+    for row, tilt_range in enumerate(single_ranges(listing, path)):
         if tilt_range is not None:
-            ends = (tilt_range.tilt_min_deg, tilt_range.tilt_max_deg)
-            table[row, 12:17] = torch.tensor([_TILT_ABOUT_Y, *ends, *ends])
+            low, high, kind = _about_axis(path, listing.names[row], tilt_range)
+            table[row, 12:17] = torch.tensor([kind, low, high, low, high])
     table[:, 19] = torch.tensor(tomogram_numbers(listing))
     table[:, 21] = classes
     table[:, 23:26] = positions
     lines = [" ".join(f"{value:.8g}" for value in row) for row in (table + 0.0).tolist()]
     write_text(path, "\n".join(lines) + "\n")
+    write_tomogram_map(path, listing)
+
+
+def _about_axis(path: Path | str, name: str, tilt_range: TiltRange) -> tuple[float, float, int]:
+    """First and last tilt, and the type of a series about y or x."""
+    low, high, turn = tilt_range.tilt_min_deg, tilt_range.tilt_max_deg, tilt_range.axis_deg % 360
+    for axis, kind in ((0.0, _TILT_ABOUT_Y), (_AXIS_X_DEG % 360, _TILT_ABOUT_X)):
+        if turn == axis:
+            return low, high, kind
+        if (turn + 180) % 360 == axis:  # the same axis in the other direction
+            return -high, -low, kind
+    raise InputError(
+        f"{path}: particle {name}: expected a tilt axis along y or x, got one {turn:g} degrees from y, which a Dynamo "
+        "table cannot say; write a RELION list (program=relion)"
+    )

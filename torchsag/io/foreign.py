@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,12 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
+from torchsag.io.atomic import write_text
 from torchsag.io.particle_list import ParticleList, parse_name
 from torchsag.io.volumes import is_volume
+from torchsag.particles import TiltRange, TiltScheme
 
+_LOG = logging.getLogger(__name__)
 _FOLDERS = (".", "particles", "subtomograms", "subtomos", "../particles", "../subtomograms", "../subtomos")
 
 
@@ -26,7 +30,7 @@ def numbered_names(path: Path, numbers: Sequence[int], default: str) -> list[str
     ``"particle_{:06d}.em"``.
     """
     wanted = set(numbers)
-    for folder in _FOLDERS:
+    for folder in (*_FOLDERS, *_data_folders(path, default.format(numbers[0]))):
         found: dict[int, str] = {}
         if not (path.parent / folder).is_dir():
             continue
@@ -39,9 +43,35 @@ def numbered_names(path: Path, numbers: Sequence[int], default: str) -> list[str
     return [default.format(number) for number in numbers]
 
 
+def _data_folders(path: Path, first: str) -> list[str]:
+    """Folders beside the list, or beside a folder above it, that hold the first particle under its program's name.
+
+    A Dynamo project keeps its refined tables some levels below the folder in which the data folder stands.
+
+    Raises
+    ------
+    InputError
+        If two of them stand side by side.
+    """
+    for level, folder in enumerate((path.parent.resolve(), *list(path.parent.resolve().parents)[:5])):
+        try:
+            inside = sorted(one.name for one in folder.iterdir() if one.is_dir())
+        except OSError:
+            continue
+        stem = Path(first).stem
+        held = [name for name in inside if any((folder / name / f"{stem}{end}").is_file() for end in (".em", ".mrc"))]
+        if len(held) > 1:
+            raise InputError(
+                f"{path}: particles may be in {', '.join(held)} of {folder}; name one of them with volumes=..."
+            )
+        if held:
+            return ["/".join([*[".."] * level, held[0]])]
+    return []
+
+
 def trailing_number(name: str) -> int | None:
     """The number that a file name ends in, before its suffixes."""
-    match = re.search(r"(\d+)(\.[A-Za-z][A-Za-z0-9]*)*$", name)
+    match = re.search(r"([0-9]+)(\.[A-Za-z][A-Za-z0-9]*)*$", name)
     return int(match[1]) if match else None
 
 
@@ -57,10 +87,67 @@ def particle_numbers(listing: ParticleList) -> list[int]:
 def tomogram_numbers(listing: ParticleList) -> list[int]:
     """A number for each particle's tomogram: its name where that is a number, else its place among the names."""
     names = listing.tomograms if listing.tomograms is not None else ["1"] * len(listing.names)
-    if all(name.isdigit() for name in names):
-        return [int(name) for name in names]
-    place = {name: k for k, name in enumerate(dict.fromkeys(names), start=1)}
-    return [place[name] for name in names]
+    own = {name: _own_number(name) for name in dict.fromkeys(names)}
+    if None in own.values() or len(set(own.values())) < len(own):
+        own = {name: k for k, name in enumerate(own, start=1)}
+    return [own[name] or 0 for name in names]
+
+
+def _own_number(name: str) -> int | None:
+    """21 of ``021``, ``21.000000`` and ``021.tomostar``; None for other names."""
+    match = re.fullmatch(r"0*(\d{1,9})(\.0+|\.tomostar|\.mrc|\.rec|\.em)?", name, re.ASCII)
+    return int(match[1]) if match else None
+
+
+def write_tomogram_map(path: Path | str, listing: ParticleList) -> None:
+    """Beside a list that knows tomograms by number only, write which name each number stands for (Dynamo's ``.doc``).
+
+    Nothing is written where the numbers are the names.
+    """
+    numbers = tomogram_numbers(listing)
+    names = dict(zip(numbers, listing.tomograms or (), strict=False))
+    if any(_own_number(name) != number for number, name in names.items()):
+        target = Path(path).with_suffix(".doc")
+        write_text(target, "".join(f"{number} {name}\n" for number, name in names.items()))
+        _LOG.info("%s: which tomogram each number of %s stands for", target, path)
+
+
+def read_tomogram_map(path: Path) -> dict[int, str]:
+    """Names of tomograms by number, from the ``.doc`` beside a list; empty where there is none.
+
+    Raises
+    ------
+    InputError
+        For a line that is no number and a name.
+    """
+    places = (path.with_suffix(".doc"), path.parent / "indices_column20.doc")
+    file = next((place for place in places if place.is_file()), None)
+    names: dict[int, str] = {}
+    for number, line in enumerate(read_text(file).split("\n") if file else (), start=1):
+        words = line.split(None, 1)
+        if words and (len(words) != 2 or not words[0].isascii() or not words[0].isdigit()):
+            raise InputError(
+                f"{file}: line {number}: expected the number of a tomogram and its name, got {line[:40]!r}"
+            )
+        if words:
+            names[int(words[0])] = words[1].strip()
+    return names
+
+
+def read_text(path: Path) -> str:
+    """The text of a list; bytes that are not UTF-8 are kept.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def poses_and_positions(
@@ -76,6 +163,26 @@ def poses_and_positions(
     return poses, positions, scores, classes
 
 
+def single_ranges(listing: ParticleList, target: Path | str) -> list[TiltRange | None]:
+    """The tilt range of each particle, for formats that know no other wedge; None where the list says nothing.
+
+    Raises
+    ------
+    InputError
+        If a particle was tilted about several axes, or its tilts are listed one by one.
+    """
+    found = listing.tilt_ranges if listing.tilt_ranges is not None else [None] * len(listing.names)
+    ranges: list[TiltRange | None] = []
+    for name, one in zip(listing.names, found, strict=True):
+        if isinstance(one, TiltScheme):
+            raise InputError(
+                f"{target}: particle {name}: expected one tilt range about one axis, {listing.path} lists several or "
+                "its tilts one by one, which this format cannot say; write a RELION list (program=relion)"
+            )
+        ranges.append(one)
+    return ranges
+
+
 def number_table(path: Path, text: str, least: int) -> Float[Tensor, "rows columns"]:
     """A table of at least `least` whitespace-separated numbers a line.
 
@@ -85,10 +192,12 @@ def number_table(path: Path, text: str, least: int) -> Float[Tensor, "rows colum
         If a line is too short, of another length, or holds something else.
     """
     rows: list[list[float]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
+            if not line.isascii() or "_" in line:  # float() takes digits of other scripts and 1_000
+                raise ValueError
             row = [float(value) for value in line.split()]
         except ValueError:
             raise InputError(f"{path}: line {number}: expected numbers, got {line[:40]!r}") from None

@@ -11,6 +11,7 @@ from torchsag.errors import InputError
 from torchsag.io import av3, dynamo, pytom, relion, stopgap
 from torchsag.io.csv_list import read_csv_list
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.plausible import check_list
 from torchsag.io.relion_document import with_table
 from torchsag.io.star import read_star
 from torchsag.io.volumes import is_volume, read_volume_header
@@ -27,8 +28,12 @@ def read_list(source: Path | str) -> ParticleList:
     Raises
     ------
     InputError
-        If there is no such list, it is empty or cannot be read.
+        If there is no such list, it is empty or cannot be read, or a name or value in it cannot be one.
     """
+    return check_list(_read(source))
+
+
+def _read(source: Path | str) -> ParticleList:
     path = Path(source)
     suffix = path.suffix.lower()
     if suffix in _READERS:
@@ -49,7 +54,7 @@ def _read_volumes(source: Path | str) -> ParticleList:
         for name in _LIST_NAMES:
             if (path / name).is_file():
                 _LOG.info("%s: reading the list %s", path, name)
-                return read_list(path / name)
+                return _read(path / name)
         files = [str(file) for file in path.iterdir() if is_volume(file)]
     elif path.exists() and not is_volume(path):
         raise InputError(f"{path}: unknown kind of particle list; expected .star, .csv, a folder, a glob or a stack")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.io.star import Block
-from torchsag.particles import TiltRange, VolumeSource, Weighting
+from torchsag.particles import TiltRange, TiltScheme, VolumeSource, Weighting
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ParticleList:
     weight_names
         Weight volume names word for word.
     tilt_ranges
-        Tilt range of each particle.
+        Tilt range or scheme of each particle.
     voxel_sizes
         Angstrom per voxel.
     rotations
@@ -61,7 +61,7 @@ class ParticleList:
     names: Sequence[str]
     weighting: Weighting
     weight_names: Sequence[str | None] | None = None
-    tilt_ranges: Sequence[TiltRange | None] | None = None
+    tilt_ranges: Sequence[TiltRange | TiltScheme | None] | None = None
     voxel_sizes: Sequence[float] | None = None
     rotations: Float[Tensor, "particles 3 3"] | None = None
     shifts: Float[Tensor, "particles 3"] | None = None

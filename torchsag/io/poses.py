@@ -19,12 +19,12 @@ from torchsag.io.relion_document import (
     note_tomograms,
     relion_document,
     set_poses,
-    set_tilt_ranges,
     texts,
     with_table,
 )
 from torchsag.io.star import Loop, write_star
-from torchsag.particles import ParticleSet, TiltRange
+from torchsag.io.tilt_columns import set_tilt_geometry
+from torchsag.particles import ParticleSet
 
 
 def write_poses(
@@ -75,7 +75,7 @@ def write_poses(
     listed = blocks.get(name) if name is not None else None
     table = dict(listed.take(particles.rows).columns) if isinstance(listed, Loop) else _new_table(path, particles)
     # Also ranges given by hand: without them the list would not tell what was measured.
-    set_tilt_ranges(table, [weight if isinstance(weight, TiltRange) else None for weight in particles.weights])
+    set_tilt_geometry(table, particles.weights, blocks)
     if poses is not None:
         set_poses(table, poses, particles.voxel_size)
     if scores is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,17 +14,20 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.geometry import zyz_to_matrix
+from torchsag.io import plausible
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.plausible import LARGEST_ANGLE, LARGEST_LENGTH, LARGEST_NUMBER
 from torchsag.io.star import Block, Loop, read_star
-from torchsag.particles import Corrected, Premultiplied, TiltRange, Transfer, Weighting
+from torchsag.io.tilt_columns import read_tilt_geometry
+from torchsag.particles import Corrected, Premultiplied, Transfer, Weighting
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ANGLE_PRIORS = ("rlnAngleRotPrior", "rlnAngleTiltPrior", "rlnAnglePsiPrior")
 BOX_ANGLES = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
 ORIGINS_ANGSTROM = ("rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
 ORIGINS_PIXEL = ("rlnOriginX", "rlnOriginY", "rlnOriginZ")
-TILTS = ("torchsagTiltMinDeg", "torchsagTiltMaxDeg")
 POSITIONS = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
+_LENGTHS = (*ORIGINS_ANGSTROM, *ORIGINS_PIXEL, *POSITIONS)
 WEIGHT = "torchsagWeightImage"
 SCORE = "torchsagScore"
 COVARIANCE = "torchsagCovarianceDegAngst"
@@ -69,7 +73,7 @@ def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
         weighting=_weighting(blocks),
         weightings=_weightings(path, blocks, table),
         weight_names=None if weights is None else [None if name in _UNSET else name for name in weights],
-        tilt_ranges=_tilt_ranges(path, table),
+        tilt_ranges=read_tilt_geometry(path, blocks, table),
         voxel_sizes=_voxel_sizes(path, blocks, table),
         rotations=_rotations(path, table),
         shifts=shifts,
@@ -201,15 +205,19 @@ def by_group(path: Path, blocks: dict[str, Block], column: str) -> list[str | No
     if groups is None or used is None:
         return [values[0]] * len(table)
     of_group = dict(zip(map(_group, groups), values, strict=True))
-    missing = {_group(group) for group in used} - set(of_group)
+    if len(of_group) == 1:  # 0 is what table programs put where nothing was said
+        of_group.setdefault("0", next(iter(of_group.values())))
+    known = {text: _group(text) for text in dict.fromkeys(used)}
+    missing = set(known.values()) - set(of_group)
     if missing:
         raise InputError(f"{path}: optics group {min(missing)} is used by particles but not in data_optics")
-    return [of_group[_group(group)] for group in used]
+    return [of_group[known[group]] for group in used]
 
 
 def _group(text: str) -> str:
     """A group's number however it is written: 1 and 1.0 are the same to RELION."""
-    return str(int(float(text))) if _is_number(text) and math.isfinite(float(text)) else text
+    match = re.fullmatch(r"0*([0-9]+)(\.0*)?", text)
+    return match[1] if match else text
 
 
 def _flat(path: Path, blocks: dict[str, Block], table: Loop) -> list[bool] | None:
@@ -249,26 +257,10 @@ def numbers(path: Path, table: Loop, name: str) -> Float[Tensor, " rows"]:
     Raises
     ------
     InputError
-        If a value is none, or not finite.
+        If a value is none, not finite, or too large for an angle or a length.
     """
-    values = table.columns[name]
-    try:
-        read = torch.tensor([float(value) for value in values], dtype=torch.float64)
-    except ValueError:
-        bad = next(value for value in values if not _is_number(value))
-        raise InputError(f"{path}: expected numbers in column {name}, got {bad!r}") from None
-    if not torch.isfinite(read).all():
-        row = int((~torch.isfinite(read)).nonzero()[0])
-        raise InputError(f"{path}: entry {row + 1}: expected a finite number as {name}, got {values[row]!r}")
-    return read
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    largest = LARGEST_ANGLE if name in (*ANGLES, *ANGLE_PRIORS, *BOX_ANGLES) else math.inf
+    return plausible.numbers(path, table.columns[name], name, LARGEST_LENGTH if name in _LENGTHS else largest)
 
 
 def _euler(path: Path, table: Loop, names: tuple[str, str, str]) -> Float[Tensor, "rows 3 3"]:
@@ -311,20 +303,12 @@ def _integers(
 ) -> Integer[Tensor, " rows"] | None:
     if name not in table.columns:
         return None
-    whole = numbers(path, table, name).long()
-    if allowed is not None and not torch.isin(whole, torch.tensor(allowed)).all():
+    # Lists that went through a table program have nan where nothing was said; RELION calls that class 0.
+    texts = ["0" if text in _UNSET or text.lower() == "nan" else text for text in table.columns[name]]
+    values = plausible.whole(path, plausible.numbers(path, texts, name), name, least=-LARGEST_NUMBER)
+    if allowed is not None and not torch.isin(values, torch.tensor(allowed)).all():
         return None  # for example the many subsets of a stochastic run: not half-sets
-    return whole
-
-
-def _tilt_ranges(path: Path, table: Loop) -> list[TiltRange | None] | None:
-    if not all(name in table.columns for name in TILTS):
-        return None
-    pairs = zip(table.columns[TILTS[0]], table.columns[TILTS[1]], strict=True)
-    try:
-        return [None if low in _UNSET else TiltRange(float(low), float(high)) for low, high in pairs]
-    except ValueError as error:
-        raise InputError(f"{path}: columns {TILTS[0]} and {TILTS[1]}: {error}") from None
+    return values
 
 
 def _voxel_sizes(path: Path, blocks: dict[str, Block], table: Loop) -> list[float] | None:

@@ -15,7 +15,8 @@ from torchsag.geometry import Poses
 from torchsag.io import relion
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.star import Block, Loop
-from torchsag.particles import TiltRange, Weighting
+from torchsag.io.tilt_columns import set_tilt_geometry
+from torchsag.particles import Weighting
 
 
 def relion_document(
@@ -105,7 +106,8 @@ def with_table(listing: ParticleList) -> ParticleList:
     table: dict[str, list[str]] = {"rlnImageName": list(listing.names)}
     if listing.weight_names is not None:
         table[relion.WEIGHT] = [name or "None" for name in listing.weight_names]
-    set_tilt_ranges(table, listing.tilt_ranges or [])
+    blocks: dict[str, Block] = {}
+    set_tilt_geometry(table, listing.tilt_ranges or [], blocks)
     if listing.tomograms is not None:
         table["rlnMicrographName"] = list(listing.tomograms)
     _add(table, relion.POSITIONS, listing.positions)
@@ -120,20 +122,13 @@ def with_table(listing: ParticleList) -> ParticleList:
         table["rlnClassNumber"] = [str(int(value)) for value in listing.classes]
     if listing.scores is not None:
         _add(table, (relion.SCORE,), listing.scores[:, None])
-    return replace(listing, blocks={"particles": Loop(table)})
+    return replace(listing, blocks={"particles": Loop(table), **blocks})
 
 
 def _add(table: dict[str, list[str]], names: Sequence[str], values: Float[Tensor, "rows columns"] | None) -> None:
     if values is not None:
         for name, column in zip(names, values.unbind(-1), strict=True):
             table[name] = texts(column, 6)
-
-
-def set_tilt_ranges(table: dict[str, list[str]], ranges: Sequence[TiltRange | None]) -> None:
-    """Write tilt ranges into a table, if there are any."""
-    if any(ranges):
-        table[relion.TILTS[0]] = ["None" if r is None else f"{r.tilt_min_deg:g}" for r in ranges]
-        table[relion.TILTS[1]] = ["None" if r is None else f"{r.tilt_max_deg:g}" for r in ranges]
 
 
 def set_poses(table: dict[str, list[str]], poses: Poses, voxel_size: float) -> None:

@@ -1,11 +1,13 @@
 """STOPGAP motive lists (``.star`` with a block ``stopgap_motivelist``).
 
 Angles ``phi psi the`` are those of AV3, in degrees; ``orig_*`` is the position of the box centre and ``*_shift`` the
-shift, voxels; half-sets are A and B. Source: Wan et al. (2024) Acta Cryst. D80:336, and the program's ``sg_toolbox``.
+shift, voxels; half-sets are A and B. What was tilted how stands in a wedge list beside it
+(`torchsag.io.wedge_list`). Source: Wan et al. (2024) Acta Cryst. D80:336, and the program's ``sg_toolbox``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,11 +21,15 @@ from torchsag.io.foreign import (
     numbered_names,
     particle_numbers,
     poses_and_positions,
+    read_tomogram_map,
     tomogram_numbers,
+    write_tomogram_map,
 )
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.plausible import LARGEST_ANGLE, LARGEST_LENGTH, LARGEST_NUMBER, numbers, whole
 from torchsag.io.relion_document import with_table
 from torchsag.io.star import Block, Loop, read_star
+from torchsag.io.wedge_list import tilts_by_tomogram
 from torchsag.io.zxz import matrix_to_zxz, zxz_to_matrix
 from torchsag.particles import Transfer
 
@@ -56,32 +62,34 @@ def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
         raise InputError(f"{path}: expected a STOPGAP motive list, {', '.join(missing)} missing")
     if len(table) == 0:
         raise InputError(f"{path}: expected at least one particle, got an empty list")
-    numbers = _numbers(path, table, ("subtomo_num",)).long().flatten().tolist()
+    particles = whole(path, numbers(path, table.columns["subtomo_num"], "subtomo_num"), "subtomo_num").tolist()
+    known = read_tomogram_map(path)
+    tomograms = whole(path, numbers(path, table.columns["tomo_num"], "tomo_num"), "tomo_num").tolist()
+    classes = whole(path, numbers(path, table.columns["class"], "class"), "class", least=-LARGEST_NUMBER)
     halves = table.columns.get("halfset", [])
     split = set(halves) == {"A", "B"}
     return with_table(
         ParticleList(
             path=path,
             folders=(path.parent, Path()),
-            names=numbered_names(path, numbers, "subtomo_{:d}.mrc"),
+            names=numbered_names(path, particles, "subtomo_{:d}.mrc"),
             weighting=Transfer(),
-            rotations=zxz_to_matrix(_numbers(path, table, _ANGLES)),
-            shifts=_numbers(path, table, _SHIFT),
+            tilt_ranges=tilts_by_tomogram(path, tomograms),
+            rotations=zxz_to_matrix(_numbers(path, table, _ANGLES, LARGEST_ANGLE)),
+            shifts=_numbers(path, table, _SHIFT, LARGEST_LENGTH),
             halves=torch.tensor(["AB".index(half) + 1 for half in halves]) if split else None,
-            classes=_numbers(path, table, ("class",)).long().flatten(),
-            tomograms=table.columns["tomo_num"],
-            positions=_numbers(path, table, _POSITION),
+            classes=classes,
+            tomograms=[
+                known.get(number, text) for number, text in zip(tomograms, table.columns["tomo_num"], strict=True)
+            ],
+            positions=_numbers(path, table, _POSITION, LARGEST_LENGTH),
             scores=_numbers(path, table, ("score",)).flatten(),
         )
     )
 
 
-def _numbers(path: Path, table: Loop, names: Sequence[str]) -> Float[Tensor, "rows columns"]:
-    try:
-        columns = [[float(value) for value in table.columns[name]] for name in names]
-    except ValueError as error:
-        raise InputError(f"{path}: expected numbers in {', '.join(names)} ({error})") from None
-    return torch.tensor(columns, dtype=torch.float64).mT
+def _numbers(path: Path, table: Loop, names: Sequence[str], largest: float = math.inf) -> Float[Tensor, "rows columns"]:
+    return torch.stack([numbers(path, table.columns[name], name, largest) for name in names], -1)
 
 
 def write_motive_list(path: Path | str, listing: ParticleList, voxel_size: float | None = None) -> None:
@@ -105,3 +113,4 @@ def write_motive_list(path: Path | str, listing: ParticleList, voxel_size: float
             f"{int(classes[k])}"
         )
     write_text(path, "\n".join(lines) + "\n")
+    write_tomogram_map(path, listing)

@@ -3,7 +3,15 @@
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.density_map import DensityMap
 from torchsag.particles.particle_set import ParticleError, ParticleSet
-from torchsag.particles.sources import DensitySource, TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.sources import (
+    DensitySource,
+    Tilt,
+    TiltRange,
+    TiltScheme,
+    VolumeReader,
+    VolumeSource,
+    WeightSource,
+)
 from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.weighting import Corrected, Premultiplied, Transfer, WeightAction, Weighting
 
@@ -17,7 +25,9 @@ __all__ = [
     "ParticleError",
     "ParticleSet",
     "Premultiplied",
+    "Tilt",
     "TiltRange",
+    "TiltScheme",
     "TiltStack",
     "Transfer",
     "VolumeReader",

@@ -16,10 +16,11 @@ from torchsag.fourier import half_weight, to_half_spectrum
 from torchsag.geometry import Poses
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
-from torchsag.particles.sources import DensitySource, TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.sources import DensitySource, TiltRange, TiltScheme, VolumeReader, VolumeSource, WeightSource
 from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
+from torchsag.particles.tilt_weight import scheme_weight
 from torchsag.particles.weight_cache import WeightCache
-from torchsag.particles.weighting import Premultiplied, WeightAction, Weighting
+from torchsag.particles.weighting import Premultiplied, Transfer, WeightAction, Weighting
 
 
 class ParticleError(InputError):
@@ -238,7 +239,9 @@ class ParticleSet:
         if not isinstance(source, VolumeSource):
             weight = torch.ones(z, y, x // 2 + 1)
             if isinstance(source, TiltRange):
-                weight = missing_wedge(self.box, source.tilt_min_deg, source.tilt_max_deg)
+                weight = missing_wedge(self.box, source.tilt_min_deg, source.tilt_max_deg, axis_deg=source.axis_deg)
+            elif isinstance(source, TiltScheme):
+                return Transfer()(scheme_weight(self.box, self.voxel_size, source))
             return WeightAction(weight, weight)
         stored = self.reader(source)
         if not torch.isfinite(stored).all():

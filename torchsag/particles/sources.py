@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.errors import InputError
+from torchsag.imaging.ctf import Microscope
 from torchsag.particles.tilt_stack import TiltStack
 
 
@@ -34,16 +35,20 @@ class VolumeSource:
 
 @dataclass(frozen=True)
 class TiltRange:
-    """A single-axis tilt series, tilt axis y (see `torchsag.imaging.wedge.missing_wedge`).
+    """A single-axis tilt series (see `torchsag.imaging.wedge.missing_wedge`).
 
     Attributes
     ----------
     tilt_min_deg, tilt_max_deg
         First and last tilt angle, degrees.
+    axis_deg
+        Angle of the tilt axis in the plane of the specimen, degrees from y, counterclockwise seen from +z: 0 is y, and
+        at 90 the axis lies along -x, that is along x with the signs of the tilt angles turned.
     """
 
     tilt_min_deg: float
     tilt_max_deg: float
+    axis_deg: float = 0.0
 
     def __post_init__(self):
         if not -90 <= self.tilt_min_deg < self.tilt_max_deg <= 90:
@@ -51,14 +56,68 @@ class TiltRange:
                 "tilt range: expected -90 <= tilt_min_deg < tilt_max_deg <= 90, "
                 f"got {self.tilt_min_deg} to {self.tilt_max_deg}"
             )
+        if not abs(self.axis_deg) <= 360:
+            raise InputError(f"tilt range: expected a tilt axis within 360 degrees of y, got {self.axis_deg}")
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """One image of a tilt series.
+
+    Attributes
+    ----------
+    angle_deg, axis_deg
+        Tilt angle and the in-plane angle of the tilt axis, as in `TiltRange`.
+    underfocus_um
+        Underfocus at the particle, micrometre; None leaves the CTF out of the weight.
+    exposure
+        Electrons per square angstrom that the specimen had taken; None leaves the damage out of the weight.
+    """
+
+    angle_deg: float
+    axis_deg: float = 0.0
+    underfocus_um: float | None = None
+    exposure: float | None = None
+
+    def __post_init__(self):
+        if not -90 <= self.angle_deg <= 90 or not abs(self.axis_deg) <= 360:
+            raise InputError(
+                f"tilt: expected an angle in -90 to 90 and an axis within 360 degrees, got {self.angle_deg} and "
+                f"{self.axis_deg}"
+            )
+
+
+@dataclass(frozen=True)
+class TiltScheme:
+    """What a tilt range about one axis cannot say: several series, or the images one by one.
+
+    A coefficient counts as measured if any part measured it.
+
+    Attributes
+    ----------
+    ranges
+        Whole tilt series; two for a double tilt.
+    tilts
+        Single images, whose planes have gaps between them.
+    microscope
+        For the CTF of images that name their underfocus.
+    """
+
+    ranges: tuple[TiltRange, ...] = ()
+    tilts: tuple[Tilt, ...] = ()
+    microscope: Microscope = field(default_factory=Microscope)
+
+    def __post_init__(self):
+        if not self.ranges and not self.tilts:
+            raise InputError("tilt scheme: expected at least one tilt range or tilt, got none")
 
 
 DensitySource = VolumeSource | TiltStack
 """A volume, or the images it has to be assembled from."""
 
-WeightSource = VolumeSource | TiltRange | TiltStack | None
-"""A weight volume, a tilt range whose wedge is the weight, the images that the volume is assembled from and that tell
-its weight, or None: everything was measured."""
+WeightSource = VolumeSource | TiltRange | TiltScheme | TiltStack | None
+"""A weight volume, a tilt range or scheme whose wedge is the weight, the images that the volume is assembled from and
+that tell its weight, or None: everything was measured."""
 
 
 @runtime_checkable

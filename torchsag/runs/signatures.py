@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from torchsag.errors import InputError
-from torchsag.particles import DensitySource, ParticleSet, TiltRange, TiltStack, VolumeSource
+from torchsag.particles import DensitySource, ParticleSet, TiltRange, TiltScheme, TiltStack, VolumeSource
 from torchsag.particles.sources import WeightSource
 
 
@@ -42,4 +42,7 @@ def _digest(name: str, volume: DensitySource, weight: WeightSource, prior: bytes
         mark += f"{weight}|{of_file(weight.path)}"
     elif isinstance(weight, TiltRange):
         mark += f"{weight.tilt_min_deg}|{weight.tilt_max_deg}"
+        mark += f"|{weight.axis_deg}" if weight.axis_deg else ""
+    elif isinstance(weight, TiltScheme):
+        mark += repr(weight)
     return hashlib.sha256(mark.encode() + prior).hexdigest()[:32]

@@ -43,11 +43,7 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
         raise InputError(f"{path}: expected an atomic model, found no atoms")
     elements = {one.atom.element.name: one.atom.element for one in found}
     for one in found:
-        if one.atom.element.atomic_number == 0:
-            where = (
-                f"atom {one.atom.name!r} of residue {one.residue.name} {one.residue.seqid} in chain {one.chain.name}"
-            )
-            raise InputError(f"{path}: {where} has an unknown element; correct the element column")
+        _check(path, one)
     names = sorted(elements)
     positions = torch.tensor([one.atom.pos.tolist() for one in found], dtype=torch.float64)
     weights = torch.tensor([one.atom.occ * one.atom.element.weight for one in found], dtype=torch.float64)
@@ -59,6 +55,25 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
         form_factors=torch.stack([scattering.form_factor(elements[name]) for name in names]),
         name=str(path),
     )
+
+
+# The heaviest element of the International Tables' electron scattering factors is californium.
+_HEAVIEST = 98
+_FARTHEST_ANGSTROM = 1e6
+
+
+def _check(path: Path, one: gemmi.CRA) -> None:
+    """An atom that can scatter, somewhere."""
+    atom = one.atom
+    where = f"{path}: atom {atom.name!r} of residue {one.residue.name} {one.residue.seqid} in chain {one.chain.name}"
+    if not 1 <= atom.element.atomic_number <= _HEAVIEST:
+        raise InputError(
+            f"{where}: expected an element up to Cf, got {atom.element.name!r}; correct the element column"
+        )
+    if not all(abs(value) <= _FARTHEST_ANGSTROM for value in atom.pos.tolist()):
+        raise InputError(f"{where}: expected finite coordinates, got {atom.pos.tolist()}; correct or remove the atom")
+    if not 0 <= atom.occ <= 1e3:
+        raise InputError(f"{where}: expected an occupancy from 0, got {atom.occ:g}; correct it")
 
 
 def _read(path: Path) -> gemmi.Structure:

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from torchsag.csv_cells import cell
 from torchsag.errors import InputError
 from torchsag.fourier import crop_spectrum, from_half_spectrum, half_shells, shell_sums
 from torchsag.particles import ParticleSet
@@ -192,7 +193,7 @@ def _write(path: Path, particles: ParticleSet, pairs: list[Pair]) -> None:
         writer.writerow(["first", "second", "correlation", *(f"shift_{axis}_angstrom" for axis in "xyz")])
         for pair in sorted(pairs, key=lambda pair: -pair.correlation):
             shift = [f"{step * particles.voxel_size:.1f}" for step in pair.shift]
-            names = (particles.names[pair.first], particles.names[pair.second])
+            names = (cell(particles.names[pair.first]), cell(particles.names[pair.second]))
             writer.writerow([*names, f"{pair.correlation:.4f}", *shift])
 
 

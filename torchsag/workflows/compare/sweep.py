@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from torchsag.csv_cells import cell
 from torchsag.evaluation.comparison_tables import Tables
 from torchsag.runs.outcome import Report
 from torchsag.runs.output_folder import claim, publish
@@ -105,4 +106,6 @@ def _write_jobs(path: Path, jobs: list[Job]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["job", *varied, "merit", "error"])
-        writer.writerows([job.folder, *(job.settings.get(k, "") for k in varied), job.merit, job.error] for job in jobs)
+        for job in jobs:
+            row = [job.folder, *(job.settings.get(k, "") for k in varied), job.merit, job.error]
+            writer.writerow(map(cell, row))
