@@ -5,6 +5,8 @@ frequency first, ``kx = 0 .. x // 2``. The transform is unnormalised, ``F(k) = s
 with the origin at the box centre ``c = n // 2``, so that rotating a volume about its centre rotates its transform.
 """
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -16,12 +18,29 @@ _AXES = (-3, -2, -1)
 
 def to_half_spectrum(volume: Volumes) -> HalfSpectra:
     """Transform real volumes, phase origin at the box centre."""
+    box = (volume.shape[-3], volume.shape[-2], volume.shape[-1])
+    if _is_even(box):
+        return torch.fft.rfftn(volume, dim=_AXES).mul_(_signs(box, volume.device))
     return torch.fft.rfftn(torch.fft.ifftshift(volume, dim=_AXES), dim=_AXES)
 
 
 def from_half_spectrum(spectrum: HalfSpectra, box: tuple[int, int, int]) -> Volumes:
     """Invert `to_half_spectrum`; `box` is the volume's (z, y, x) size, which the half-spectrum alone cannot tell."""
+    if _is_even(box):
+        return torch.fft.irfftn(spectrum * _signs(box, spectrum.device), s=box, dim=_AXES)
     return torch.fft.fftshift(torch.fft.irfftn(spectrum, s=box, dim=_AXES), dim=_AXES)
+
+
+def _is_even(box: tuple[int, int, int]) -> bool:
+    return not any(n % 2 for n in box)
+
+
+@lru_cache(maxsize=8)
+def _signs(box: tuple[int, int, int], device: torch.device) -> Float[Tensor, "z y kx"]:
+    """``(-1)^(kx + ky + kz)``: moving the origin by half an even box. Exact, and a third of the time of a shift."""
+    z, y, x = box
+    parity = [torch.arange(n, device=device) % 2 for n in (z, y, x // 2 + 1)]
+    return 1.0 - 2.0 * ((parity[0][:, None, None] + parity[1][:, None] + parity[2]) % 2)
 
 
 def to_spectrum(volume: Volumes) -> Complex[Tensor, "*batch z y x"]:

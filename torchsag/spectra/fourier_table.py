@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from torchsag.fourier import pad, to_half_spectrum
+from torchsag.fourier.oversampled import oversampled_spectrum
 
 CHANNELS = 8  # value, d/dx, d/dy, d/dz: real and imaginary part of each
 
@@ -48,23 +48,16 @@ class FourierTable:
     def from_density(density: Float[Tensor, "z y x"], max_shell: int, oversampling: int = 2) -> FourierTable:
         """Transform a cubic map. Its density should vanish towards the box faces (mask it), else its copies alias."""
         box = density.shape[-1]
-        padded = (oversampling * box, oversampling * box, oversampling * box)
+        padded = oversampling * box
         axes = torch.arange(box, dtype=density.dtype, device=density.device) - box // 2
         z, y, x = torch.meshgrid(axes, axes, axes, indexing="ij")
-        damping = torch.sinc(x / padded[0]) * torch.sinc(y / padded[0]) * torch.sinc(z / padded[0])
+        damping = torch.sinc(x / padded) * torch.sinc(y / padded) * torch.sinc(z / padded)
         # dF/du_x = sum f(x) (-2 pi i x / n) exp(-2 pi i u.x / n)
         steps = -2 * math.pi / box * torch.stack([x, y, z]) * (density / damping.square())
         reach = oversampling * (max_shell + 1)
-        rows = torch.arange(-reach, reach + 1, device=density.device) % padded[0]
-
-        def sampled(volume: Tensor) -> Tensor:
-            spectrum = to_half_spectrum(pad(volume, padded))
-            return spectrum[rows][:, rows][:, :, : reach + 1]
-
-        gradient = [sampled(step) for step in steps]
+        value, *gradient = (oversampled_spectrum(part, oversampling, reach) for part in (density, *steps))
         # Multiplying by i turns (re, im) into (-im, re).
-        channels = [torch.view_as_real(sampled(density))]
-        channels += [torch.stack([-part.imag, part.real], -1) for part in gradient]
+        channels = [torch.view_as_real(value)] + [torch.stack([-part.imag, part.real], -1) for part in gradient]
         return FourierTable(torch.cat(channels, -1).contiguous(), oversampling, max_shell, box)
 
     def within(self, max_shell: int) -> FourierTable:
