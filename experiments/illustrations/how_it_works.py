@@ -78,7 +78,7 @@ def convergence() -> Figure:
         axis.loglog([one["passes"] for one in mine], distance, "o-", markersize=3, label=name)
     axis.axhline(0.1, color="gray", linewidth=0.8, linestyle=":")
     axis.set(xlabel="passes over the data", ylabel="rotation from optimum / bound")
-    axis.legend(frameon=False, fontsize=7)
+    axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
