@@ -1,6 +1,8 @@
 """The examples run, and do what they say."""
 
 import csv
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +13,49 @@ import pytest
 from torchsag.app.main import main
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "experiments" / "examples"
+PICTURES = EXAMPLES.parents[1] / "docs" / "images" / "gallery"
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_examples_are_short(path):
     assert len(path.read_text().splitlines()) < 80
+
+
+def number(pattern, text):
+    """The number that a line of an example's output gives."""
+    return float(re.search(pattern, text)[1])
+
+
+CLAIMS = {
+    "align_in_memory": lambda out: 0.7 < number("error ([\\d.]+)", out) / number("expected ([\\d.]+)", out) < 1.4,
+    "calibration": lambda out: number("([\\d]+) % of the 95", out) >= 85,
+    "candidates": lambda out: number("RotationalMatching, SNR 0.005.* ([\\d]+) % of all", out) >= 90,
+    "finite_sums": lambda out: number("CurvatureSAG: ([\\d.e-]+)", out) < 1e-5 < number("SAG: ([\\d.e-]+)", out),
+    "first_average": lambda out: "oracle, truth" in out,
+    "gradients": lambda out: number("([\\d.]+) deg after", out) < number("error ([\\d.]+)", out) / 2,
+    "missing_wedge": lambda out: number("to 60 deg: ([\\d]+)", out) < number("to 90 deg: ([\\d]+)", out) == 100,
+    "outliers": lambda out: out.count("with beads") == 3,
+    "own_method": lambda out: number("Aligner: .*error ([\\d.]+)", out) < number("1000: .*error ([\\d.]+)", out),
+    "tilt_series": lambda out: out.count("weights from") == 3,
+    "two_classes": lambda out: number("Rand index ([\\d.]+)$", out) > 0.8,
+}
+
+
+def test_every_example_is_run_and_has_its_picture():
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"learned_loss"}
+    assert names == set(CLAIMS) == {path.stem for path in PICTURES.glob("*.png")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLAIMS)
+def test_an_example_shows_what_it_says(name, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parents[1])}
+    words = [sys.executable, EXAMPLES / f"{name}.py", "picture.png"]
+    run = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert CLAIMS[name](run.stdout.strip()), run.stdout
+    assert (tmp_path / "picture.png").stat().st_size > 1000
+    assert {path.name for path in tmp_path.iterdir()} == {"picture.png"}
 
 
 @pytest.mark.slow

@@ -17,13 +17,13 @@ from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 from torchsag.spectra.gridding import ContinuousSpectrum
 
 reference = density_of(ribosome_phantom(), 24, 16.0, 32.0)
-particles, truth = simulate_particles(reference, 12, 0.3)
+particles, truth = simulate_particles(reference, 12, 3.0)
 axes = random_rotations(12, torch.Generator().manual_seed(0))[:, 0]
 start = truth.retract(torch.cat([torch.deg2rad(torch.tensor(10.0)) * axes, axes], 1))  # and one voxel
 
 spectrum, weights = ContinuousSpectrum.of(reference.density), particles.weights[particles.weight_index]
 turn, shift = torch.zeros(12, 3, requires_grad=True), torch.zeros(12, 3, requires_grad=True)  # radians, voxels
-optimizer = torch.optim.Adam([{"params": [turn], "lr": 0.02}, {"params": [shift], "lr": 0.1}])
+optimizer = torch.optim.Adam([{"params": [turn], "lr": 0.02}, {"params": [shift], "lr": 0.1}], betas=(0.7, 0.95))
 track = []
 for _ in range(50):
     poses = start.retract(torch.cat([turn, shift], 1))

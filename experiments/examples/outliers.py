@@ -20,17 +20,17 @@ from torchsag.optim import LevenbergMarquardt, Preconditioned, Whitening
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 
 reference, symmetry = density_of(ribosome_phantom(), 32, 12.0, 24.0), Symmetry("C1")
-particles, truth = simulate_particles(reference, 16, 0.1)
-beads = (torch.rand(particles.volumes.shape, generator=torch.Generator().manual_seed(1)) < 2e-4).float()
+particles, truth = simulate_particles(reference, 8, 0.1)
+beads = (torch.rand(particles.volumes.shape, generator=torch.Generator().manual_seed(1)) < 1e-3).float()
 spoilt = replace(particles, spectra=particles.spectra + to_half_spectrum(30 * particles.volumes.std() * beads))
 
-settings = SAGAlignment(resolution_angstrom=None, max_candidates=4)
+settings = SAGAlignment(resolution_angstrom=None, max_candidates=2)
 figure = Figure(figsize=(5, 3))
 axis = figure.subplots()
 for place, loss in enumerate((settings.loss, RobustDistance(), StudentT())):
     method = CandidateRefinement(
         search=settings.search, loss=loss, partition=settings.partition, interpolation=settings.interpolation,
-        optimizer=Preconditioned(LevenbergMarquardt(), Whitening()), resolution_angstrom=None, max_candidates=4,
+        optimizer=Preconditioned(LevenbergMarquardt(), Whitening()), resolution_angstrom=None, max_candidates=2,
     )  # fmt: skip
     aligner = method.prepare(reference, symmetry)
     name = type(loss).__name__
