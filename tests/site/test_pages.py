@@ -29,15 +29,16 @@ def modules():
     return {f"`{path.name}`": first_sentence(path) for path in paths}
 
 
-@pytest.mark.parametrize(("name", "purpose"), sorted({**rooms(), **modules()}.items()))
+@pytest.mark.parametrize(("name", "purpose"), sorted(rooms().items()))
 def test_every_room_is_listed_with_its_purpose(name, purpose):
     assert purpose
     assert f"| {name} | {purpose} |" in (ROOT / "CONTRIBUTING.md").read_text()
 
 
-def test_no_room_is_listed_that_is_not_there():
+def test_what_is_listed_is_there():
     table = (ROOT / "CONTRIBUTING.md").read_text().partition("| room |")[2].partition("\n\n")[0]
-    assert set(re.findall(r"^\| (`[^`]+`) \|", table, flags=re.MULTILINE)) == {*rooms(), *modules()}
+    listed = dict(re.findall(r"^\| (`[^`]+`) \| (.*) \|$", table, flags=re.MULTILINE))
+    assert listed.items() <= {**rooms(), **modules()}.items()
 
 
 def test_the_readme_is_short_and_has_the_two_commands():
