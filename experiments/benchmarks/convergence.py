@@ -24,7 +24,15 @@ from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.io import write_text
 from torchsag.likelihood.fisher import cramer_rao_bound
 from torchsag.losses.constrained_distance import ConstrainedDistance
-from torchsag.optim import SAG, CurvatureSAG, LevenbergMarquardt, Preconditioned, SAGMinibatch, Whitening, minimize
+from torchsag.optim import (
+    CurvatureSAG,
+    LevenbergMarquardt,
+    Preconditioned,
+    SAGMinibatch,
+    SAGOneTerm,
+    Whitening,
+    minimize,
+)
 from torchsag.runs.provenance import versions
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 from torchsag.slices.around import objective_around
@@ -98,7 +106,7 @@ def optimizers() -> dict:
         return Preconditioned(SAGMinibatch(batch_fraction=fraction, tolerance=0.03), Whitening())
 
     return {
-        "SAG, Algorithm 1": Preconditioned(SAG(tolerance=0.03), Whitening()),
+        "SAG, Algorithm 1": Preconditioned(SAGOneTerm(tolerance=0.03), Whitening()),
         "SAG, Algorithm 2, batches of 1/16": Preconditioned(
             SAGMinibatch(batch_fraction=1 / 16, tolerance=0.03), Whitening()
         ),

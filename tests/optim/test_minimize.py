@@ -4,7 +4,6 @@ from finite_sums import CloudRegistration, LinearLeastSquares
 
 from torchsag.errors import InputError
 from torchsag.optim import (
-    SAG,
     SAGA,
     SVRG,
     CurvatureSAG,
@@ -12,6 +11,7 @@ from torchsag.optim import (
     LevenbergMarquardt,
     Preconditioned,
     SAGMinibatch,
+    SAGOneTerm,
     State,
     TorchOptimizer,
     Whitening,
@@ -56,7 +56,7 @@ def test_a_settled_problem_waits_for_the_others_unmoved():
     torch.testing.assert_close(together.move[:1], alone.move, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", [SAG(), SAGMinibatch(), SAGA(), SVRG()])
+@pytest.mark.parametrize("method", [SAGOneTerm(), SAGMinibatch(), SAGA(), SVRG()])
 def test_a_budget_does_not_depend_on_whose_line_search_shares_the_batch(method):
     even = LinearLeastSquares.random(problems=1, terms=8)
     steep = LinearLeastSquares.random(problems=1, terms=8, units=[30.0, 1, 1, 1, 1, 1], seed=2)

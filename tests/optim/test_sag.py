@@ -4,7 +4,7 @@ import pytest
 import torch
 from finite_sums import CloudRegistration, LinearLeastSquares
 
-from torchsag.optim import SAG, Preconditioned, SAGMinibatch, Whitening, minimize
+from torchsag.optim import Preconditioned, SAGMinibatch, SAGOneTerm, Whitening, minimize
 from torchsag.optim.gradient_memory import GradientMemory
 from torchsag.optim.sag_minibatch import later_step_fraction
 
@@ -39,7 +39,7 @@ def test_is_algorithm_1_step_by_step(kind):
     else:
         problem, _ = CloudRegistration.random(problems=3, terms=12, noise=0.5)
         truth_scale = torch.tensor([0.1] * 3 + [1.0] * 3)
-    optimizer = SAG(seed=4)
+    optimizer = SAGOneTerm(seed=4)
     start = 0.1 * truth_scale.double() * torch.arange(1.0, 4.0).double()[:, None]
     state = optimizer.step(problem, optimizer.init(start, 12))
     # The paper starts from a given L: take the one found by the first step, before it was relaxed.
@@ -65,7 +65,7 @@ def _alone(problem, p):
 def test_two_terms_by_hand():
     # h_0 = x^2 / 2 and h_1 = (x - 2)^2 / 2: L = 1 passes every search, so from x = 4 the gradients are 4 - {0, 2}.
     problem = LinearLeastSquares(torch.ones(1, 2, 1, 1).double(), torch.tensor([[[0.0], [2.0]]]).double())
-    optimizer = SAG(start_lipschitz=1.0, seed=0)
+    optimizer = SAGOneTerm(start_lipschitz=1.0, seed=0)
     state = optimizer.init(torch.tensor([[4.0]]).double(), 2)
     state = optimizer.step(problem, state)
     first = int(torch.randint(2, (1,), generator=torch.Generator().manual_seed(0)))
@@ -75,7 +75,7 @@ def test_two_terms_by_hand():
 
 def test_converges_linearly_to_the_minimum():
     problem = LinearLeastSquares.random(problems=4, terms=6, noise=1.0)
-    optimizer = SAG()
+    optimizer = SAGOneTerm()
     state, errors = optimizer.init(torch.zeros(4, 6).double(), 6), []
     for _ in range(3):
         for _ in range(120):
@@ -124,4 +124,4 @@ def test_scaling_rescues_mixed_units():
         move = minimize(optimizer, problem, start, 40).move
         return ((move - problem.minimum) * units).norm() / (problem.minimum * units).norm()
 
-    assert error(Preconditioned(SAG(), Whitening())) < 0.05 < 0.3 < error(SAG())
+    assert error(Preconditioned(SAGOneTerm(), Whitening())) < 0.05 < 0.3 < error(SAGOneTerm())

@@ -6,7 +6,7 @@ once: with Y the particles, W their weights and V the map,
 ``J(V, poses) = 1/P sum_p 1/2 sum_k |Y_p(k) - W_p(k) exp(-2 pi i k.t / n) V(R^T k)|^2 / s^2(|k|)  +  prior(V)``
 
 is a sum over particles. Each step visits one particle; automatic differentiation gives the gradient with respect to its
-pose and to the map through the interpolation, and `torchsag.optim.ParameterSAG` remembers one map gradient for each
+pose and to the map through the interpolation, and `torchsag.optim.SAG` remembers one map gradient for each
 particle. Both kinds of unknowns are whitened by their curvature at the start (the sum of squared weights of each map
 coefficient, the Fisher matrix of each pose), so that one step size serves both.
 
@@ -28,7 +28,7 @@ from torchsag.averaging.reconstruct import MapSums
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
-from torchsag.optim import ParameterSAG
+from torchsag.optim import SAG
 from torchsag.particles import ParticleBatch
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.gather import gather_torch
@@ -93,7 +93,7 @@ class JointRefinement:
         moves = [torch.zeros(6, requires_grad=True) for _ in range(len(poses))]
         terms = len(poses) * symmetry.order
         groups = [{"params": [map_move], "scale": _MAP_STEP}, {"params": moves}]
-        optimizer = ParameterSAG(groups, num_terms=max(terms, 2))
+        optimizer = SAG(groups, num_terms=max(terms, 2))
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.passes):
             for term in torch.randperm(terms, generator=generator).tolist():

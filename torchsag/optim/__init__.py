@@ -4,9 +4,9 @@ from torchsag.optim.levenberg_marquardt import LevenbergMarquardt
 from torchsag.optim.minimize import Minimum, minimize
 from torchsag.optim.objective import LeastSquaresObjective, Objective
 from torchsag.optim.optimizer import Optimizer, State
-from torchsag.optim.parameter_sag import ParameterSAG
+from torchsag.optim.parameter_sag import SAG
 from torchsag.optim.preconditioned import Preconditioned
-from torchsag.optim.sag import SAG
+from torchsag.optim.sag import SAGOneTerm
 from torchsag.optim.sag_curvature import CurvatureSAG
 from torchsag.optim.sag_minibatch import SAGMinibatch
 from torchsag.optim.saga import SAGA
@@ -26,9 +26,9 @@ __all__ = [
     "Minimum",
     "Objective",
     "Optimizer",
-    "ParameterSAG",
     "Preconditioned",
     "SAGMinibatch",
+    "SAGOneTerm",
     "Scaling",
     "State",
     "TorchOptimizer",

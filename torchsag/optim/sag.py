@@ -68,7 +68,7 @@ class SAGState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SAG(StochasticSettings):
+class SAGOneTerm(StochasticSettings):
     """Algorithm 1 of Lü et al. 2019: the stochastic average gradient method of Le Roux, Schmidt & Bach (2012).
 
     Each step draws one term i, replaces its gradient in the memory and moves along the average of the memory:
