@@ -200,12 +200,10 @@ class SAG(torch.optim.Optimizer):
         return named.pop()
 
     def _checked(self, term: Any) -> int:
-        whole = isinstance(term, int) or (
-            isinstance(term, Tensor) and term.numel() == 1 and not term.is_floating_point()
-        )
-        if not whole or not 0 <= term < self._num_terms:
+        whole = int(term) if isinstance(term, Tensor) and _is_whole(term) else term
+        if not isinstance(whole, int) or not 0 <= whole < self._num_terms:
             raise InputError(f"SAG: expected a term between 0 and {self._num_terms - 1}, got {term}")
-        return term
+        return whole
 
     def _check_finite(self, loss: Tensor | None, visited: list[tuple[Tensor, dict]], term: int) -> None:
         for parameter, _ in visited:
@@ -265,6 +263,10 @@ class SAG(torch.optim.Optimizer):
             direction = direction + float(group["weight_decay"]) * parameter
         rate = float(group["lr"]) * group["scale"] ** 2 / (1.0 if lipschitz is None else lipschitz)
         parameter -= (rate * direction).to(parameter.dtype)
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    return tensor.numel() == 1 and not tensor.is_floating_point() and not tensor.is_complex()
 
 
 def _is_half(tensor: Tensor) -> bool:
