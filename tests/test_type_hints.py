@@ -1,5 +1,6 @@
 """Every annotation of a public function or class means something: a name that a formatter broke would not resolve."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -28,8 +29,18 @@ def annotated(module):
             yield from (one for one in written if not (is_dataclass(thing) and one.__name__ == "__init__"))
 
 
+def imported_for_types(module):
+    """Names below ``if TYPE_CHECKING:``, which are not there at run time."""
+    names = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            exec(compile(ast.Module(node.body, []), module.__name__, "exec"), names)
+    return names
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_annotations_resolve(name):
     module = importlib.import_module(name)
+    names = imported_for_types(module)
     for thing in annotated(module):
-        typing.get_type_hints(thing, include_extras=True)
+        typing.get_type_hints(thing, localns=names, include_extras=True)

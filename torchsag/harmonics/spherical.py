@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
+
+from torchsag.harmonics.analysis_table import analysis_table
 
 
 def spherical_harmonics(degree: int, directions: Float[Tensor, "points 3"]) -> Complex[Tensor, "points l m"]:
@@ -68,7 +69,8 @@ class ShellSampling:
 
     def directions(self) -> Float[Tensor, "latitudes longitudes 3"]:
         """Unit vectors (x, y, z), float64; longitudes are twice the latitudes."""
-        cosine, _ = _gauss_legendre(self.latitudes)
+        nodes, _ = np.polynomial.legendre.leggauss(self.latitudes)
+        cosine = torch.from_numpy(nodes).flip(0)  # north to south
         longitude = torch.arange(2 * self.latitudes, dtype=torch.float64) * (math.pi / self.latitudes)
         sine = torch.sqrt(1 - cosine.square())
         return torch.stack(
@@ -82,21 +84,7 @@ class ShellSampling:
 
     def analyse(self, samples: Complex[Tensor, "*batch latitudes longitudes"]) -> Complex[Tensor, "*batch l m"]:
         """Coefficients (see the module) of Hermitian functions sampled at `directions`."""
-        weights = _analysis_weights(self.degree, self.latitudes).to(samples.device, samples.real.dtype)
+        table = analysis_table(self.degree, self.latitudes).to(samples.device, samples.real.dtype)
         by_order = torch.fft.rfft(samples.real + samples.imag, norm="forward")[..., : self.degree + 1]
-        real, imaginary = (torch.einsum("...km,mkl->...lm", part, weights) for part in (by_order.real, by_order.imag))
-        return torch.complex(real.contiguous(), imaginary.contiguous())
-
-
-def _gauss_legendre(latitudes: int) -> tuple[Float[Tensor, " latitudes"], Float[Tensor, " latitudes"]]:
-    """Cosines of the angles from z, north to south, and the weights of a quadrature over them."""
-    nodes, weights = np.polynomial.legendre.leggauss(latitudes)
-    return torch.from_numpy(nodes).flip(0), torch.from_numpy(weights).flip(0)
-
-
-@lru_cache(maxsize=8)
-def _analysis_weights(degree: int, latitudes: int) -> Float[Tensor, "m latitudes l"]:
-    """Harmonics at the latitudes times the quadrature's weights; the longitudes' ``2 pi`` included."""
-    cosine, weights = _gauss_legendre(latitudes)
-    legendre = _legendre(degree, torch.sqrt(1 - cosine.square()), cosine)
-    return (2 * math.pi * weights[:, None, None] * legendre).permute(2, 0, 1).contiguous()
+        parts = [torch.einsum("...km,mlk->...lm", part, table) for part in (by_order.real, by_order.imag)]
+        return torch.view_as_complex(torch.stack(parts, -1))
