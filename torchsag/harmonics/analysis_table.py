@@ -47,7 +47,7 @@ def _made(degree: int, latitudes: int) -> np.ndarray:
     from torch_harmonics import RealSHT
 
     transform = RealSHT(latitudes, 2 * latitudes, lmax=degree + 1, mmax=degree + 1, grid="legendre-gauss")
-    return transform.weights.double().numpy()
+    return transform.get_buffer("weights").double().numpy()
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
