@@ -9,6 +9,7 @@ from torchsag.errors import InputError
 from torchsag.fourier import apply_filter, from_half_spectrum, half_frequencies, to_half_spectrum
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles import Corrected, Premultiplied, Transfer, Weighting
+from torchsag.particles.weighting import with_multiplicity
 
 MEANINGS = [Corrected(), Transfer(), Premultiplied()]
 
@@ -97,3 +98,25 @@ def test_each_meaning_has_its_yaml():
         lines = (folder / f"{type(meaning).__name__.lower()}.yaml").read_text().splitlines()
         assert lines[0] == f"_target_: torchsag.particles.weighting.{type(meaning).__name__}"
         assert float(lines[1].split(":")[1]) == meaning.floor
+
+
+class TestMultiplicity:
+    power = torch.tensor([4.0, 1.0, 1.0, 0.5]).reshape(1, 1, 4)
+    multiplicity = torch.tensor([8.0, 1.0, 0.2, 0.001]).reshape(1, 1, 4)
+
+    def test_it_tells_the_noise_where_one_image_reaches_a_voxel_from_aside(self):
+        action = with_multiplicity(self.power, self.multiplicity, Premultiplied())
+        # V has the noise power * r with r = 1.5 m up to one; the signal is power.
+        noise = self.power * torch.tensor([1.0, 1.0, 0.3, 1.0]).reshape(1, 1, 4)
+        measured = action.weight > 0
+        torch.testing.assert_close((action.factor.square() * noise)[measured], torch.ones(3))
+        torch.testing.assert_close((action.factor * self.power)[measured], action.weight[measured])
+
+    def test_what_hardly_any_image_reached_is_not_measured(self):
+        action = with_multiplicity(self.power, self.multiplicity, Premultiplied())
+        assert action.weight[0, 0, 3] == 0
+        assert action.factor[0, 0, 3] == 0
+
+    def test_another_meaning_keeps_its_noise(self):
+        action = with_multiplicity(self.power, self.multiplicity, Transfer())
+        torch.testing.assert_close(action.weight[0, 0, :3], self.power[0, 0, :3])

@@ -62,8 +62,10 @@ def convert_list(
             f"got {program or target.suffix!r}"
         )
     listing = read_list(source)
-    sizes = listing.voxel_sizes or [None]
-    voxel_size = sizes[0] if voxel_size_angstrom is None else float(voxel_size_angstrom)
+    sizes = set(listing.voxel_sizes or ())
+    # Particles of several voxel sizes keep their own.
+    own = sizes.pop() if len(sizes) == 1 else None
+    voxel_size = own if voxel_size_angstrom is None else float(voxel_size_angstrom)
     _WRITERS[chosen](target, listing, voxel_size)
     if listing.positions is None and chosen not in ("relion", "csv"):
         _LOG.warning("%s gives no positions in voxels of a tomogram; those of %s are zero", source, target)

@@ -80,19 +80,28 @@ class ParticleList:
     def poses(self, voxel_size: float | None) -> Poses | None:
         """Prior poses in voxels.
 
+        Parameters
+        ----------
+        voxel_size
+            Angstrom per voxel of the poses; None for each particle's own.
+
         Raises
         ------
         InputError
-            If shifts are in angstrom and `voxel_size` is None.
+            If shifts are in angstrom and no voxel size is known.
         """
         if self.rotations is None and self.shifts is None:
             return None
         poses = Poses.identity(len(self.names), dtype=torch.float64)
         shifts = poses.shifts if self.shifts is None else self.shifts
+        own = None if self.voxel_sizes is None else torch.tensor(self.voxel_sizes, dtype=torch.float64)[:, None]
         if self.shifts is not None and self.shift_unit == "angstrom":
-            if voxel_size is None:
+            scale = own if voxel_size is None else torch.tensor(voxel_size, dtype=torch.float64)
+            if scale is None:
                 raise InputError(f"{self.path}: shifts in angstrom need a voxel size; give voxel_size_angstrom=...")
-            shifts = shifts / voxel_size
+            shifts = shifts / scale
+        elif self.shifts is not None and own is not None and voxel_size is not None and bool((own != own[0]).any()):
+            shifts = shifts * own / voxel_size
         return Poses(poses.rotations if self.rotations is None else self.rotations, shifts)
 
     def tomogram_poses(self, voxel_size: float | None) -> Poses | None:

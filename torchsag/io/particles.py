@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torchsag.axes import Box
 from torchsag.errors import InputError
+from torchsag.io import relion
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ListOrigin, ParticleList, find_folder, parse_name
 from torchsag.io.tilt_stacks import find_tomograms, stack_rows, tilt_stacks
@@ -16,11 +17,14 @@ from torchsag.io.volumes import read_volume, read_volume_header
 from torchsag.particles import (
     DensitySource,
     ParticleSet,
+    Sampling,
     TiltRange,
     TiltStack,
     VolumeSource,
     Weighting,
     WeightSource,
+    WeightVolume,
+    usual_sampling,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -65,10 +69,24 @@ def read_particles(
     named = _sources(listing, folder)
     headers = _headers(listing, named)
     stacks = tilt_stacks(listing, folder, stack_rows(listing, headers, named), headers)
-    box = _check_boxes(listing, named, headers, stacks)
-    voxel_size = float(voxel_size_angstrom or _voxel_size(listing, headers))
+    boxes = _check_boxes(listing, named, headers, stacks)
+    given = None if voxel_size_angstrom is None else float(voxel_size_angstrom)
+    sizes = _voxel_sizes(listing, headers, given)
+    samplings = [Sampling(box, size) for box, size in zip(boxes, sizes, strict=True)]
+    _check_kinds(listing, samplings)
+    run = usual_sampling(samplings)
+    if any(sampling != run for sampling in samplings):
+        _LOG.warning(
+            "%s: particles of %d boxes and voxel sizes; all are brought to %d voxels of %g angstrom",
+            listing.path,
+            len(set(samplings)),
+            run.box[0],
+            run.voxel_size,
+        )
+    box, voxel_size = run.box, run.voxel_size
     sources: list[DensitySource] = [stacks.get(row, source) for row, source in enumerate(named)]
-    weights = _weights(listing, folder, box, fallback, stacks)
+    meanings = listing.weightings if weighting is None else None
+    weights = _weights(listing, folder, boxes, fallback, stacks, meanings)
     return ParticleSet(
         names=tuple(listing.names),
         box=box,
@@ -82,6 +100,7 @@ def read_particles(
         halves=listing.halves,
         classes=listing.classes,
         tomograms=None if listing.tomograms is None else tuple(listing.tomograms),
+        samplings=None if all(sampling == run for sampling in samplings) else tuple(samplings),
         origin=ListOrigin(folder, listing.blocks, find_tomograms(listing) if stacks else None),
     )
 
@@ -126,8 +145,8 @@ def _check_boxes(
     sources: Sequence[VolumeSource],
     headers: Sequence[VolumeHeader],
     stacks: Mapping[int, TiltStack],
-) -> Box:
-    """The one box of all particles."""
+) -> list[Box]:
+    """The box of each particle."""
     boxes: list[Box] = []
     for row, (name, source, header) in enumerate(zip(listing.names, sources, headers, strict=True)):
         if row in stacks:
@@ -140,18 +159,32 @@ def _check_boxes(
                 "name one of them as in 000001@stack.mrcs"
             )
         boxes.append(header.shape)
-    box = boxes[0]
-    if len(set(box)) > 1:
-        raise InputError(
-            f"particle {listing.names[0]}: expected a cubic box, got {box} voxels (z, y, x); crop or pad it to a cube"
-        )
-    for name, its in zip(listing.names, boxes, strict=True):
-        if its != box:
+    for name, box in zip(listing.names, boxes, strict=True):
+        if len(set(box)) > 1:
             raise InputError(
-                f"particle {name}: expected a box of {box} voxels (z, y, x) like particle {listing.names[0]}, "
-                f"got {its}; extract all particles with one box size"
+                f"particle {name}: expected a cubic box, got {box} voxels (z, y, x); crop or pad it to a cube"
             )
-    return box
+    return boxes
+
+
+def _check_kinds(listing: ParticleList, samplings: Sequence[Sampling]) -> None:
+    """Only an optics group of its own may have a box and a voxel size of its own."""
+    optics = relion.optics_table(listing.blocks)
+    groups = relion.by_group(listing.path, listing.blocks, "rlnOpticsGroup") if len(optics) else [None] * len(samplings)
+    first: dict[str | None, int] = {}
+    for row, (name, group, its) in enumerate(zip(listing.names, groups, samplings, strict=True)):
+        known = first.setdefault(group, row)
+        like, expected = listing.names[known], samplings[known]
+        if its.box != expected.box:
+            raise InputError(
+                f"particle {name}: expected a box of {expected.box} voxels (z, y, x) like particle {like}, "
+                f"got {its.box}; extract all particles with one box size, or list them in optics groups of their own"
+            )
+        if its.voxel_size != expected.voxel_size:
+            raise InputError(
+                f"particle {name}: expected a voxel size of {expected.voxel_size:g} angstrom like particle {like}, "
+                f"got {its.voxel_size:g}; list them in optics groups of their own, or give voxel_size_angstrom=..."
+            )
 
 
 def _header_of(listing: ParticleList, name: str, path: Path) -> VolumeHeader:
@@ -161,32 +194,29 @@ def _header_of(listing: ParticleList, name: str, path: Path) -> VolumeHeader:
         raise InputError(f"{listing.path}: particle {name}: {error}") from None
 
 
-def _voxel_size(listing: ParticleList, headers: Sequence[VolumeHeader]) -> float:
-    """The one voxel size of list and volumes: what the list says, else what the headers say."""
-    from_headers = [header.voxel_size for header in headers]
-    said = listing.voxel_sizes if listing.voxel_sizes is not None else from_headers
+def _voxel_sizes(listing: ParticleList, headers: Sequence[VolumeHeader], given: float | None) -> Sequence[float]:
+    """The voxel size of each particle: what the user says, else what the list says, else what the headers say."""
+    if given is not None:
+        return [given] * len(headers)
+    said = listing.voxel_sizes if listing.voxel_sizes is not None else [header.voxel_size for header in headers]
+    sizes: list[float] = []
     for name, size in zip(listing.names, said, strict=True):
         if size is None or not 0 < size < float("inf"):
             raise InputError(
                 f"particle {name}: neither the list nor the volume's header gives one voxel size; "
                 "give voxel_size_angstrom=..."
             )
-    sizes = [float(size) for size in said if size is not None]
-    for name, size in zip(listing.names, sizes, strict=True):
-        if abs(size - sizes[0]) > 1e-3 * sizes[0]:
-            raise InputError(
-                f"particle {name}: expected a voxel size of {sizes[0]:g} angstrom like particle {listing.names[0]}, "
-                f"got {size:g}; bring all particles to one scale, or give voxel_size_angstrom=..."
-            )
+        # Headers and lists round: what differs by less than a thousandth is the same.
+        sizes.append(next((known for known in sizes[:1] if abs(size - known) <= 1e-3 * known), float(size)))
     if listing.voxel_sizes is None and sizes[0] == 1:
         _LOG.warning("the volumes say 1 angstrom per voxel, which many programs write when they do not know")
     if listing.voxel_sizes is not None:
-        _compare_with_headers(listing, sizes[0], headers)
-    return sizes[0]
+        _compare_with_headers(listing, sizes, headers)
+    return sizes
 
 
-def _compare_with_headers(listing: ParticleList, size: float, headers: Sequence[VolumeHeader]) -> None:
-    for name, header in zip(listing.names, headers, strict=True):
+def _compare_with_headers(listing: ParticleList, sizes: Sequence[float], headers: Sequence[VolumeHeader]) -> None:
+    for name, size, header in zip(listing.names, sizes, headers, strict=True):
         # A header that says exactly 0 or 1 says nothing.
         if any(along not in (0, 1) and not abs(along - size) <= 2e-2 * size for along in header.voxel_sizes):
             along = ", ".join(f"{one:g}" for one in header.voxel_sizes)
@@ -200,16 +230,16 @@ def _compare_with_headers(listing: ParticleList, size: float, headers: Sequence[
 def _weights(
     listing: ParticleList,
     folder: Path,
-    box: Box,
+    boxes: Sequence[Box],
     fallback: TiltRange | None,
     stacks: Mapping[int, TiltStack],
+    meanings: Sequence[Weighting] | None,
 ) -> list[WeightSource]:
     count = len(listing.names)
     files = listing.weight_names if listing.weight_names is not None else [None] * count
     ranges = listing.tilt_ranges if listing.tilt_ranges is not None else [None] * count
     weights: list[WeightSource] = []
-    known: dict[str, VolumeSource] = {}
-    half = (box[0], box[1], box[2] // 2 + 1)
+    known: dict[tuple[str, Box, Weighting | None], VolumeSource] = {}
     for row, (name, file, tilt_range) in enumerate(zip(listing.names, files, ranges, strict=True)):
         if row in stacks:
             weights.append(stacks[row])
@@ -217,16 +247,11 @@ def _weights(
         if file is None:
             weights.append(tilt_range or fallback)
             continue
-        if file not in known:
-            parsed = parse_name(file, listing.path)
-            known[file] = VolumeSource(folder / parsed.path, parsed.index)
-            shape = _header_of(listing, name, known[file].path).shape
-            if shape not in (box, half):
-                raise InputError(
-                    f"particle {name}: expected a weight of {box} voxels (or {half}, half-spectrum), "
-                    f"got {shape} in {file}"
-                )
-        weights.append(known[file])
+        meaning = None if meanings is None else meanings[row]
+        key = (file, boxes[row], meaning)
+        if key not in known:
+            known[key] = _weight(listing, folder, name, file, boxes[row], meaning)
+        weights.append(known[key])
     if None in weights:
         _LOG.warning(
             "%d of %d particles come without weight volume and tilt range: taken as measured in all directions; "
@@ -235,3 +260,19 @@ def _weights(
             count,
         )
     return weights
+
+
+def _weight(
+    listing: ParticleList, folder: Path, name: str, file: str, box: Box, meaning: Weighting | None
+) -> VolumeSource:
+    parsed = parse_name(file, listing.path)
+    path = folder / parsed.path
+    half = (box[0], box[1], box[2] // 2 + 1)
+    double = (2 * half[0], *half[1:])
+    shape = _header_of(listing, name, path).shape
+    if shape not in (box, half, double):
+        raise InputError(
+            f"particle {name}: expected a weight of {box} voxels (or {half}, half-spectrum, or {double}, with its "
+            f"multiplicity), got {shape} in {file}"
+        )
+    return VolumeSource(path, parsed.index) if meaning is None else WeightVolume(path, parsed.index, meaning)

@@ -92,7 +92,8 @@ def write_poses(
         if len(values) != len(particles):
             raise InputError(f"{path}: expected {len(particles)} values as {column}, got {len(values)}")
     folder = None if origin is None else origin.folder
-    size, box = particles.voxel_size, particles.box[-1]
+    mixed = particles.samplings is not None and len(relion.optics_table(blocks)) > 0
+    size, box = (None if mixed else particles.voxel_size), particles.box[-1]  # each optics group keeps its own
     document = relion_document(path, blocks, table, folder, particles.weighting, size, box)
     note_tomograms(document, path, None if origin is None else origin.tomograms)
     write_star(path, document, file_version(table))

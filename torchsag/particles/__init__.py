@@ -3,6 +3,7 @@
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.density_map import DensityMap
 from torchsag.particles.particle_set import ParticleError, ParticleSet
+from torchsag.particles.sampling import Sampling, usual_sampling
 from torchsag.particles.sources import (
     DensitySource,
     Tilt,
@@ -11,6 +12,7 @@ from torchsag.particles.sources import (
     VolumeReader,
     VolumeSource,
     WeightSource,
+    WeightVolume,
 )
 from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.weighting import Corrected, Premultiplied, Transfer, WeightAction, Weighting
@@ -25,6 +27,7 @@ __all__ = [
     "ParticleError",
     "ParticleSet",
     "Premultiplied",
+    "Sampling",
     "Tilt",
     "TiltRange",
     "TiltScheme",
@@ -34,5 +37,7 @@ __all__ = [
     "VolumeSource",
     "WeightAction",
     "WeightSource",
+    "WeightVolume",
     "Weighting",
+    "usual_sampling",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -80,6 +81,35 @@ class ParticleBatch:
             weight_index=self.weight_index[index],
             names=self.names[index],
             poses=None if self.poses is None else self.poses[index],
+        )
+
+    def take(self, rows: Sequence[int]) -> ParticleBatch:
+        """Some of the particles, in the order given; the distinct weights are kept whole."""
+        pick = torch.tensor(list(rows), dtype=torch.long, device=self.weight_index.device)
+        return replace(
+            self,
+            spectra=self.spectra[pick],
+            weight_index=self.weight_index[pick],
+            names=tuple(self.names[row] for row in rows),
+            poses=None if self.poses is None else self.poses[pick],
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[ParticleBatch]) -> ParticleBatch:
+        """Particles of one box and voxel size one after another, without their poses."""
+        if len(parts) == 1:
+            return parts[0]
+        first, start, index = parts[0], 0, []
+        for part in parts:
+            index.append(part.weight_index + start)
+            start += len(part.weights)
+        return ParticleBatch(
+            torch.cat([part.spectra for part in parts]),
+            torch.cat([part.weights for part in parts]),
+            torch.cat(index),
+            tuple(name for part in parts for name in part.names),
+            first.voxel_size,
+            first.box,
         )
 
     def to(self, device: torch.device | str) -> ParticleBatch:

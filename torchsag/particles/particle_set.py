@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -16,11 +16,20 @@ from torchsag.fourier import half_weight, to_half_spectrum
 from torchsag.geometry import Poses
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
-from torchsag.particles.sources import DensitySource, TiltRange, TiltScheme, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.sampling import Sampling, resampled
+from torchsag.particles.sources import (
+    DensitySource,
+    TiltRange,
+    TiltScheme,
+    VolumeReader,
+    VolumeSource,
+    WeightSource,
+    WeightVolume,
+)
 from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.tilt_weight import scheme_weight
 from torchsag.particles.weight_cache import WeightCache
-from torchsag.particles.weighting import Premultiplied, Transfer, WeightAction, Weighting
+from torchsag.particles.weighting import Premultiplied, Transfer, WeightAction, Weighting, with_multiplicity
 
 
 class ParticleError(InputError):
@@ -48,7 +57,7 @@ _FROM_IMAGES = Premultiplied()  # what a sum of images is, whatever the weights 
 
 @dataclass(frozen=True)
 class ParticleSet:
-    """A list of particles, all of one box and voxel size, that are read as they are needed.
+    """A list of particles, handed out in one box and at one voxel size, that are read as they are needed.
 
     Attributes
     ----------
@@ -81,6 +90,8 @@ class ParticleSet:
         The row of the list each particle stands in, from zero.
     origin
         What the list said, for the writer to keep; only `torchsag.io` looks inside.
+    samplings
+        Box and voxel size of each particle as stored, where they differ; None where all are as the set says.
     assembled
         Keeps what tilt stacks have been assembled to; None assembles them at each reading.
     """
@@ -99,6 +110,7 @@ class ParticleSet:
     tomograms: tuple[str, ...] | None = None
     rows: tuple[int, ...] = ()
     origin: Any = field(default=None, repr=False)
+    samplings: tuple[Sampling, ...] | None = None
     assembled: AssemblyStore | None = field(default=None, repr=False)
     _cache: WeightCache = field(default_factory=WeightCache, repr=False, compare=False)
 
@@ -108,7 +120,7 @@ class ParticleSet:
             raise InputError("particles: expected at least one particle, got an empty list")
         if not self.rows:
             object.__setattr__(self, "rows", tuple(range(count)))
-        columns = ("volumes", "weights", "poses", "box_frames", "halves", "classes", "tomograms", "rows")
+        columns = ("volumes", "weights", "poses", "box_frames", "halves", "classes", "tomograms", "rows", "samplings")
         for name in columns:
             column = getattr(self, name)
             if column is not None and len(column) != count:
@@ -134,10 +146,11 @@ class ParticleSet:
             classes=None if self.classes is None else self.classes[pick],
             tomograms=None if self.tomograms is None else tuple(self.tomograms[i] for i in keep),
             rows=tuple(self.rows[i] for i in keep),
+            samplings=None if self.samplings is None else tuple(self.samplings[i] for i in keep),
         )
 
     def load(self, indices: Sequence[int], device: torch.device | str = "cpu") -> ParticleBatch:
-        """Read some particles and bring them to the form ``W * signal + white noise``.
+        """Read some particles, in the set's box and voxel size, in the form ``W * signal + white noise``.
 
         Parameters
         ----------
@@ -152,6 +165,34 @@ class ParticleSet:
             If some of them cannot be used; its `faults` name all of those in `indices`.
         """
         indices = [int(i) for i in indices]
+        batch = self._load_as_sampled(indices, device) if self.samplings is None else self._load_mixed(indices, device)
+        poses = None if self.poses is None else self.poses[torch.tensor(indices)].to(batch.weights)
+        return replace(batch, poses=poses)
+
+    def _load_mixed(self, indices: list[int], device: torch.device | str) -> ParticleBatch:
+        """Each kind of sampling by itself, then all in one."""
+        assert self.samplings is not None
+        settings = {f.name: getattr(self, f.name) for f in fields(ParticleSet)}
+        run = Sampling(self.box, self.voxel_size)
+        rows: list[int] = []
+        parts: list[ParticleBatch] = []
+        faults: dict[int, str] = {}
+        for kind in dict.fromkeys(self.samplings[i] for i in indices):
+            alike = ParticleSet(**settings | {"box": kind.box, "voxel_size": kind.voxel_size, "samplings": None})
+            members = [k for k, i in enumerate(indices) if self.samplings[i] == kind]
+            try:
+                batch = alike._load_as_sampled([indices[k] for k in members], device)
+            except ParticleError as error:
+                faults |= error.faults
+                continue
+            parts.append(batch if kind == run else resampled(batch, run))
+            rows += members
+        if faults:
+            raise ParticleError({i: faults[i] for i in indices if i in faults})
+        return ParticleBatch.concatenate(parts).take([rows.index(k) for k in range(len(indices))])
+
+    def _load_as_sampled(self, indices: list[int], device: torch.device | str) -> ParticleBatch:
+        """Particles of one sampling, without their poses."""
         sources = list(dict.fromkeys(self.weights[i] for i in indices))
         volumes, assembled, faults = self._read(indices)
         whitenings, weight_faults = self._whitenings(sources, assembled)
@@ -165,10 +206,9 @@ class ParticleSet:
         spectra = to_half_spectrum(volumes.to(device))
         if any(source is not None for source in sources):
             spectra *= torch.stack([w.factor for w in whitenings]).to(device)[weight_index]
-        poses = None if self.poses is None else self.poses[torch.tensor(indices)].to(volumes).to(device)
         weights = torch.stack([w.weight for w in whitenings]).to(device)
         names = tuple(self.names[i] for i in indices)
-        return ParticleBatch(spectra, weights, weight_index, names, self.voxel_size, self.box, poses)
+        return ParticleBatch(spectra, weights, weight_index, names, self.voxel_size, self.box)
 
     def _read(
         self, indices: list[int]
@@ -228,11 +268,16 @@ class ParticleSet:
                     if source in assembled:  # else its images could not be read
                         made.append(_FROM_IMAGES(assembled[source]))
                     continue
-                key = (self.weighting, source, self.box)
+                key = (self.weighting, source, self.box, self.voxel_size)
                 made.append(self._cache.get(key, lambda source=source: self._interpret(source)))
             except InputError as error:
                 faults[source] = f"weight {source}: {error}"
         return made, faults
+
+    def _meaning(self, source: WeightSource) -> Weighting:
+        """What a weight means: the set's meaning where it has none of its own."""
+        own = source.meaning if isinstance(source, WeightVolume) else None
+        return own or self.weighting
 
     def _interpret(self, source: WeightSource) -> WeightAction:
         z, y, x = self.box
@@ -244,13 +289,16 @@ class ParticleSet:
                 return Transfer()(scheme_weight(self.box, self.voxel_size, source))
             return WeightAction(weight, weight)
         stored = self.reader(source)
+        meaning = self._meaning(source)
         if not torch.isfinite(stored).all():
             raise InputError("expected finite values, got NaN or infinity")
         if tuple(stored.shape) == self.box:
-            return self.weighting(half_weight(stored))
+            return meaning(half_weight(stored))
         if tuple(stored.shape) == (z, y, x // 2 + 1):  # RELION also writes the half that FFTW keeps, in FFT order
-            return self.weighting(stored)
+            return meaning(stored)
+        if tuple(stored.shape) == (2 * z, y, x // 2 + 1):  # RELION 4 and 5: sum of CTF^2, then multiplicity
+            return with_multiplicity(stored[:z], stored[z:], meaning)
         raise InputError(
             f"expected {self.box} voxels (zero frequency at the centre) or {(z, y, x // 2 + 1)} (half-spectrum in FFT "
-            f"order), got {tuple(stored.shape)}"
+            f"order; twice as many sections where the multiplicity follows), got {tuple(stored.shape)}"
         )

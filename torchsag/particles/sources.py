@@ -12,6 +12,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.imaging.ctf import Microscope
 from torchsag.particles.tilt_stack import TiltStack
+from torchsag.particles.weighting import Weighting
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,19 @@ class VolumeSource:
 
     def __str__(self) -> str:
         return str(self.path) if self.index is None else f"{self.index + 1:06d}@{self.path}"
+
+
+@dataclass(frozen=True)
+class WeightVolume(VolumeSource):
+    """A weight volume with a meaning of its own, in a list of several kinds.
+
+    Attributes
+    ----------
+    meaning
+        What it means; None where all weights of the list mean the same.
+    """
+
+    meaning: Weighting | None = None
 
 
 @dataclass(frozen=True)

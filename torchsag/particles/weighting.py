@@ -137,3 +137,32 @@ class Premultiplied:
         amplitude = _amplitude(stored, self.floor)
         inverse = torch.where(amplitude > 0, 1 / amplitude.clamp_min(1e-30), torch.zeros_like(amplitude))
         return WeightAction(inverse, amplitude)
+
+
+# Of trilinear insertion: sum w^2 / sum w is 4/9 m where one plane reaches a voxel with multiplicity m, (2/3)^3 where
+# many do; the noise is relative to the latter.
+_SINGLE_PLANE = (4 / 9) / (8 / 27)
+_LEAST_MULTIPLICITY = 0.01  # RELION's --subtomo_multi_thr
+
+
+def with_multiplicity(power: HalfWeights, multiplicity: HalfWeights, meaning: Weighting) -> WeightAction:
+    """A sum of CTF^2 whose voxels were reached by images to a known extent (RELION 4 and later, ``write_combined``).
+
+    RELION sums images into the voxels around each of their samples, ``V = sum w c I``, ``power = sum w c^2`` and
+    ``multiplicity = sum w`` with trilinear w. The noise of V is ``sum w^2 c^2``: less than `power` says by w itself
+    where a single image reaches a voxel from aside. So the multiplicity tells the noise, and where it is hardly
+    anything nothing was measured.
+
+    Parameters
+    ----------
+    power, multiplicity
+        Half-spectrum layout, FFT order.
+    meaning
+        What `power` means; the noise is corrected where that is `Premultiplied`.
+    """
+    reached = multiplicity >= _LEAST_MULTIPLICITY
+    action = meaning(torch.where(reached, power, torch.zeros_like(power)))
+    if not isinstance(meaning, Premultiplied):
+        return action
+    noise = (_SINGLE_PLANE * multiplicity).clamp(_SINGLE_PLANE * _LEAST_MULTIPLICITY, 1)
+    return WeightAction(action.factor * noise.rsqrt(), action.weight * noise.rsqrt())
