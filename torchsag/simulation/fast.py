@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
-from torchsag.axes import HalfWeights
+from torchsag.axes import HalfSpectra, HalfWeights
 from torchsag.errors import InputError
 from torchsag.fourier import to_half_spectrum
 from torchsag.geometry import Poses
-from torchsag.imaging.placement import place_spectrum
+from torchsag.imaging.placement import Coefficients, place_coefficients
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.simulation.pose_distribution import UniformPoses
@@ -83,18 +84,27 @@ class PreparedFast:
         """Image particles; they share the wedge as their weight."""
         box, device = self.reference.box, self.wedge.device
         poses = poses.to(self.wedge)
-        spectra = self.wedge.new_empty(len(particles), *self.wedge.shape, dtype=torch.complex64)
         step = max(1, _VOXELS_AT_ONCE // math.prod(box))
-        for start in range(0, len(particles), step):
-            chunk = slice(start, start + step)
-            placed = place_spectrum(self.reference, poses[chunk])
-            if self.sigma > 0:
-                noise = white_noise(seed, particles[chunk], box).to(device)
-                placed = placed + self.sigma * to_half_spectrum(noise)
-            spectra[chunk] = placed * self.wedge
+        chunks = [slice(start, start + step) for start in range(0, len(particles), step)]
+        parts = [self._spectra(poses[chunk], particles[chunk], seed) for chunk in chunks]
+        empty = self.wedge.new_zeros(0, *self.wedge.shape, dtype=torch.complex64)
+        spectra = parts[0] if len(parts) == 1 else torch.cat([empty, *parts])
         index = torch.zeros(len(particles), dtype=torch.long, device=device)
         names = tuple(f"particle_{i:06d}" for i in particles)
         return ParticleBatch(spectra, self.wedge[None], index, names, self.voxel_size, box)
+
+    def _spectra(self, poses: Poses, particles: Sequence[int], seed: int) -> HalfSpectra:
+        measured = self._measured
+        placed = place_coefficients(self.reference, poses, measured) * self.wedge.flatten()[measured.positions]
+        if self.sigma == 0:
+            return measured.add(placed, placed.new_zeros(len(poses), *measured.shape))
+        noise = white_noise(seed, particles, self.reference.box).to(self.wedge.device)
+        return measured.add(placed, to_half_spectrum(noise) * (self.sigma * self.wedge))
+
+    @cached_property
+    def _measured(self) -> Coefficients:
+        """What the wedge leaves: nothing else needs to be placed."""
+        return Coefficients.inside(self.reference.box, self.wedge.device, self.wedge.dtype, self.wedge > 0)
 
 
 def simulate_particles(

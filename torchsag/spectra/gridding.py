@@ -20,9 +20,9 @@ from torch import Tensor
 from torchsag.axes import Vectors
 from torchsag.fourier import pad, to_spectrum
 from torchsag.recording import is_recorded
-from torchsag.spectra.gridding_numba import interpolate_numba
+from torchsag.spectra.gridding_numba import TAPS, interpolate_numba
 
-WIDTH = 4
+WIDTH = TAPS
 _OVERSAMPLING = 2
 _TABLE_STEPS = 2048
 

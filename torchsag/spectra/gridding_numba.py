@@ -13,6 +13,9 @@ from torch import Tensor
 
 from torchsag.spectra.bounds import within
 
+TAPS = 4
+"""Width of the kernel in samples; the compiler needs to know it."""
+
 
 def interpolate_numba(
     samples: Complex[Tensor, "pz py px"], positions: Float[Tensor, "points 3"], table: Float[Tensor, "steps taps"]
@@ -23,7 +26,7 @@ def interpolate_numba(
     taps are not all inside, or that is no number, gives none.
     """
     out = torch.empty(len(positions), dtype=torch.complex64)
-    inputs = (samples.numpy(), positions.contiguous().numpy(), table.numpy())
+    inputs = (samples.contiguous().numpy().view(np.float32), positions.contiguous().numpy(), table.numpy())
     workers = torch.get_num_threads()
     edges = np.linspace(0, len(positions), workers + 1).astype(np.int64)
     if workers == 1:
@@ -34,16 +37,18 @@ def interpolate_numba(
     return out
 
 
-# A run-time type checker's wrapper would stand between the compiler and the function, hence `unwrap`.
+# A run-time type checker's wrapper would stand between the compiler and the function, hence `unwrap`. Lines along x are
+# added up first, real and imaginary parts side by side: eight numbers in a row, one vector instruction.
 @numba.njit(fastmath=True, cache=True, nogil=True)
 @unwrap
 def _fill(out, samples, positions, table, begin, end):
-    width = table.shape[1]
     steps = table.shape[0] - 2
     starts = np.empty(3, np.int64)
-    weights = np.empty((3, width), np.float32)
-    first = np.float32(width // 2 - 1)
-    last_z, last_y, last_x = samples.shape[0] - width // 2, samples.shape[1] - width // 2, samples.shape[2] - width // 2
+    weights = np.empty((3, TAPS), np.float32)
+    sums = np.empty(2 * TAPS, np.float32)
+    first = np.float32(TAPS // 2 - 1)
+    last_z, last_y = samples.shape[0] - TAPS // 2, samples.shape[1] - TAPS // 2
+    last_x = samples.shape[2] // 2 - TAPS // 2
     for point in range(begin, end):
         x, y, z = positions[point, 0], positions[point, 1], positions[point, 2]
         if not (within(x, first, last_x) and within(y, first, last_y) and within(z, first, last_z)):
@@ -52,18 +57,24 @@ def _fill(out, samples, positions, table, begin, end):
         for axis in range(3):
             place = positions[point, axis]
             low = np.floor(place)
-            starts[axis] = np.int64(low) - (width // 2 - 1)
+            starts[axis] = np.int64(low) - (TAPS // 2 - 1)
             row = (place - low) * np.float32(steps)
             index = np.int64(row)
             rest = row - np.float32(index)
-            for tap in range(width):
+            for tap in range(TAPS):
                 here = table[index, tap]
                 weights[axis, tap] = here + rest * (table[index + 1, tap] - here)
-        total = np.complex64(0)
-        for k in range(width):
-            for j in range(width):
-                line = np.complex64(0)
-                for i in range(width):
-                    line += weights[0, i] * samples[starts[2] + k, starts[1] + j, starts[0] + i]
-                total += (weights[2, k] * weights[1, j]) * line
-        out[point] = total
+        column = 2 * starts[0]
+        for i in range(2 * TAPS):
+            sums[i] = 0
+        for k in range(TAPS):
+            for j in range(TAPS):
+                factor = weights[2, k] * weights[1, j]
+                line = samples[starts[2] + k, starts[1] + j]
+                for i in range(2 * TAPS):
+                    sums[i] += factor * line[column + i]
+        real, imaginary = np.float32(0), np.float32(0)
+        for i in range(TAPS):
+            real += weights[0, i] * sums[2 * i]
+            imaginary += weights[0, i] * sums[2 * i + 1]
+        out[point] = complex(real, imaginary)
