@@ -45,7 +45,6 @@ SHOWN = (
     "oracle_truth_resolution_0.5_angstrom",
     "median_rotation_error_deg",
     "iterations",
-    "doubtful",
 )
 
 
@@ -54,8 +53,10 @@ def average(data: Path, out: Path, *words: str) -> dict:
     common = [f"particles={data / 'particles.csv'}", f"truth={data / 'poses.csv'}", f"out={out}", "mask=from_map"]
     if torchsag(["average", *common, f"truth_map={data / 'reference.mrc'}", "device=cpu", *words]) != 0:
         raise SystemExit("torchsag average failed")
-    summary = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["summary"]
-    return {name: summary.get(name) for name in SHOWN}
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    codes = [finding["code"] for finding in metrics["verdict"]["findings"]]
+    shown = {name: metrics["summary"].get(name) for name in SHOWN}
+    return {**shown, "trust": metrics["verdict"]["trust"], "findings": codes}
 
 
 def found_again(particles: ParticleSet, groups: list[list[int]], resolution_angstrom: float) -> dict:

@@ -9,7 +9,7 @@ from torchsag.runs.outcome import Outcome
 
 
 def show(outcome: Outcome) -> None:
-    """Print the outcome's table and notes to standard output."""
+    """Print the outcome's table, its notes and, last, its verdict to standard output."""
     # What reads a pipe can wrap by itself; a table squeezed into 80 columns is lost.
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     if outcome.rows:
@@ -21,3 +21,5 @@ def show(outcome: Outcome) -> None:
         console.print(table)
     for note in outcome.notes:
         console.print(note, highlight=False, markup=False)
+    for line in () if outcome.verdict is None else outcome.verdict.lines():
+        console.print(line, highlight=False, markup=False)

@@ -21,7 +21,9 @@ _MULTIRUN = {"-m", "--multirun"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit status: 0 done, 1 a defect, 2 unusable input, 130 interrupted."""
+    """Run one command line and return its exit status: 0 done, 1 a defect, 2 unusable input, 3 done but not to be
+    trusted (with strict=true), 130 interrupted.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(arguments)

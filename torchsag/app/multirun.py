@@ -92,7 +92,10 @@ def _job(allowed: tuple[str, ...], config: DictConfig) -> float:
         out, config.out = Path(config.out), job.runtime.output_dir
     error, merit = "", None
     try:
-        merit = execute(command, resolve(command, config, job.runtime.choices), allowed)
+        outcome = execute(command, resolve(command, config, job.runtime.choices), allowed)
+        if outcome is not None:
+            merit = outcome.merit
+            error = "its verdict is not to trust the result, and strict=true" if outcome.exit_status else ""
     except InputError as refusal:
         error = str(refusal)
     except Exception as defect:  # a defect in one method must not cost the others' results

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -16,18 +16,21 @@ from torchsag.app.missing_files import check_files
 from torchsag.errors import InputError
 from torchsag.launch import threads_per_process
 
+if TYPE_CHECKING:
+    from torchsag.runs.outcome import Outcome
+
 _HANDLER = "torchsag-command-line"
 
 
 def run_one(command: str, overrides: Sequence[str]) -> int:
     """Compose, build and run; print the outcome. Returns the exit status."""
     config = compose_command(command, overrides)
-    execute(command, config, allowed_modules(parse(overrides)))
-    return 0
+    outcome = execute(command, config, allowed_modules(parse(overrides)))
+    return 0 if outcome is None else outcome.exit_status
 
 
-def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> float | None:
-    """Run a resolved configuration, show its outcome and return its merit."""
+def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> Outcome | None:
+    """Run a resolved configuration, and show and return its outcome; None on all processes but the root."""
     check_files(config)
     threads = config.get("threads")
     set_threads(threads_per_process() if threads is None else threads)
@@ -51,7 +54,7 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> f
     if outcome is None:
         return None
     show(outcome)
-    return outcome.merit
+    return outcome
 
 
 def set_threads(threads: int | None) -> None:

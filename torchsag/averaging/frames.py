@@ -29,6 +29,15 @@ def bring_back(volume: DensityMap, pose: Poses) -> DensityMap:
     return sums.finish()[0]
 
 
+def symmetrised(volume: DensityMap, symmetry: Symmetry) -> DensityMap:
+    """The mean of a map and its symmetry mates."""
+    if symmetry.order == 1:
+        return volume
+    sums = MapSums.empty(volume.box, volume.voxel_size, device=volume.density.device)
+    sums.add(as_particle(volume), Poses.identity(1, device=volume.density.device))
+    return sums.finish(symmetry)[0]
+
+
 def onto_axes(pose: Poses, symmetry: Symmetry) -> Poses:
     """The nearest placement (batch of one) that keeps the axes of a symmetry where they are.
 

@@ -71,6 +71,16 @@ class ListedHalves:
         return _checked(particles.halves.long())
 
 
+@dataclass(frozen=True)
+class ListedOrRandomHalves:
+    """As the particle list says; at random where it says nothing."""
+
+    def __call__(self, particles: ParticleSet, seed: int) -> Integer[Tensor, " particles"]:
+        """Half 1 or 2 for each particle."""
+        rule = RandomHalves() if particles.halves is None else ListedHalves()
+        return rule(particles, seed)
+
+
 def _checked(halves: Integer[Tensor, " particles"]) -> Integer[Tensor, " particles"]:
     counts = [int((halves == half).sum()) for half in (1, 2)]
     if 0 in counts or sum(counts) != len(halves):

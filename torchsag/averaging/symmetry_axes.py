@@ -69,6 +69,25 @@ def find_symmetry_axes(volume: DensityMap, symmetry: Symmetry, last_shell: int) 
     return SymmetryAxes(pose, agreement)
 
 
+def symmetry_agreement(
+    volume: DensityMap, symmetry: Symmetry, last_shell: int, pose: Poses
+) -> Float[Tensor, " shells"]:
+    """Correlation between a map and its symmetry mates on shells 1 .. `last_shell`, the axes standing at `pose`.
+
+    Parameters
+    ----------
+    volume
+        A map.
+    symmetry
+        A group of more than one rotation.
+    last_shell
+        Highest Fourier shell to compare.
+    pose
+        Batch of one, as `SymmetryAxes.pose`; the identity for axes as the group defines them.
+    """
+    return _Agreement(volume, symmetry, last_shell).by_shell(pose)
+
+
 class _Agreement:
     """Mean shell correlation of a map with its mates, as a function of the pose of the axes."""
 
@@ -89,11 +108,19 @@ class _Agreement:
 
     def exact(self, pose: Poses) -> Float[Tensor, " poses"]:
         """For one pose, differentiable."""
+        return self._score(*self._pair(pose))
+
+    def by_shell(self, pose: Poses) -> Float[Tensor, " shells"]:
+        """For one pose, the mean over mates on each shell."""
+        return self._correlations(*self._pair(pose))[0].mean(0)
+
+    def _pair(self, pose: Poses) -> tuple[Tensor, Tensor]:
+        """The map's transform at the points, and at their mates."""
         turned = torch.einsum("pij,gj->pgi", pose.rotations, self._points)
         mates = torch.einsum("pij,sjk,gk->psgi", pose.rotations, self._generators, self._points)
         here = self._read(gather_torch, turned) * self._ramp(turned, pose)
         there = self._read(gather_torch, mates) * self._ramp(mates, pose)
-        return self._score(here, there)
+        return here, there
 
     def _read(self, gather, points: Float[Tensor, "*batch 3"]) -> Complex[Tensor, "*batch"]:
         zero, still = torch.zeros(1, dtype=torch.long), Poses.identity(1)
@@ -106,6 +133,11 @@ class _Agreement:
         return torch.polar(torch.ones_like(angle), angle)
 
     def _score(self, here: Complex[Tensor, "poses points"], there: Complex[Tensor, "poses mates points"]) -> Tensor:
+        return self._correlations(here, there).mean((-2, -1))
+
+    def _correlations(
+        self, here: Complex[Tensor, "poses points"], there: Complex[Tensor, "poses mates points"]
+    ) -> Float[Tensor, "poses mates shells"]:
         shells = int(self._shell.max()) + 1
         here = here[:, None].expand_as(there)
 
@@ -114,7 +146,7 @@ class _Agreement:
 
         cross = summed((here * there.conj()).real)
         power = summed(here.abs().square()) * summed(there.abs().square())
-        return (cross / power.clamp_min(1e-30).sqrt()).mean((-2, -1))
+        return cross / power.clamp_min(1e-30).sqrt()
 
 
 def _refine(score: _Agreement, start: Poses) -> tuple[Poses, float]:

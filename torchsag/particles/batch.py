@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
-from torchsag.fourier import from_half_spectrum, to_half_spectrum
+from torchsag.fourier import from_half_spectrum, half_frequencies, phase_ramp, to_half_spectrum
 from torchsag.geometry import Poses
 
 
@@ -72,6 +72,15 @@ class ParticleBatch:
     def masked(self, mask: Float[Tensor, "z y x"]) -> ParticleBatch:
         """The particles multiplied by a mask in real space."""
         return replace(self, spectra=to_half_spectrum(self.volumes * mask))
+
+    def recentred(self, shifts: Float[Tensor, "particles 3"]) -> ParticleBatch:
+        """The particles with what lies at `shifts` (voxels from the box centre) brought to it; prior poses go along."""
+        shifts = shifts.to(self.weights)
+        ramp = phase_ramp(half_frequencies(self.box, device=self.weights.device).to(shifts), -shifts)
+        poses = self.poses
+        if poses is not None:
+            poses = Poses(poses.rotations, poses.shifts - shifts.to(poses.shifts))
+        return replace(self, spectra=self.spectra * ramp, poses=poses)
 
     def __getitem__(self, index: slice) -> ParticleBatch:
         """A slice of the particles; the distinct weights are kept whole."""

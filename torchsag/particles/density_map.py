@@ -38,6 +38,11 @@ class DensityMap:
         z, y, x = self.density.shape
         return z, y, x
 
+    def mirrored(self) -> DensityMap:
+        """The map of the other hand: x counted backwards about the box centre."""
+        n = self.box[2]
+        return DensityMap(self.density.flip(-1).roll(1 - n % 2, -1), self.voxel_size)
+
     def to(self, *args, **kwargs) -> DensityMap:
         """The same map in another dtype or on another device."""
         return DensityMap(self.density.to(*args, **kwargs), self.voxel_size)

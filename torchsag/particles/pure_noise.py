@@ -32,7 +32,8 @@ class PureNoise(ParticleSet):
     @staticmethod
     def like(particles: ParticleSet, seed: int) -> PureNoise:
         """Noise in place of these particles."""
-        return PureNoise(**{f.name: getattr(particles, f.name) for f in fields(particles) if f.init}, noise_seed=seed)
+        columns = {field.name: getattr(particles, field.name) for field in fields(particles) if field.init}
+        return PureNoise(**{**columns, "noise_seed": seed})
 
     def load(self, indices: Sequence[int], device: torch.device | str = "cpu") -> ParticleBatch:
         """As of the particles themselves, faults included."""

@@ -12,7 +12,7 @@ import numpy as np
 from torchsag.errors import InputError
 from torchsag.io import write_text
 from torchsag.report.figures import histograms, image_pairs, orthogonal_views, view_distribution
-from torchsag.report.page import Section, render
+from torchsag.report.page import Section, render, verdict_section
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,15 @@ class AlignmentPage:
             If the files are missing.
         """
         metrics, slices = _load(folder)
-        sections = [_run(metrics), _maps(slices), _particles(slices), *_distributions(metrics), _faults(metrics)]
-        text = render(self.title, [section for section in sections if section is not None])
+        sections = [
+            verdict_section(metrics),
+            _run(metrics),
+            _maps(slices),
+            _particles(slices),
+            *_distributions(metrics),
+            _faults(metrics),
+        ]
+        text = render(self.title, sections)
         write_text(folder / "report.html", text)
 
 
@@ -93,7 +100,7 @@ def _distributions(metrics: dict[str, Any]) -> list[Section]:
             "shift error (angstrom)": table["shift_error_angstrom"],
         }
         sections.append(Section("Errors against the true poses", "Symmetry is divided out.", histograms(errors)))
-    if np.isfinite(table["rotation_sigma_deg"]).any():
+    if np.isfinite(table["rotation_sigma_deg"]).any() and metrics.get("verdict", {}).get("trust") != "no":
         expected = {
             "rotation (deg)": table["rotation_sigma_deg"],
             "shift (angstrom)": table["shift_sigma_angstrom"],

@@ -12,7 +12,7 @@ import numpy as np
 
 from torchsag.errors import InputError
 from torchsag.report.figures import blank, histograms, orthogonal_views, view_distribution
-from torchsag.report.page import Section, render
+from torchsag.report.page import Section, render, verdict_section
 
 _SHOWN_ITERATIONS = 6
 _CURVES = ("unmasked", "masked", "randomised", "corrected")
@@ -54,7 +54,14 @@ class AveragePage:
                 f"{folder}: expected the files of a finished average (metrics.json, fsc.csv, slices.npz), got: {error}"
             ) from error
         maps = [_maps(slices), _local(slices)]
-        sections = [_run(metrics), _curves(fsc), *maps, _progress(metrics), *_particles(metrics)]
+        sections = [
+            verdict_section(metrics),
+            _run(metrics),
+            _curves(fsc),
+            *maps,
+            _progress(metrics),
+            *_particles(metrics),
+        ]
         (folder / "report.html").write_text(render(self.title, sections), encoding="utf-8")
 
 
@@ -141,7 +148,7 @@ def _particles(metrics: dict[str, Any]) -> list[Section]:
     half = np.array(metrics["particles"]["half"])
     scores = {f"score, half {number}": table["score"][half == number] for number in (1, 2)}
     sections = [Section("Scores", "Of each half against its own reference.", histograms(scores))]
-    if np.isfinite(table["rotation_sigma_deg"]).any():
+    if np.isfinite(table["rotation_sigma_deg"]).any() and metrics.get("verdict", {}).get("trust") != "no":
         expected = {"rotation (deg)": table["rotation_sigma_deg"], "shift (angstrom)": table["shift_sigma_angstrom"]}
         text = "From each particle's own pose covariance (root of its trace), under an exact reference."
         sections.append(Section("Expected errors", text, histograms(expected)))

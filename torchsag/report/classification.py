@@ -12,7 +12,7 @@ import numpy as np
 
 from torchsag.errors import InputError
 from torchsag.report.figures import blank, histograms, orthogonal_views
-from torchsag.report.page import Section, render
+from torchsag.report.page import Section, render, verdict_section
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,14 @@ class ClassificationPage:
             raise InputError(
                 f"{folder}: expected the files of a finished classification (metrics.json, slices.npz), got: {error}"
             ) from error
-        sections = [_run(metrics), _maps(slices), _rounds(metrics["rounds"]), _stability(metrics), *_particles(metrics)]
+        sections = [
+            verdict_section(metrics),
+            _run(metrics),
+            _maps(slices),
+            _rounds(metrics["rounds"]),
+            _stability(metrics),
+            *_particles(metrics),
+        ]
         (folder / "report.html").write_text(render(self.title, sections), encoding="utf-8")
 
 

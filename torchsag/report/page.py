@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torchsag.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,14 +32,23 @@ class Section:
     rows: Sequence[tuple[str, str]] = ()
 
 
-def render(title: str, sections: Sequence[Section]) -> str:
-    """The page as text; figures are embedded."""
+def verdict_section(metrics: Mapping[str, Any]) -> Section | None:
+    """Whether the run can be believed, for the top of its page; None where the run says nothing of it."""
+    if "verdict" not in metrics:
+        return None
+    verdict = Verdict.from_record(metrics["verdict"])
+    rows = [(f"{finding.severity}: {finding.code}", finding.text) for finding in verdict.findings]
+    return Section("Verdict", verdict.lines()[0].removeprefix("verdict: ").capitalize() + ".", rows=rows)
+
+
+def render(title: str, sections: Sequence[Section | None]) -> str:
+    """The page as text; figures are embedded, and sections that are None are left out."""
     parts = [
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{html.escape(title)}</h1>",
     ]
-    for section in sections:
+    for section in filter(None, sections):
         parts.append(f"<h2>{html.escape(section.heading)}</h2>")
         if section.text:
             parts.append(f"<p class='note'>{html.escape(section.text)}</p>")

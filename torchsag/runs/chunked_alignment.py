@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
 from torchsag.errors import InputError
+from torchsag.geometry import Poses
 from torchsag.parallel import Workers, fair_chunk
 from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint, Columns
@@ -41,6 +44,8 @@ class ChunkAligner:
     skip_bad
         Whether unusable particles, and those on which the method fails, get a row that says so instead of ending the
         run. A particle whose pose comes out as no number always does.
+    centres
+        Where to look for each particle, voxels from its box centre; None for the box centres.
     """
 
     particles: ParticleSet
@@ -48,6 +53,7 @@ class ChunkAligner:
     device: torch.device
     seed: int
     skip_bad: bool
+    centres: Float[Tensor, "particles 3"] | None = None
 
     def __call__(self, rows: range) -> Columns:
         """One row of every column for each particle in `rows`."""
@@ -69,7 +75,7 @@ class ChunkAligner:
         if batch is None:
             return None, []
         try:
-            parts = [self._result(batch)]
+            parts = [self._result(batch, rows)]
         except InputError:
             raise
         except Exception as error:  # one particle's fault, of whatever kind, must not cost the others of its chunk
@@ -92,14 +98,18 @@ class ChunkAligner:
     def _attempt(self, particle: ParticleBatch, row: int, faults: dict[int, str]) -> AlignmentResult | None:
         """One particle; if that fails it is set aside."""
         try:
-            return self._result(particle)
+            return self._result(particle, [row])
         except Exception as error:  # whatever it is, the others go on, and the reason is in the results
             faults[row] = f"particle {particle.names[0]}: alignment failed, {type(error).__name__}: {error}"
             return None
 
-    def _result(self, batch: ParticleBatch) -> AlignmentResult:
+    def _result(self, batch: ParticleBatch, rows: list[int]) -> AlignmentResult:
         torch.manual_seed(self.seed)
-        return self.method(batch).to("cpu")
+        if self.centres is None:
+            return self.method(batch).to("cpu")
+        centres = self.centres[torch.tensor(rows)]
+        found = self.method(batch.recentred(centres)).to("cpu")
+        return replace(found, poses=Poses(found.poses.rotations, found.poses.shifts + centres.to(found.poses.shifts)))
 
     def _load(self, rows: range) -> tuple[ParticleBatch | None, list[int], dict[int, str]]:
         with stage("reading"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from torchsag.runs.provenance import Provenance
+from torchsag.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Outcome:
         Sentences to follow it, such as which files were written.
     merit
         What a search over settings should make small; None where nothing stands for the whole run.
+    verdict
+        Whether the result can be believed; None for commands that claim nothing.
+    strict
+        Whether anything but trust shall show in the command's exit status.
     """
 
     title: str = ""
@@ -28,6 +33,14 @@ class Outcome:
     rows: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
     merit: float | None = None
+    verdict: Verdict | None = None
+    strict: bool = False
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 3 for a result that is not to be trusted where the user has asked to be told so."""
+        trusted = self.verdict is None or self.verdict.trust == "yes"
+        return 0 if trusted or not self.strict else 3
 
 
 @runtime_checkable

@@ -78,6 +78,8 @@ class ParticleRun(ParticleInput):
         are.
     report
         Makes ``report.html``; None for none.
+    strict
+        Whether the command exits with 3 where its verdict is not that the result can be trusted.
     """
 
     out: str
@@ -89,11 +91,12 @@ class ParticleRun(ParticleInput):
     parallel: Workers = field(default_factory=Serial)
     staging: str | None = None
     report: Report | None = None
+    strict: bool = False
 
     # Settings that say how a run is carried out, not what it computes: they may change when it is resumed. The list
     # itself may be renamed or grow, each particle in it has a signature.
     how: ClassVar[frozenset[str]] = frozenset({
-        "particles", "out", "skip_bad", "resume", "chunk", "device", "parallel", "staging", "report",
+        "particles", "out", "skip_bad", "resume", "chunk", "device", "parallel", "staging", "report", "strict",
     })  # fmt: skip
 
     def __post_init__(self):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner
+from torchsag.averaging.frames import symmetrised
 from torchsag.errors import InputError
 from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
@@ -23,6 +25,7 @@ from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.runs.chunked_sums import average_at
 from torchsag.runs.device import pick_device
+from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics
 from torchsag.runs.outcome import Outcome
@@ -33,6 +36,10 @@ from torchsag.runs.provenance import Provenance
 from torchsag.runs.sharing import ByParticle, Sharing
 from torchsag.runs.signatures import file_signature, particle_signatures
 from torchsag.runs.truth import true_poses
+from torchsag.verdict import Finding, Verdict
+from torchsag.verdict.alignment import judge_reference, judge_symmetry, judge_views, meaningless_errors
+from torchsag.verdict.input import judge_input
+from torchsag.verdict.sample import search_radius
 
 _SHOWN = (
     ("median_score", "median score", 3),
@@ -45,6 +52,9 @@ _SHOWN = (
 )
 
 
+_EXPECTED = ("rotation_sigma_deg", "shift_sigma_angstrom")
+
+
 @dataclass(frozen=True)
 class _Inputs:
     """What the settings stand for, read and checked."""
@@ -54,6 +64,8 @@ class _Inputs:
     symmetry: Symmetry
     device: torch.device
     truth: Poses | None
+    centres: Tensor | None
+    copies: list[Finding | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +144,9 @@ class Align(ParticleRun):
     def _align(self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None) -> Columns:
         """One row for each particle that is done, on the root."""
         particles, device = inputs.particles, inputs.device
-        method = self.method.prepare(inputs.reference, inputs.symmetry, device)
-        aligner = ChunkAligner(particles, method, device, self.seed, self.skip_bad)
+        reference = symmetrised(inputs.reference, inputs.symmetry)
+        method = self.method.prepare(reference, inputs.symmetry, device)
+        aligner = ChunkAligner(particles, method, device, self.seed, self.skip_bad, inputs.centres)
         count = len(particles)
         rows = range(count) if part is None else part.rows(count)
         signatures = [] if checkpoint is None else particle_signatures(particles)
@@ -150,7 +163,9 @@ class Align(ParticleRun):
         particles = self.read()
         reference = matching_map(self.reference, particles, self.voxel_size_angstrom)
         truth = None if self.truth is None else true_poses(self.truth, particles)
-        return _Inputs(particles, reference, Symmetry(self.symmetry), pick_device(self.device), truth)
+        found = judge_input(particles, particles.halves, self.seed) if self.parallel.is_root else []
+        centres = listed_origins(particles, truth)
+        return _Inputs(particles, reference, Symmetry(self.symmetry), pick_device(self.device), truth, centres, found)
 
     def _publish(
         self, inputs: _Inputs, columns: Columns, average: DensityMap, provenance: Provenance, start: float
@@ -162,14 +177,28 @@ class Align(ParticleRun):
         with publish(out) as staging:
             write_map(staging / "average.mrc", average)
             save_alignment_slices(staging / "slices.npz", kept, result.poses, inputs.reference, average)
+            verdict = self._judge(inputs, rows, result.poses)
             metrics = self._metrics(inputs, columns, provenance, time.perf_counter() - start)
+            metrics = _with_verdict(metrics, verdict)
             write_metrics(staging / "metrics.json", metrics)
             (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
             if self.report is not None:
                 self.report(staging)
             # Written straight to its place, in one piece: it names the particles relative to where it stands.
             write_poses(out / "poses.star", kept, result.poses, scores=result.scores, covariances=result.covariances)
-        return _outcome(out, metrics)
+        return replace(_outcome(out, metrics), verdict=verdict, strict=self.strict)
+
+    def _judge(self, inputs: _Inputs, rows: np.ndarray, poses: Poses) -> Verdict:
+        """What can be said of the poses of the particles that have one."""
+        kept = inputs.particles.select(rows.tolist())
+        centres = None if inputs.centres is None else inputs.centres[torch.from_numpy(rows)]
+        findings = [
+            *inputs.copies,
+            *judge_symmetry(inputs.reference, inputs.symmetry),
+            *judge_reference(kept, inputs.reference, search_radius(self.method), centres, self.seed),
+            *judge_views(kept, poses, inputs.symmetry, self.seed),
+        ]
+        return Verdict.of(findings)
 
     def _outcome_of(self, part: Part, columns: Columns) -> Outcome:
         rows = (("particles done", str(len(columns["fault"]))),)
@@ -197,6 +226,14 @@ class Align(ParticleRun):
         estimated = to_result(columns, np.arange(len(inputs.particles))).poses
         judged = self.evaluation(estimated, inputs.truth, inputs.symmetry)
         return compare_poses(judged, inputs.truth, inputs.symmetry)
+
+
+def _with_verdict(metrics: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
+    """The metrics with the verdict, and without a summary of expected errors that a wrong model makes meaningless."""
+    summary = metrics["summary"]
+    if meaningless_errors(verdict.findings):
+        summary = {**summary, **{name: None for name in summary if name.endswith(_EXPECTED)}}
+    return {"verdict": verdict.record(), **metrics, "summary": summary}
 
 
 def _room(particles: ParticleSet) -> int:

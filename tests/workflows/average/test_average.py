@@ -264,7 +264,7 @@ def test_reference_free_averaging_finds_the_structure(tmp_path):
     difference = shell / summary["resolution_0.143_angstrom"] - shell / summary["oracle_resolution_0.143_angstrom"]
     assert difference > -1.0  # within one Fourier shell of the oracle
     assert summary["median_rotation_error_deg"] < 5.0
-    assert not summary["doubtful"]
+    assert _metrics(None, tmp_path)["verdict"]["trust"] == "yes"
 
 
 @pytest.mark.slow
@@ -287,8 +287,8 @@ def test_pure_noise_gives_no_resolution_beyond_the_first_references(tmp_path):
             )
         )
         summary = _metrics(None, tmp_path)["summary"]
-        assert summary["doubtful"]
-        assert any("pure noise" in note for note in outcome.notes)
+        assert outcome.verdict.trust == "no"
+        assert outcome.verdict.codes >= {"noise_alone", "no_better_than_chance"}
         resolution = summary["resolution_0.143_angstrom"]
         assert resolution is None or resolution > 0.9 * 60.0
         assert not math.isnan(resolution or 0.0)
@@ -321,9 +321,9 @@ def test_each_half_is_polished_by_itself_and_the_result_judged(settings, tmp_pat
 
 def test_a_control_changes_the_input_and_judges_the_outcome(settings, tmp_path):
     outcome = _run(replace(settings, iterations=1, control=NoiseOnly(), truth=None))
-    summary = _metrics(settings, tmp_path)["summary"]
-    assert "control_passed" in summary
-    assert any("control with pure noise" in note for note in outcome.notes)
+    recorded = _metrics(settings, tmp_path)["verdict"]["findings"]
+    assert "control_noise" in outcome.verdict.codes
+    assert any("control with pure noise" in finding["text"] for finding in recorded)
     with pytest.raises(InputError, match="expected reference="):
         _run(replace(settings, control=OmittedRegion()))
 

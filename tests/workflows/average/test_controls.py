@@ -32,10 +32,10 @@ def test_what_came_back_is_measured(ribosome):
     assert float(cut.density.sum()) < 0.97 * float(ribosome.density.sum())
     for part in (0.0, 0.4, 1.0):
         density = 3.0 * (part * ribosome.density + (1 - part) * cut.density) + 5.0
-        verdict = control.verdict(_run(DensityMap(density, VOXEL), ribosome))
-        assert verdict.numbers["returned_density"] == pytest.approx(part, abs=0.08)
-        assert verdict.passed == (part > 0.5)
-        assert "FAILED" in verdict.sentence or verdict.passed
+        found = control.finding(_run(DensityMap(density, VOXEL), ribosome))
+        assert found.evidence["returned_density"] == pytest.approx(part, abs=0.08)
+        assert found.evidence["passed"] == (part > 0.5)
+        assert "FAILED" in found.text or found.severity == "note"
 
 
 def test_symmetry_mates_of_the_region_are_cut_too():
@@ -51,12 +51,12 @@ def test_symmetry_mates_of_the_region_are_cut_too():
 
 def test_half_maps_of_noise_must_not_agree(ribosome):
     blank = DensityMap(torch.zeros(N, N, N), VOXEL)
-    verdict = NoiseOnly().verdict(_run(blank, None, noise=1.0))
-    assert verdict.passed
-    assert math.isinf(verdict.numbers["noise_resolution_0.143_angstrom"])
-    suspicious = NoiseOnly().verdict(_run(ribosome, None, noise=1e-3 * float(ribosome.density.std())))
-    assert not suspicious.passed
-    assert "FAILED" in suspicious.sentence
+    found = NoiseOnly().finding(_run(blank, None, noise=1.0))
+    assert found.severity == "note"
+    assert math.isinf(found.evidence["noise_resolution_0.143_angstrom"])
+    suspicious = NoiseOnly().finding(_run(ribosome, None, noise=1e-3 * float(ribosome.density.std())))
+    assert suspicious.severity == "wrong"
+    assert "FAILED" in suspicious.text
 
 
 def test_bad_settings_are_refused(ribosome):

@@ -12,7 +12,8 @@ import torch
 
 from torchsag.alignment.aligner import Aligner
 from torchsag.averaging.filtering import weigh_shells
-from torchsag.averaging.halves import Halves, RandomHalves
+from torchsag.averaging.frames import symmetrised
+from torchsag.averaging.halves import Halves, ListedOrRandomHalves
 from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.outline import Outline, SphericalOutline
 from torchsag.averaging.regularisation import Regularisation, ShellWeight
@@ -25,6 +26,7 @@ from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
 from torchsag.runs.files import write_fsc, write_rows
+from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import surroundings
 from torchsag.runs.outcome import Outcome
@@ -33,9 +35,15 @@ from torchsag.runs.particle_run import ParticleRun
 from torchsag.runs.provenance import Provenance
 from torchsag.runs.signatures import file_signature
 from torchsag.runs.truth import true_poses
+from torchsag.verdict import Finding
+from torchsag.verdict.alignment import SAMPLE, judge_reference, judge_symmetry, judge_views
+from torchsag.verdict.halves import HalvesOfListedPoses
+from torchsag.verdict.input import judge_input
+from torchsag.verdict.reference import NoBetterThanNoise
+from torchsag.verdict.sample import LEAST_BOX, sample_rows, search_radius
 from torchsag.workflows.average.controls import Control
 from torchsag.workflows.average.files import iteration_folder, write_half_maps
-from torchsag.workflows.average.findings import Known
+from torchsag.workflows.average.final_maps import Known
 from torchsag.workflows.average.inputs import completed, listed_poses, median_errors
 from torchsag.workflows.average.loop import AveragingLoop
 from torchsag.workflows.average.results import FinishedRun, save_poses
@@ -101,7 +109,7 @@ class Average(ParticleRun):
     reference: str | None = None
     start: Start = field(default_factory=RandomOrientations)
     symmetry: str = "C1"
-    halves: Halves = field(default_factory=RandomHalves)
+    halves: Halves = field(default_factory=ListedOrRandomHalves)
     parts: int = 5
     regularisation: Regularisation = field(default_factory=ShellWeight)
     strength: Strength = field(default_factory=Equal)
@@ -158,7 +166,9 @@ class Average(ParticleRun):
         if self.control is not None:
             particles = self.control.particles(particles, self.seed)
             reference = self.control.reference(given, Symmetry(self.symmetry))
+        reference = None if reference is None else symmetrised(reference, Symmetry(self.symmetry))
         loop = self._loop(particles, truth)
+        found = judge_input(particles, loop.halves, self.seed) if self.parallel.is_root else []
         with ExitStack() as stack:
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out)))
@@ -171,11 +181,30 @@ class Average(ParticleRun):
             if checkpoint is None:
                 return Outcome()
             known = Known(oracle, structure, self._true_symmetry, given, self.control)
-            run = FinishedRun(loop, state, loop.findings(maps, known, self.b_factor_angstrom2))
+            final = loop.final_maps(maps, known, self.b_factor_angstrom2)
+            run = FinishedRun(loop, state, final, [*found, *self._judge(loop, state, given)])
             metrics = self._metrics(loop, provenance, time.perf_counter() - start)
-            outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report)
+            outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report, self.strict)
             checkpoint.remove()
         return outcome
+
+    def _judge(self, loop: AveragingLoop, state: AveragingState, given: DensityMap | None) -> list[Finding | None]:
+        """What can be said of particles, halves and start; on the root."""
+        particles = loop.particles
+        used = particles.halves is not None and torch.equal(particles.halves.long(), loop.halves)
+        from_list = given is None and self.start.common_frame
+        findings = [HalvesOfListedPoses()(particles.halves is not None, used, from_list)]
+        rows = torch.tensor([i for i, fault in enumerate(state.faults) if not fault])
+        kept = particles.select(rows.tolist())
+        if given is not None:
+            centres = None if loop.centres is None else loop.centres[rows]
+            findings += judge_symmetry(given, loop.symmetry)
+            findings += judge_reference(kept, given, search_radius(self.method), centres, self.seed)
+        if particles.box[0] >= LEAST_BOX:
+            sample = rows[torch.tensor(sample_rows(len(rows), SAMPLE, self.seed))].tolist()
+            findings.append(NoBetterThanNoise()(*loop.scores_and_noise(state, sample)))
+        symmetry = loop.symmetry if state.symmetric else Symmetry("C1")
+        return [*findings, *judge_views(kept, state.result.poses[rows], symmetry, self.seed)]
 
     @property
     def _true_symmetry(self) -> Symmetry:
@@ -209,6 +238,7 @@ class Average(ParticleRun):
             workers=self.parallel,
             skip_bad=self.skip_bad,
             judge=judge,
+            centres=listed_origins(particles, truth),
         )
 
     def _iterate(

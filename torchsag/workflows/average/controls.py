@@ -24,25 +24,7 @@ from torchsag.geometry import Symmetry
 from torchsag.imaging.masks import spherical_mask
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.particles.pure_noise import PureNoise
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a control has shown.
-
-    Attributes
-    ----------
-    passed
-        Whether the settings stood the test.
-    sentence
-        The finding in words.
-    numbers
-        The finding in figures, by name.
-    """
-
-    passed: bool
-    sentence: str
-    numbers: dict[str, float]
+from torchsag.verdict import Finding
 
 
 @dataclass(frozen=True)
@@ -88,8 +70,8 @@ class Control(Protocol):
         """
         ...
 
-    def verdict(self, run: ControlledRun) -> Verdict:
-        """What the outcome shows."""
+    def finding(self, run: ControlledRun) -> Finding:
+        """What the outcome shows: a note where the settings stood the test."""
         ...
 
 
@@ -109,7 +91,7 @@ class NoiseOnly:
         """As given."""
         return reference
 
-    def verdict(self, run: ControlledRun) -> Verdict:
+    def finding(self, run: ControlledRun) -> Finding:
         """Passed if the half-maps of noise agree no further than the first references."""
         reached, allowed = run.fsc.resolution(), 0.9 * run.initial_resolution_angstrom
         passed = reached > allowed
@@ -118,7 +100,7 @@ class NoiseOnly:
             f"control with pure noise {'passed' if passed else 'FAILED'}: half-maps of noise reach {found}, allowed is "
             f"nothing finer than {allowed:.1f} angstrom"
         )
-        return Verdict(passed, sentence, {"noise_resolution_0.143_angstrom": reached})
+        return _finding("control_noise", passed, sentence, {"noise_resolution_0.143_angstrom": reached})
 
 
 @dataclass(frozen=True)
@@ -165,7 +147,7 @@ class OmittedRegion:
             radius = torch.minimum(radius, (place - rotation @ centre).norm(dim=-1))
         return raised_cosine(radius, self.radius_angstrom / voxel, 3.0)
 
-    def verdict(self, run: ControlledRun) -> Verdict:
+    def finding(self, run: ControlledRun) -> Finding:
         """Passed if enough of the omitted density is in the average."""
         assert run.reference is not None  # `reference` has seen to that
         voxel = run.reference.voxel_size
@@ -185,7 +167,7 @@ class OmittedRegion:
             f"control with an omitted region {'passed' if passed else 'FAILED'}: the particles bring back "
             f"{100 * part:.0f} % of the density that the reference lacked, at {resolution:.1f} angstrom"
         )
-        return Verdict(passed, sentence, {"returned_density": part})
+        return _finding("control_omitted_region", passed, sentence, {"returned_density": part})
 
     def _centre(self, reference: DensityMap, place: Float[Tensor, "z y x 3"]) -> Float[Tensor, " 3"]:
         if self.centre_angstrom is not None:
@@ -194,6 +176,10 @@ class OmittedRegion:
         far = place.norm(dim=-1) > self.radius_angstrom / reference.voxel_size
         smooth = torch.where(far & (spherical_mask(reference.box) > 0.5), smooth, -math.inf)
         return place.reshape(-1, 3)[smooth.argmax()]
+
+
+def _finding(code: str, passed: bool, sentence: str, numbers: dict[str, float]) -> Finding:
+    return Finding(code, "note" if passed else "wrong", sentence, {"passed": passed, **numbers})
 
 
 def _coordinates(box: tuple[int, int, int]) -> Float[Tensor, "z y x 3"]:

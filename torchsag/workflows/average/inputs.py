@@ -10,6 +10,9 @@ from torchsag.evaluation import RemoveCommonTransform, compare_poses
 from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import ParticleSet
 
+# With fewer particles the best common transform takes much of their own change along.
+_ENOUGH_FOR_A_FRAME = 8
+
 
 def listed_poses(particles: ParticleSet) -> Poses:
     """The list's poses, or none."""
@@ -36,3 +39,27 @@ def median_errors(
         "median_rotation_error_deg": float(torch.cat(angles).median()),
         "median_shift_error_angstrom": float(torch.cat(lengths).median()),
     }
+
+
+def pose_change(
+    before: Poses, after: Poses, halves: Integer[Tensor, " particles"], symmetry: Symmetry, common_frame: bool
+) -> tuple[float, float]:
+    """Median change of poses, degrees and voxels, modulo symmetry.
+
+    Where each half has a frame of its own, that frame may have moved as a whole: what most particles of a half have in
+    common is no change. Halves too small to tell the two apart are compared as they are.
+    """
+    angles, lengths = [], []
+    for half in (1, 2):
+        members = (halves == half) & before.shifts.isfinite().all(-1) & after.shifts.isfinite().all(-1)
+        if not members.any():
+            continue
+        framed = after[members]
+        if not common_frame and int(members.sum()) >= _ENOUGH_FOR_A_FRAME:
+            framed = RemoveCommonTransform()(framed, before[members], symmetry)
+        errors = compare_poses(framed, before[members], symmetry)
+        angles.append(errors.rotation_deg)
+        lengths.append(errors.shift_voxels)
+    if not angles:
+        return float("nan"), float("nan")
+    return float(torch.cat(angles).median()), float(torch.cat(lengths).median())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -33,12 +33,15 @@ from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
+from torchsag.particles.pure_noise import PureNoise
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
 from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
 from torchsag.runs.signatures import particle_signatures
-from torchsag.workflows.average.findings import Findings, HalfMaps, Known, find
+from torchsag.verdict.sample import best_scores, search_radius
+from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps, Known, final_maps
 from torchsag.workflows.average.half_frames import axes_pose, composed, placement
+from torchsag.workflows.average.inputs import pose_change
 from torchsag.workflows.average.leave_out import EachToItsOwn, parts_of_halves
 from torchsag.workflows.average.state import AveragingState, joined
 
@@ -90,6 +93,8 @@ class AveragingLoop:
         How the work is carried out.
     judge
         Errors of poses against truth, by name, for the table.
+    centres
+        Where to look for each particle, voxels from its box centre; None for the box centres.
     """
 
     particles: ParticleSet
@@ -111,6 +116,7 @@ class AveragingLoop:
     workers: Workers
     skip_bad: bool
     judge: Callable[[Poses], dict[str, float]]
+    centres: Float[Tensor, "particles 3"] | None = None
 
     def initial_weight(self) -> Float[Tensor, " shells"]:
         """A low-pass at the initial resolution."""
@@ -186,9 +192,9 @@ class AveragingLoop:
         mask = torch.maximum(self.outline(maps[0], resolution), self.outline(maps[1], resolution))
         return compare_half_maps(*maps, mask=mask, seed=self.seed)
 
-    def findings(self, maps: HalfMaps, known: Known, b_factor_angstrom2: float | None) -> Findings:
+    def final_maps(self, maps: HalfMaps, known: Known, b_factor_angstrom2: float | None) -> FinalMaps:
         """What final half-maps show."""
-        return find(
+        return final_maps(
             maps,
             known,
             self.compare,
@@ -249,7 +255,8 @@ class AveragingLoop:
                 tuple(method.prepare(reference, symmetry, self.device) for reference in references),
                 dict(zip(subset.names, self._part[members].tolist(), strict=True)),
             )
-            aligner = ChunkAligner(subset, prepared, self.device, self.seed, self.skip_bad)
+            centres = None if self.centres is None else self.centres[members]
+            aligner = ChunkAligner(subset, prepared, self.device, self.seed, self.skip_bad, centres)
             within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
             columns = align_in_chunks(aligner, self.chunk, self.workers, within, particle_signatures(subset))
             columns = self.workers.broadcast(columns)
@@ -263,6 +270,22 @@ class AveragingLoop:
         filtered = DensityMap(state.references[half - 1, part], self.particles.voxel_size)
         mask = self.outline(filtered, self.initial_resolution_angstrom)
         return replace(filtered, density=filtered.density * mask)
+
+    def scores_and_noise(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """How well some particles match the references they are aligned to, and how well noise in their place does."""
+        scores, noise = [], []
+        radius = 0.125 if search_radius(self.method) is None else float(search_radius(self.method) or 0.0)
+        chosen = torch.tensor(rows)
+        for half in (1, 2):
+            for part in range(self.parts):
+                here = chosen[(self.halves[chosen] == half) & (self._part[chosen] == part)].tolist()
+                if here:
+                    reference = self.reference(state, half, part)
+                    sets = (self.particles, PureNoise.like(self.particles, self.seed + 1))
+                    found = [best_scores(some.load(here), reference, radius) for some in sets]
+                    scores.append(found[0])
+                    noise.append(found[1])
+        return torch.cat(scores), torch.cat(noise)
 
     @cached_property
     def _part(self) -> Integer[Tensor, " particles"]:
@@ -304,15 +327,19 @@ class AveragingLoop:
         symmetric: bool,
     ) -> dict[str, Any]:
         before, after = state.result.poses, result.poses
-        angle = torch.rad2deg(self.symmetry.distance(before.rotations.double(), after.rotations.double()))
+        # Poses that nothing is known of have not changed by being found.
+        known = state.iteration > 0 or (self.common_frame and self.particles.poses is not None)
+        nan = float("nan")
+        imposed = self._imposed(symmetric)
+        angle, length = pose_change(before, after, self.halves, imposed, self.common_frame) if known else (nan, nan)
         row = {
             "iteration": state.iteration + 1,
             "resolution_0.143_angstrom": fsc.resolution(),
             "resolution_0.5_angstrom": fsc.resolution(0.5),
             "resolution_0.143_unmasked_angstrom": fsc.resolution(curve="unmasked"),
             "fsc_area_shells": fsc.area(),
-            "median_change_deg": float(angle.nanmedian()),
-            "median_change_voxels": float((before.shifts - after.shifts).norm(dim=-1).nanmedian()),
+            "median_change_deg": angle,
+            "median_change_voxels": length,
             "median_score": float(result.scores.nanmedian()),
             "search": "local" if local else "global",
             "symmetry": self.symmetry.name if symmetric else "C1",
@@ -321,10 +348,10 @@ class AveragingLoop:
             **self.judge(after),
         }
         _log.info(
-            "iteration %d: %s angstrom (FSC 0.143), poses changed by %.2f degrees in the median",
+            "iteration %d: %s angstrom (FSC 0.143), poses %s",
             row["iteration"],
             f"{row['resolution_0.143_angstrom']:.1f}" if math.isfinite(fsc.resolution()) else "no",
-            row["median_change_deg"],
+            f"changed by {angle:.2f} degrees in the median" if known else "found",
         )
         return row
 

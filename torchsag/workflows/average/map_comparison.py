@@ -57,15 +57,9 @@ def compare_with_map(
     # Finer detail than half the map's size is needed for an orientation at all.
     limit = min(resolution, max(known.box) * known.voxel_size / 4)
     prepared = CurvatureSAGAligner(max_resolution_angstrom=limit).prepare(masked, symmetry)
-    placed = [bring_back(volume, prepared(as_particle(volume)).poses) for volume in (average, mirror_image(average))]
+    placed = [bring_back(volume, prepared(as_particle(volume)).poses) for volume in (average, average.mirrored())]
     same, mirrored = (_correlation(volume.density, known.density, mask, limit, known.voxel_size) for volume in placed)
     return MapComparison(compare_half_maps(placed[0], known, mask), same, mirrored)
-
-
-def mirror_image(volume: DensityMap) -> DensityMap:
-    """The map with x counted backwards about the box centre."""
-    n = volume.box[2]
-    return replace(volume, density=volume.density.flip(-1).roll(1 - n % 2, -1))
 
 
 def _correlation(first: Tensor, second: Tensor, mask: Tensor, resolution: float, voxel_size: float) -> float:

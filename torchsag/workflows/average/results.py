@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from torchsag.runs.files import plot_fsc, write_fsc
 from torchsag.runs.metrics import alignment_columns, write_metrics
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
+from torchsag.verdict import Finding, Verdict
+from torchsag.verdict.progress import FewParticles, GotWorse
+from torchsag.verdict.resolution import NoiseAlone
 from torchsag.workflows.average.files import save_average_slices, write_half_maps
-from torchsag.workflows.average.findings import Findings, HalfMaps
+from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps
 from torchsag.workflows.average.loop import AveragingLoop
 from torchsag.workflows.average.state import AveragingState
 
@@ -44,19 +48,28 @@ class FinishedRun:
         What was run.
     state
         The poses of the best iteration, and the table of all.
-    findings
+    final
         What its maps show.
+    findings
+        What is to be said of the particles, their halves and the start.
     """
 
     loop: AveragingLoop
     state: AveragingState
-    findings: Findings
+    final: FinalMaps
+    findings: Sequence[Finding | None] = ()
 
     def publish(
-        self, out: Path, maps: HalfMaps, metrics: dict[str, Any], configuration: str, report: Report | None
+        self,
+        out: Path,
+        maps: HalfMaps,
+        metrics: dict[str, Any],
+        configuration: str,
+        report: Report | None,
+        strict: bool,
     ) -> Outcome:
         """Write everything below `out`; `metrics` says how the run came about and is completed here."""
-        found = self.findings
+        found, verdict = self.final, self.verdict()
         metrics = dict(metrics)
         summary = {**self._counts(), **found.summary(), "wall_seconds": metrics.pop("wall_seconds")}
         with publish(out) as staging:
@@ -68,29 +81,32 @@ class FinishedRun:
             plot_fsc(staging / "fsc.png", found.fsc, found.curves())
             save_average_slices(staging / "slices.npz", out, len(self.state.rows), found.final, found.local)
             tables = {"summary": summary, "iterations": list(self.state.rows), "particles": self._particles()}
-            write_metrics(staging / "metrics.json", {**metrics, **tables})
+            write_metrics(staging / "metrics.json", {"verdict": verdict.record(), **metrics, **tables})
             (staging / "config.yaml").write_text(configuration, encoding="utf-8")
             if report is not None:
                 shutil.copy(out / "iterations.csv", staging / "iterations.csv")
                 report(staging)
             save_poses(out / "poses.star", self.loop, self.state)
-        return _outcome(out, summary, (*found.notes(), *self._doubt()))
+        return replace(_outcome(out, summary), verdict=verdict, strict=strict)
 
-    def _doubt(self) -> tuple[str, ...]:
-        """Warnings where the curve may show nothing but how the run began, and where there was no sign of symmetry."""
-        loop, warnings = self.loop, []
-        if not loop.shows_something(self.findings.fsc):
-            warnings.append(
-                f"the resolution is not finer than the low-pass of the first references "
-                f"({loop.initial_resolution_angstrom:g} angstrom), which particles of pure noise would reach too: "
-                "do not trust this map"
-            )
-        if loop.symmetry.order > 1 and not self.state.symmetric:
-            warnings.append(
-                f"{loop.symmetry.name} was not imposed: the half-maps did not agree on its axes; allow more "
-                "iterations, or start from a map"
-            )
-        return tuple(warnings)
+    def verdict(self) -> Verdict:
+        """Everything that can be said of the run."""
+        loop, fsc, rows = self.loop, self.final.fsc, self.state.rows
+        noise = NoiseAlone()(fsc, loop.initial_resolution_angstrom)
+        few = None if noise is not None else FewParticles()(fsc, len(loop.particles))
+        progress = [GotWorse()(rows, self.state.iteration), few]
+        return Verdict.of([*self.findings, *self.final.judged(), noise, *progress, self._without_symmetry()])
+
+    def _without_symmetry(self) -> Finding | None:
+        """Where there was no sign of the symmetry."""
+        loop = self.loop
+        if loop.symmetry.order == 1 or self.state.symmetric:
+            return None
+        text = (
+            f"{loop.symmetry.name} was not imposed: the half-maps did not agree on its axes; allow more iterations, or "
+            "start from a map"
+        )
+        return Finding("symmetry_not_imposed", "doubt", text)
 
     def _counts(self) -> dict[str, Any]:
         rows = self.state.rows
@@ -99,7 +115,6 @@ class FinishedRun:
             "set_aside": sum(bool(fault) for fault in self.state.faults),
             "iterations": len(rows),
             "best_iteration": self.state.iteration,
-            "doubtful": not self.loop.shows_something(self.findings.fsc),
             **self.loop.judge(self.state.result.poses),
         }
 
@@ -128,8 +143,8 @@ def save_poses(path: Path, loop: AveragingLoop, state: AveragingState) -> None:
     )
 
 
-def _outcome(out: Path, summary: dict[str, Any], warnings: tuple[str, ...]) -> Outcome:
+def _outcome(out: Path, summary: dict[str, Any]) -> Outcome:
     rows = [("particles", str(summary["particles"])), ("iterations", str(summary["iterations"]))]
     rows += [(label, f"{summary[name]:.2f}") for name, label in _LABELS.items() if name in summary]
     notes = [f"{out / name}" for name in ("average.mrc", "half1.mrc", "half2.mrc", "fsc.csv", "poses.star")]
-    return Outcome("average", ("", "value"), tuple(rows), (*warnings, *notes))
+    return Outcome("average", ("", "value"), tuple(rows), tuple(notes))

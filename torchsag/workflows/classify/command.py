@@ -14,7 +14,7 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner
-from torchsag.averaging.halves import Halves, RandomHalves
+from torchsag.averaging.halves import Halves, ListedOrRandomHalves
 from torchsag.averaging.outline import Outline, SphericalOutline
 from torchsag.averaging.starts import RandomOrientations, Start
 from torchsag.classification.classifier import Classifier
@@ -113,7 +113,7 @@ class Classify(ParticleRun):
     ccc_min: float | None = None
     repeats: int = 3
     initial_resolution_angstrom: float = 60.0
-    halves: Halves = field(default_factory=RandomHalves)
+    halves: Halves = field(default_factory=ListedOrRandomHalves)
     wedge_pca: WedgePCA | None = None
     truth: str | None = None
 

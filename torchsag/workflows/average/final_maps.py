@@ -15,7 +15,9 @@ from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.evaluation.local_resolution import local_resolution
 from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap
-from torchsag.workflows.average.controls import Control, ControlledRun, Verdict
+from torchsag.verdict import Finding
+from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, noise_in_common
+from torchsag.workflows.average.controls import Control, ControlledRun
 from torchsag.workflows.average.map_comparison import MapComparison, compare_with_map
 
 HalfMaps = tuple[DensityMap, DensityMap]
@@ -47,11 +49,13 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """See `find`.
+class FinalMaps:
+    """See `final_maps`.
 
     Attributes
     ----------
+    halves
+        The half-maps.
     whole, final
         The average of the half-maps, unfiltered; weighted by its FSC and sharpened.
     mask
@@ -64,10 +68,11 @@ class Findings:
         Resolution around each voxel, angstrom.
     b_factor_angstrom2
         Applied to `final`.
-    verdict
-        Of the control.
+    control
+        What the control shows.
     """
 
+    halves: HalfMaps
     whole: DensityMap
     final: DensityMap
     mask: Float[Tensor, "z y x"]
@@ -77,7 +82,7 @@ class Findings:
     oracle_truth: MapComparison | None
     local: DensityMap
     b_factor_angstrom2: float
-    verdict: Verdict | None
+    control: Finding | None
 
     def curves(self) -> dict[str, Float[Tensor, " shells"]]:
         """The further curves of ``fsc.csv``, by name."""
@@ -105,22 +110,24 @@ class Findings:
                 figures[f"{prefix}truth_correlation_mirrored"] = comparison.mirrored
         figures["median_local_resolution_angstrom"] = float(self.local.density[self.mask > 0.5].median())
         figures["b_factor_angstrom2"] = self.b_factor_angstrom2
-        if self.verdict is not None:
-            figures |= {"control_passed": self.verdict.passed, **self.verdict.numbers}
         return figures
 
-    def notes(self) -> tuple[str, ...]:
-        """What the user should be told in words."""
-        notes = [] if self.verdict is None else [self.verdict.sentence]
+    def judged(self) -> list[Finding | None]:
+        """What the maps themselves say, beside a known truth and a control."""
+        common = noise_in_common(*self.halves)
+        findings = [self.control, FSCNeverFalls()(self.fsc, common)]
+        findings += [MaskTooSmall()(self.fsc, self.mask), MaskRaisesFSC()(self.fsc)]
         if self.truth is not None and self.truth.mirrored > self.truth.correlation + 0.02:
-            notes.append(
+            evidence = {"correlation": self.truth.correlation, "correlation_mirrored": self.truth.mirrored}
+            text = (
                 f"the mirror image of the average fits the true structure better ({self.truth.mirrored:.3f} against "
                 f"{self.truth.correlation:.3f}): the hand of the tomograms is wrong"
             )
-        return tuple(notes)
+            findings.append(Finding("hand_opposite", "wrong", text, evidence))
+        return findings
 
 
-def find(
+def final_maps(
     maps: HalfMaps,
     known: Known,
     compare: Callable[[HalfMaps], HalfMapFSC],
@@ -128,7 +135,7 @@ def find(
     symmetry: Symmetry,
     initial_resolution_angstrom: float,
     b_factor_angstrom2: float | None,
-) -> Findings:
+) -> FinalMaps:
     """Judge the final half-maps of a run.
 
     Parameters
@@ -157,11 +164,13 @@ def find(
         around = outline(known.structure, fsc.resolution())
         return compare_with_map(volume, known.structure, around, known.symmetry, fsc.resolution())
 
-    verdict = None
+    control = None
     if known.control is not None:
-        run = ControlledRun(fsc, whole, known.reference, symmetry, initial_resolution_angstrom)
-        verdict = known.control.verdict(run)
-    return Findings(
+        control = known.control.finding(
+            ControlledRun(fsc, whole, known.reference, symmetry, initial_resolution_angstrom)
+        )
+    return FinalMaps(
+        halves=maps,
         whole=whole,
         final=sharpen(weigh_shells(whole, figure_of_merit(fsc.corrected)), b_factor),
         mask=mask,
@@ -171,7 +180,7 @@ def find(
         oracle_truth=None if known.oracle is None else beside_truth(_mean(known.oracle)),
         local=local_resolution(*maps),
         b_factor_angstrom2=b_factor,
-        verdict=verdict,
+        control=control,
     )
 
 

@@ -1,0 +1,194 @@
+"""Curves, iterations, views, values, halves and copies, each judged right and wrong."""
+
+import math
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from torchsag.evaluation.half_map_fsc import compare_half_maps
+from torchsag.evaluation.wedge_dependence import WedgeDependence
+from torchsag.fourier import low_pass
+from torchsag.geometry import Symmetry, random_rotations, rotvec_to_matrix
+from torchsag.imaging.masks import spherical_mask
+from torchsag.io import read_particles, write_map
+from torchsag.particles import DensityMap
+from torchsag.simulation import simulate_particles
+from torchsag.simulation.structures import RibosomePhantom
+from torchsag.verdict.copies import CopiesInBothHalves, close_positions, same_file, same_voxels
+from torchsag.verdict.halves import HalvesOfListedPoses
+from torchsag.verdict.input import judge_input
+from torchsag.verdict.progress import FewParticles, GotWorse, NotConverged
+from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone, noise_in_common
+from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
+from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
+
+N, VOXEL = 32, 12.0
+SHAPE = (N, N, N)
+
+
+def half_maps(noise, shared=0.0, seed=0):
+    """A structure, with noise of each half and noise that both share."""
+    generator = torch.Generator().manual_seed(seed)
+    structure = RibosomePhantom().density(N, VOXEL).density
+    structure = low_pass(structure / structure.std(), 40.0, VOXEL)
+    common = shared * torch.randn(SHAPE, generator=generator)
+    return [DensityMap(structure + common + noise * torch.randn(SHAPE, generator=generator), VOXEL) for _ in range(2)]
+
+
+def noise_maps(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [DensityMap(torch.randn(SHAPE, generator=generator), VOXEL) for _ in range(2)]
+
+
+def code(finding):
+    return None if finding is None else (finding.code, finding.severity)
+
+
+def test_a_resolution_no_finer_than_the_start_is_noise():
+    assert code(NoiseAlone()(compare_half_maps(*noise_maps()), 60.0)) == ("noise_alone", "wrong")
+    assert NoiseAlone()(compare_half_maps(*half_maps(0.3)), 60.0) is None
+
+
+def test_noise_in_common_is_found_where_the_particle_is_not():
+    good, copies = half_maps(0.5), half_maps(0.05, shared=1.0)
+    assert abs(noise_in_common(*good)) < 0.05
+    assert noise_in_common(*copies) > 0.9
+    check = FSCNeverFalls()
+    assert check(compare_half_maps(*good), noise_in_common(*good)) is None
+    assert code(check(compare_half_maps(*copies), noise_in_common(*copies))) == ("fsc_never_falls", "wrong")
+    partly = half_maps(1.0, shared=0.4)
+    assert code(check(compare_half_maps(*partly), noise_in_common(*partly))) == ("fsc_never_falls", "doubt")
+
+
+def test_a_resolution_of_the_voxel_size_is_worth_a_note():
+    structure = RibosomePhantom().density(N, VOXEL).density
+    fine = [DensityMap(structure + 1e-3 * m.density, VOXEL) for m in noise_maps()]
+    found = FSCNeverFalls()(compare_half_maps(*fine), noise_in_common(*fine))
+    assert code(found) == ("resolution_at_nyquist", "note")
+
+
+def test_a_mask_of_a_few_voxels_is_found():
+    first, second = half_maps(1.0)
+    for radius, expected in ((2.0, ("mask_too_small", "wrong")), (11.0, None)):
+        mask = spherical_mask(SHAPE, radius, 2.0)
+        fsc = compare_half_maps(first, second, mask)
+        fsc = replace(fsc, corrected=torch.where(torch.arange(N // 2 + 1) < 9, 0.9, 0.0))
+        assert code(MaskTooSmall()(fsc, mask)) == expected
+
+
+def test_a_mask_that_agrees_with_itself_is_found():
+    offset = [DensityMap(m.density + 3.0, VOXEL) for m in noise_maps()]
+    sharp = (spherical_mask(SHAPE, 6.0, 0.0) > 0.5).float()
+    fsc = compare_half_maps(*offset, sharp)
+    claimed = replace(fsc, corrected=torch.ones_like(fsc.corrected))
+    assert code(MaskRaisesFSC()(claimed)) == ("mask_raises_fsc", "doubt")
+    assert MaskRaisesFSC()(compare_half_maps(*half_maps(0.5), spherical_mask(SHAPE, 12.0, 6.0))) is None
+
+
+def rows(*areas):
+    return [{"iteration": i, "fsc_area_shells": area} for i, area in enumerate(areas, start=1)]
+
+
+def test_iterations_that_got_worse_or_still_got_better_are_found():
+    assert code(GotWorse()(rows(4.7, 3.7, 3.5), 1)) == ("got_worse", "doubt")
+    assert GotWorse()(rows(4.0, 4.7, 4.6), 2) is None
+    assert code(NotConverged()(rows(3.0, 4.0, 4.7), 3)) == ("not_converged", "note")
+    assert NotConverged()(rows(4.0, 4.7, 4.71), 3) is None
+    assert NotConverged()(rows(3.0, 4.0), 12) is None
+
+
+def test_a_curve_that_falls_slowly_means_few_particles():
+    shells = torch.arange(N // 2 + 1)
+    fsc = compare_half_maps(*half_maps(0.5))
+    slow = replace(fsc, corrected=(0.8 - 0.08 * shells).clamp_min(0.0))
+    steep = replace(fsc, corrected=torch.sigmoid((8.0 - shells) * 1.0))
+    assert code(FewParticles()(slow, 20)) == ("few_particles", "doubt")
+    assert FewParticles()(steep, 20) is None
+
+
+def test_directions_that_nothing_was_measured_in_are_found():
+    batch, _ = simulate_particles(RibosomePhantom().density(16, 24.0), 12, 0.1)
+    spread = random_rotations(12, torch.Generator().manual_seed(0)).float()
+    turns = torch.linspace(0, 6, 12)
+    upright = rotvec_to_matrix(torch.stack([0 * turns, 0 * turns, turns], -1))  # the wedge always along z
+    lying = rotvec_to_matrix(torch.tensor([[math.pi / 2, 0.0, 0.0]]).expand(12, 3))
+    c1 = Symmetry("C1")
+    assert OrientationGap()(measured_directions(batch, spread, c1)) is None
+    for rotations in (upright, lying):
+        measured = measured_directions(batch, rotations, c1)
+        assert float(measured.mean()) == pytest.approx(1.0, abs=1e-4)
+        assert code(OrientationGap()(measured)) == ("orientation_gap", "doubt")
+    # A symmetry fills what it repeats.
+    assert OrientationGap()(measured_directions(batch, lying, Symmetry("O"))) is None
+
+
+def test_classes_that_follow_the_wedge_are_found():
+    assert code(WedgeExplainsClass()(WedgeDependence(0.4, 0.05, 0.001))) == ("wedge_explains_class", "doubt")
+    assert WedgeExplainsClass()(WedgeDependence(0.06, 0.05, 0.001)) is None
+    assert WedgeExplainsClass()(WedgeDependence(0.4, 0.3, 0.2)) is None
+
+
+def test_hot_voxels_and_unlike_scales_are_found_at_any_scale():
+    volume = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
+    hot = volume.clone()
+    hot[3, 4, 5] = 100.0
+    for factor in (1e-8, 1.0, 1e18):
+        extents = [Extent.of(v * factor) for v in (volume, volume, hot)]
+        assert extents[0].scale == pytest.approx(factor, rel=0.02)
+        found = OutlierVoxels()(("a", "b", "c"), extents)
+        assert code(found) == ("outlier_voxels", "doubt")
+        assert found.evidence["worst"] == "c"
+        assert ScaleExtreme()(("a", "b", "c"), extents) is None
+        assert OutlierVoxels()(("a", "b"), extents[:2]) is None
+    mixed = [Extent.of(volume), Extent.of(volume), Extent.of(volume * 1e3)]
+    assert code(ScaleExtreme()(("a", "b", "c"), mixed)) == ("scale_extreme", "doubt")
+    # A particle without any noise is no outlier.
+    assert OutlierVoxels()(("r",), [Extent.of(RibosomePhantom().density(N, VOXEL).density)]) is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "used", "starts", "expected"),
+    [
+        (True, True, True, ("halves_listed", "note")),
+        (True, False, True, ("halves_redrawn", "doubt")),
+        (True, False, False, ("halves_redrawn", "note")),
+        (False, False, True, ("halves_leak", "note")),
+        (False, False, False, None),
+    ],
+)
+def test_halves_are_compared_with_the_list(listed, used, starts, expected):
+    assert code(HalvesOfListedPoses()(listed, used, starts)) == expected
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Four particles: 0 and 1 are one file by a link, 2 is a copy of 3, in other halves."""
+    generator = torch.Generator().manual_seed(0)
+    for name in ("a", "c"):
+        write_map(tmp_path / f"{name}.mrc", DensityMap(torch.randn(8, 8, 8, generator=generator), 5.0))
+    (tmp_path / "b.mrc").symlink_to(tmp_path / "a.mrc")
+    shutil.copy(tmp_path / "c.mrc", tmp_path / "d.mrc")
+    text = "volume,tilt_min_deg,tilt_max_deg,half\n"
+    text += "".join(f"{n}.mrc,-60,60,{h}\n" for n, h in zip("abcd", (1, 1, 1, 2), strict=True))
+    (tmp_path / "list.csv").write_text(text)
+    return read_particles(str(tmp_path / "list.csv"))
+
+
+def test_copies_are_found_whatever_they_are_called(copied):
+    assert same_file(copied) == [(0, 1)]
+    assert set(same_voxels(copied)) == {(0, 1), (2, 3)}
+    found = [f for f in judge_input(copied, copied.halves) if f is not None]
+    assert [code(f) for f in found] == [("copies_in_both_halves", "wrong")]
+    assert found[0].evidence["across_halves"] == 1
+    inside = CopiesInBothHalves()(copied, [(0, 1)], [], copied.halves)
+    assert code(inside) == ("copies_in_both_halves", "note")
+    assert code(CopiesInBothHalves()(copied, [(0, 1)], [], None)) == ("copies_in_both_halves", "doubt")
+    assert CopiesInBothHalves()(copied, [], [], None) is None
+
+
+def test_close_positions_count_within_a_tomogram():
+    places = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [math.nan, 0, 0], [50, 0, 0]])
+    assert close_positions(places, ("t", "t", "u", "t", "t"), 2.0) == [(0, 1)]
+    assert len(close_positions(places, None, 2.0)) == 3

@@ -1,0 +1,118 @@
+"""Whether particles know a reference: each wrong reference is found, the right one is not complained of."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from torchsag.geometry import Poses
+from torchsag.io import read_particles, write_map
+from torchsag.particles import DensityMap
+from torchsag.simulation import simulate_particles
+from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
+from torchsag.verdict.alignment import judge_reference, meaningless_errors
+from torchsag.verdict.reference import paired_t
+from torchsag.verdict.sample import meaningless, sample_rows, search_radius
+
+N, VOXEL, COUNT = 32, 12.0, 8
+
+
+@cache
+def ribosome():
+    return RibosomePhantom().density(N, VOXEL)
+
+
+@pytest.fixture(scope="module")
+def particles(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ribosomes")
+    batch, _ = simulate_particles(ribosome(), COUNT, 0.1, max_shift=1.0, seed=4)
+    return written(folder, batch.volumes)
+
+
+def written(folder, volumes):
+    for i, volume in enumerate(volumes):
+        write_map(folder / f"p{i}.mrc", DensityMap(volume, VOXEL))
+    return read_particles(str(folder), tilt_min_deg=-60.0, tilt_max_deg=60.0)
+
+
+def codes(particles, reference, max_shift=0.125, centres=None):
+    found = judge_reference(particles, reference, max_shift, centres)
+    return {finding.code: finding.severity for finding in found if finding is not None}
+
+
+def test_the_right_reference_is_believed(particles):
+    assert codes(particles, ribosome()) == {}
+
+
+def test_a_reference_of_opposite_contrast_is_found(particles):
+    inverted = replace(ribosome(), density=-ribosome().density)
+    assert codes(particles, inverted) == {"contrast_opposite": "wrong"}
+
+
+def test_some_particles_of_opposite_contrast_are_found(particles, tmp_path):
+    volumes = particles.load(range(COUNT)).volumes
+    volumes[:3] *= -1
+    assert codes(written(tmp_path, volumes), ribosome())["contrast_opposite"] == "doubt"
+
+
+def test_a_mirrored_reference_is_found(particles):
+    assert codes(particles, ribosome().mirrored()) == {"hand_opposite": "wrong"}
+
+
+def test_another_structure_is_found(particles):
+    assert "no_better_than_chance" in codes(particles, GroelPhantom().density(N, VOXEL))
+
+
+def test_noise_is_found(tmp_path):
+    noise = torch.randn(COUNT, N, N, N, generator=torch.Generator().manual_seed(1))
+    assert codes(written(tmp_path, noise), ribosome()) == {"no_better_than_chance": "wrong"}
+
+
+def test_particles_beyond_the_radius_are_found_and_listed_centres_mend_it(particles, tmp_path):
+    rolled = particles.load(range(COUNT)).volumes.roll((7, -6, 5), (1, 2, 3))
+    moved = written(tmp_path, rolled)
+    assert codes(moved, ribosome()) == {"shifts_at_search_radius": "wrong"}
+    assert codes(moved, ribosome(), max_shift=0.4) == {}
+    assert codes(moved, ribosome(), centres=torch.tensor([5.0, -6.0, 7.0]).expand(COUNT, 3)) == {}
+
+
+def test_boxes_too_small_to_tell_are_left_alone(tmp_path):
+    small = torch.randn(2, 8, 8, 8, generator=torch.Generator().manual_seed(1))
+    reference = DensityMap(torch.randn(8, 8, 8, generator=torch.Generator().manual_seed(2)), VOXEL)
+    assert codes(written(tmp_path, small), reference) == {}
+
+
+def test_a_meaningless_map_keeps_size_and_power_and_nothing_else():
+    density = ribosome().density
+    drawn = meaningless(density, 3)
+    assert float(drawn.std()) == pytest.approx(float(density.std()), rel=0.1)
+    together = torch.corrcoef(torch.stack([drawn.flatten(), density.flatten()]))[0, 1]
+    other = torch.corrcoef(torch.stack([drawn.flatten(), meaningless(density, 4).flatten()]))[0, 1]
+    assert float(together) == pytest.approx(float(other), abs=0.15)  # what they share is the radial profile
+
+
+def test_wrong_models_make_expected_errors_meaningless(particles):
+    found = judge_reference(particles, replace(ribosome(), density=-ribosome().density), 0.125)
+    assert meaningless_errors(f for f in found if f is not None)
+    assert not meaningless_errors([])
+
+
+def test_differences_without_spread_are_no_evidence():
+    assert paired_t(torch.ones(5), torch.zeros(5)) == 0.0
+    assert paired_t(torch.tensor([1.0]), torch.zeros(1)) == 0.0
+    assert paired_t(torch.tensor([1.0, 1.1, 0.9]), torch.zeros(3)) > 10
+
+
+def test_the_sample_is_of_distinct_rows_and_the_radius_is_the_method_s():
+    rows = sample_rows(100, 10, 0)
+    assert len(set(rows)) == 10
+    assert rows == sorted(rows)
+    assert search_radius(object()) is None
+
+
+def test_recentred_particles_have_their_content_at_the_centre(particles):
+    batch = replace(particles.load([0]), poses=Poses(torch.eye(3)[None], torch.tensor([[2.0, 1.0, -3.0]])))
+    moved = batch.recentred(torch.tensor([[2.0, 1.0, -3.0]]))
+    torch.testing.assert_close(moved.volumes, batch.volumes.roll((3, -1, -2), (1, 2, 3)), atol=1e-3, rtol=1e-3)
+    assert moved.poses.shifts.abs().max() < 1e-6

@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from torchsag.averaging.frames import bring_back, symmetrised
+from torchsag.averaging.symmetry_axes import symmetry_agreement
+from torchsag.geometry import Poses, Symmetry, rotvec_to_matrix
+from torchsag.simulation.structures import CappedPhantom, GroelPhantom, RibosomePhantom
+from torchsag.verdict.symmetry import SymmetryInMap
+
+N, VOXEL = 24, 14.0
+
+
+@pytest.fixture(scope="module")
+def groel():
+    return GroelPhantom().density(N, VOXEL)
+
+
+def test_a_symmetric_map_is_believed_with_noise_on_it(groel):
+    noise = torch.randn(N, N, N, generator=torch.Generator().manual_seed(0))
+    noisy = replace(groel, density=groel.density + 0.3 * groel.density.std() * noise)
+    for volume, name in ((groel, "D7"), (groel, "C7"), (noisy, "D7"), (groel, "C1")):
+        assert SymmetryInMap()(volume, Symmetry(name)) is None
+
+
+def test_a_symmetry_that_a_map_has_not_is_found():
+    found = SymmetryInMap()(RibosomePhantom().density(N, VOXEL), Symmetry("D7"))
+    assert (found.code, found.severity) == ("symmetry_not_in_reference", "wrong")
+    assert found.evidence["agreement"] < 0.7
+
+
+def test_a_symmetry_that_a_map_has_nearly_is_doubted():
+    found = SymmetryInMap()(CappedPhantom().density(N, VOXEL), Symmetry("D7"))
+    assert found.code == "symmetry_not_in_reference"
+    assert found.evidence["agreement"] < 0.96
+
+
+def test_other_axes_are_found(groel):
+    pose = Poses(rotvec_to_matrix(torch.tensor([[0.9, 0.3, 0.0]])), torch.tensor([[0.5, 0.0, -0.5]]))
+    found = SymmetryInMap()(bring_back(groel, pose), Symmetry("D7"))
+    assert (found.code, found.severity) == ("symmetry_axes_differ", "wrong")
+    assert found.evidence["agreement_at_best_axes"] > 0.96
+
+
+def test_a_symmetrised_map_has_the_symmetry():
+    ribosome, symmetry = RibosomePhantom().density(N, VOXEL), Symmetry("C4")
+    made = symmetrised(ribosome, symmetry)
+    assert float(symmetry_agreement(made, symmetry, 6, Poses.identity(1)).min()) > 0.98
+    assert symmetrised(ribosome, Symmetry("C1")) is ribosome

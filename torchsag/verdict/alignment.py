@@ -1,0 +1,81 @@
+"""All checks of particles that were aligned to a given map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.geometry import Poses, Symmetry
+from torchsag.particles import DensityMap, ParticleSet
+from torchsag.verdict.finding import Finding
+from torchsag.verdict.reference import ContrastOpposite, HandOpposite, NoBetterThanChance, ShiftsAtSearchRadius
+from torchsag.verdict.sample import LEAST_BOX, match_sample, sample_rows
+from torchsag.verdict.symmetry import SymmetryInMap
+from torchsag.verdict.views import OrientationGap, measured_directions
+
+SAMPLE = 48
+_VIEWS = 200
+# Findings after which the model that the particles were compared with is not theirs.
+_WRONG_MODEL = frozenset({
+    "contrast_opposite", "hand_opposite", "shifts_at_search_radius", "no_better_than_chance", "noise_alone",
+    "symmetry_not_in_reference", "symmetry_axes_differ", "fsc_never_falls", "copies_in_both_halves",
+})  # fmt: skip
+
+
+def meaningless_errors(findings: Iterable[Finding]) -> bool:
+    """Whether expected errors, which hold under the right model alone, mean nothing."""
+    return any(finding.severity == "wrong" and finding.code in _WRONG_MODEL for finding in findings)
+
+
+def judge_reference(
+    particles: ParticleSet,
+    reference: DensityMap,
+    max_shift: float | None,
+    centres: Float[Tensor, "particles 3"] | None = None,
+    seed: int = 0,
+) -> list[Finding | None]:
+    """Whether a sample of usable particles knows a map.
+
+    Parameters
+    ----------
+    particles
+        All of them usable.
+    reference
+        The map.
+    max_shift
+        Radius of the run's search of shifts, as a fraction of the box; None where it has none.
+    centres
+        Where the search of each particle began, voxels; None for the box centres.
+    seed
+        Of the sample.
+    """
+    if len(set(particles.box)) != 1 or particles.box[0] < LEAST_BOX:
+        return []  # the search has no shells to tell anything by
+    if not float(reference.density.std()) > 0:
+        return []
+    matches = match_sample(particles, sample_rows(len(particles), SAMPLE, seed), reference, max_shift, centres, seed)
+    contrast = ContrastOpposite()(matches)
+    if contrast is not None and contrast.severity == "wrong":
+        return [contrast]  # what else is wrong cannot be told before this is mended
+    far = None if max_shift is None else ShiftsAtSearchRadius()(matches, max_shift)
+    chance = NoBetterThanChance()(matches)
+    if far is not None:
+        return [contrast, far]  # particles that are not where the search looks match by chance
+    return [contrast, chance, None if chance is not None else HandOpposite()(matches)]
+
+
+def judge_symmetry(volume: DensityMap, symmetry: Symmetry) -> list[Finding | None]:
+    """Whether a map that was given has a symmetry that is imposed on it, and a note that it is."""
+    if symmetry.order == 1 or len(set(volume.box)) != 1:
+        return []
+    imposed = Finding("reference_symmetrised", "note", f"symmetry={symmetry.name} was imposed on the reference as well")
+    return [SymmetryInMap()(volume, symmetry), imposed]
+
+
+def judge_views(particles: ParticleSet, poses: Poses, symmetry: Symmetry, seed: int = 0) -> list[Finding | None]:
+    """Whether the views at some poses measure the map in all directions."""
+    rows = sample_rows(len(particles), _VIEWS, seed)
+    measured = measured_directions(particles.load(rows), poses.rotations[rows], symmetry)
+    return [OrientationGap()(measured)]

@@ -1,0 +1,33 @@
+"""All checks of particles before anything is done with them."""
+
+from __future__ import annotations
+
+from jaxtyping import Integer
+from torch import Tensor
+
+from torchsag.errors import InputError
+from torchsag.particles import ParticleSet
+from torchsag.verdict.copies import CopiesInBothHalves, same_file, same_voxels
+from torchsag.verdict.finding import Finding
+from torchsag.verdict.sample import sample_rows
+from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
+
+_SAMPLE = 64
+
+
+def judge_input(
+    particles: ParticleSet, halves: Integer[Tensor, " particles"] | None, seed: int = 0
+) -> list[Finding | None]:
+    """Copies among all particles, and the values of a sample."""
+    exact = [*same_file(particles), *same_voxels(particles)]
+    names, extents = [], []
+    for row in sample_rows(len(particles), _SAMPLE, seed):
+        try:
+            volume = particles.reader(particles.volumes[row])
+        except InputError:
+            continue  # the run itself will say so
+        if bool(volume.isfinite().all()):
+            names.append(particles.names[row])
+            extents.append(Extent.of(volume))
+    values = [OutlierVoxels()(names, extents), ScaleExtreme()(names, extents)] if names else []
+    return [CopiesInBothHalves()(particles, exact, [], halves), *values]

@@ -1,0 +1,195 @@
+"""Checks of a reference: contrast, hand, centring, and whether the particles know it at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.verdict.finding import Finding
+from torchsag.verdict.sample import Matches
+
+
+def paired_t(first: Float[Tensor, " sample"], second: Float[Tensor, " sample"]) -> float:
+    """Mean difference of pairs in units of its standard error; 0 where all differences are alike or there is one."""
+    difference = (first - second).double()
+    if len(difference) < 2:
+        return 0.0
+    error = float(difference.std()) / math.sqrt(len(difference))
+    mean = float(difference.mean())
+    return mean / error if error > 1e-9 * max(abs(mean), 1e-30) else 0.0
+
+
+@dataclass(frozen=True)
+class ContrastOpposite:
+    """Particles and reference of opposite sign, all of them or some.
+
+    Attributes
+    ----------
+    least_t
+        How clearly the sample must prefer the inverted reference.
+    least_margin
+        By how many standard deviations of noise a single particle must do so.
+    least_particles
+        How many such particles are a finding where the sample as a whole is right.
+    """
+
+    least_t: float = 4.0
+    least_margin: float = 4.0
+    least_particles: int = 2
+    code: str = "contrast_opposite"
+
+    def __call__(self, matches: Matches) -> Finding | None:
+        """Judge a sample."""
+        t = paired_t(matches.inverted, matches.reference)
+        single = int((matches.inverted - matches.reference > self.least_margin).sum())
+        count = len(matches.reference)
+        evidence = {"sample": count, "prefer_inverted": single, "t": t}
+        if t > self.least_t or (count < 3 and single == count):
+            text = (
+                f"particles and reference have opposite contrast: {single} of {count} particles looked at match the "
+                "inverted reference clearly better; invert the reference or the particles (multiply by -1)"
+            )
+            return Finding(self.code, "wrong", text, evidence)
+        if single >= self.least_particles:
+            text = (
+                f"{single} of {count} particles looked at match the inverted reference clearly better: the contrast of "
+                "some particles is opposite; invert these"
+            )
+            return Finding(self.code, "doubt", text, evidence)
+        return None
+
+
+@dataclass(frozen=True)
+class HandOpposite:
+    """A mirrored reference.
+
+    Attributes
+    ----------
+    least_t
+        How clearly the sample must prefer the mirror image.
+    """
+
+    least_t: float = 4.0
+    code: str = "hand_opposite"
+
+    def __call__(self, matches: Matches) -> Finding | None:
+        """Judge a sample."""
+        t = paired_t(matches.mirrored, matches.reference)
+        if t <= self.least_t:
+            return None
+        text = (
+            "the particles match the mirror image of the reference better: the hand of the reference, or of the "
+            "tomograms, is wrong; flip one of them"
+        )
+        means = {"score": float(matches.reference.mean()), "score_mirrored": float(matches.mirrored.mean())}
+        return Finding(self.code, "wrong", text, {"sample": len(matches.reference), "t": t, **means})
+
+
+@dataclass(frozen=True)
+class ShiftsAtSearchRadius:
+    """Particles farther off than the search of shifts goes.
+
+    Attributes
+    ----------
+    least_margin
+        By how many standard deviations of noise a particle must match better outside.
+    some, most
+        Parts of the sample from which on this is doubted, and wrong. A neighbour within the box is met outside too.
+    """
+
+    least_margin: float = 3.0
+    some: float = 0.15
+    most: float = 0.5
+    code: str = "shifts_at_search_radius"
+
+    def __call__(self, matches: Matches, max_shift: float) -> Finding | None:
+        """Judge a sample that was searched within `max_shift`, a fraction of the box."""
+        if matches.near is None or matches.far is None:
+            return None
+        outside = int((matches.far - matches.near > self.least_margin).sum())
+        count = len(matches.near)
+        if outside < max(2, self.some * count) and not (count < 3 and outside == count):
+            return None
+        text = (
+            f"{outside} of {count} particles looked at match better beyond the radius of the search, "
+            f"method.search.max_shift={max_shift:g} of the box, than within: give their centres in the list "
+            "(rlnOrigin...Angst), cut them out anew, or raise method.search.max_shift"
+        )
+        severity = "wrong" if outside >= self.most * count else "doubt"
+        return Finding(self.code, severity, text, {"sample": count, "better_outside": outside, "max_shift": max_shift})
+
+
+@dataclass(frozen=True)
+class NoBetterThanNoise:
+    """Particles that match a map no better than noise of the same power does.
+
+    Attributes
+    ----------
+    least_t
+        By how many standard errors they must match better.
+    least_sample
+        Fewer particles than this tell nothing.
+    """
+
+    least_t: float = 3.5
+    least_sample: int = 3
+    code: str = "no_better_than_chance"
+
+    def __call__(self, scores: Float[Tensor, " sample"], noise: Float[Tensor, " sample"]) -> Finding | None:
+        """Judge scores of particles, and of noise in place of each."""
+        t = paired_t(scores, noise)
+        if len(scores) < self.least_sample or t >= self.least_t:
+            return None
+        text = (
+            "the particles match the reference no better than noise of the same power does: there is nothing of the "
+            "reference in them that this can see; do not use these poses"
+        )
+        means = {"score": float(scores.mean()), "score_of_noise": float(noise.mean())}
+        return Finding(self.code, "wrong", text, {"sample": len(scores), "t": t, **means})
+
+
+@dataclass(frozen=True)
+class NoBetterThanChance:
+    """A reference that fits the particles no better than maps that mean nothing.
+
+    Attributes
+    ----------
+    least_t
+        By how many standard errors the sample must prefer the reference to meaningless maps.
+    least_spread
+        By how many standard deviations among these.
+    least_sample
+        Fewer particles than this have no spread of differences to speak of.
+    """
+
+    least_t: float = 3.0
+    least_spread: float = 3.0
+    least_sample: int = 3
+    code: str = "no_better_than_chance"
+
+    def __call__(self, matches: Matches) -> Finding | None:
+        """Judge a sample."""
+        noise = NoBetterThanNoise()(matches.reference, matches.noise)
+        if noise is not None:
+            return noise
+        t = paired_t(matches.reference, matches.meaningless.mean(0))
+        means = matches.meaningless.mean(1)
+        spread = float((matches.reference.mean() - means.mean()) / means.std().clamp_min(1e-6))
+        enough = len(matches.reference) < self.least_sample or t >= self.least_t
+        if enough and spread >= self.least_spread:
+            return None
+        evidence = {
+            "sample": len(matches.reference),
+            "score": float(matches.reference.mean()),
+            "score_of_meaningless_maps": float(means.mean()),
+            "t": t,
+            "spread": spread,
+        }
+        text = (
+            "the reference matches the particles no better than meaningless maps of the same size and power: is it "
+            "the right structure, at the right voxel size? Poses that follow are chance"
+        )
+        return Finding(self.code, "wrong" if t <= 0 else "doubt", text, evidence)

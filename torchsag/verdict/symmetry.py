@@ -1,0 +1,75 @@
+"""Checks of a symmetry: has the map it, and about these axes?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from torchsag.averaging.symmetry_axes import find_symmetry_axes, symmetry_agreement
+from torchsag.geometry import Poses, Symmetry
+from torchsag.imaging.reference import isolated
+from torchsag.particles import DensityMap
+from torchsag.verdict.finding import Finding
+
+# Shells out to here tell axes apart for a particle that fills half its box, and maps have little noise there.
+_LAST_SHELL = 8
+
+
+@dataclass(frozen=True)
+class SymmetryInMap:
+    """A symmetry that a map has not, has only nearly, or has about other axes.
+
+    Attributes
+    ----------
+    least
+        Mean correlation of the map with its symmetry mates, over shells 1 to 8, below which it has not the symmetry.
+    nearly
+        Below which it has it only nearly.
+    gain
+        By how much other axes must agree better.
+    """
+
+    least: float = 0.8
+    nearly: float = 0.96
+    gain: float = 0.1
+    code: str = "symmetry_not_in_reference"
+    axes_code: str = "symmetry_axes_differ"
+
+    def __call__(self, volume: DensityMap, symmetry: Symmetry) -> Finding | None:
+        """Judge a map."""
+        if symmetry.order == 1:
+            return None
+        masked = replace(volume, density=isolated(volume.density.float().cpu()))
+        last = min(_LAST_SHELL, volume.box[0] // 2 - 1)
+        by_shell = symmetry_agreement(masked, symmetry, last, Poses.identity(1))
+        here = float(by_shell.mean())
+        if here >= self.nearly:
+            return None
+        evidence = {"agreement": here, "agreement_by_shell": by_shell.tolist()}
+        best = find_symmetry_axes(masked, symmetry, last)
+        evidence |= {"agreement_at_best_axes": best.agreement}
+        if best.agreement >= self.nearly and best.agreement > here + self.gain:
+            angle = float(torch.rad2deg(symmetry.distance(best.pose.rotations, torch.eye(3)[None]))[0])
+            shift = [round(x, 2) for x in best.pose.shifts[0].tolist()]
+            text = (
+                f"the map has {symmetry.name}, but about other axes, {angle:.0f} degrees and {_voxels(shift)} voxels "
+                f"(x, y, z) away (correlation with its mates {here:.2f} here, {best.agreement:.2f} there): turn the "
+                "map onto RELION's axes first"
+            )
+            return Finding(self.axes_code, "wrong", text, {**evidence, "angle_deg": angle, "shift_voxels": shift})
+        text = (
+            f"the map has not the symmetry {symmetry.name}: its correlation with its symmetry mates is {here:.2f}, "
+            f"1 is perfect ({best.agreement:.2f} at the best axes); use symmetry=C1, or the symmetry that it has"
+        )
+        if here >= self.least:
+            text = (
+                f"the map has {symmetry.name} only nearly: its correlation with its symmetry mates is {here:.2f}; "
+                "imposing it averages unlike parts"
+            )
+        return Finding(self.code, "wrong" if here < self.least else "doubt", text, evidence)
+
+
+def _voxels(shift: Sequence[float]) -> str:
+    return f"({', '.join(f'{x:g}' for x in shift)})"
