@@ -30,7 +30,7 @@ from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
 from torchsag.workflows.average import loop as averaging_loop
 from torchsag.workflows.average.command import Average
 from torchsag.workflows.average.controls import NoiseOnly, OmittedRegion
-from torchsag.workflows.average.half_frames import moved
+from torchsag.workflows.average.half_frames import composed
 from torchsag.workflows.average.state import unaligned
 
 N, VOXEL = 24, 14.0
@@ -337,7 +337,7 @@ def test_half_two_is_brought_onto_half_one_with_its_poses(settings, data):
     elsewhere = bring_back(structure, placement.inverse())
     result = unaligned(read_particles(str(data / "near.star")).poses.to(torch.float32))
     found = loop._placement((structure, elsewhere), torch.ones(N // 2 + 1), Symmetry("C1"))
-    after, maps = moved(result, loop.halves == 2, found), (structure, bring_back(elsewhere, found))
+    after, maps = composed(result, loop.halves == 2, found), (structure, bring_back(elsewhere, found))
     first, second = (to_half_spectrum(m.density) for m in maps)
     assert (fourier_shell_correlation(first, second, (N, N, N))[1:7] > 0.97).all()
     change = result.poses.inverse().compose(after.poses)

@@ -1,0 +1,305 @@
+"""False alarms and misses of the checks behind every verdict, on simulations.
+
+    python experiments/benchmarks/verdicts.py [--good 200] [--bad 50]
+
+Checks are functions of arrays, so most need no whole run: a good case is a simulated sample of particles, a pair of
+half-maps, a map or a set of orientations as it should be; a bad case has the one fault that the check is for. Boxes of 32
+voxels of 12 angstrom, ribosome and GroEL phantoms, 8 to 12 particles of SNR 0.02 to 0.2 a sample, each case drawn anew.
+`good_alarms` counts good cases with the code at the severity doubt or wrong, `bad_missed` bad cases without it.
+The result is a JSON file beside this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from torchsag.averaging.frames import bring_back
+from torchsag.evaluation.half_map_fsc import compare_half_maps
+from torchsag.evaluation.wedge_dependence import wedge_dependence
+from torchsag.fourier import low_pass
+from torchsag.geometry import Poses, Symmetry, random_rotations, rotvec_to_matrix
+from torchsag.imaging.masks import spherical_mask
+from torchsag.particles import DensityMap, ParticleBatch, ParticleSet, TiltRange, VolumeSource
+from torchsag.particles.weighting import Transfer
+from torchsag.runs.provenance import versions
+from torchsag.simulation import simulate_particles
+from torchsag.simulation.structures import CappedPhantom, GroelPhantom, RibosomePhantom
+from torchsag.verdict import Finding
+from torchsag.verdict.alignment import judge_reference
+from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone, noise_in_common
+from torchsag.verdict.symmetry import SymmetryInMap
+from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
+from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
+
+N, VOXEL = 32, 12.0
+SHAPE = (N, N, N)
+RIBOSOME, GROEL = RibosomePhantom().density(N, VOXEL), GroelPhantom().density(N, VOXEL)
+CAPPED = CappedPhantom().density(N, VOXEL)
+STRUCTURES = (RIBOSOME, GROEL)
+WEDGE = TiltRange(-60.0, 60.0)
+
+Case = Callable[[int], Iterable[Finding | None]]
+
+
+def draw(seed: int, *values: float) -> list[float]:
+    """A number of each seed between every pair of `values`, even on a logarithmic scale."""
+    generator = torch.Generator().manual_seed(seed)
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return [a * (b / a) ** float(torch.rand(1, generator=generator)) for a, b in pairs]
+
+
+def in_memory(volumes: Tensor) -> ParticleSet:
+    """A particle set that reads volumes from memory."""
+    count = len(volumes)
+    sources = tuple(VolumeSource(Path("memory"), i) for i in range(count))
+    names = tuple(f"particle_{i}" for i in range(count))
+
+    def read(source: VolumeSource) -> Tensor:
+        assert source.index is not None
+        return volumes[source.index]
+
+    return ParticleSet(names, SHAPE, VOXEL, sources, (WEDGE,) * count, Transfer(), read)
+
+
+def sample(seed: int) -> tuple[DensityMap, Tensor]:
+    """A structure and particles of it."""
+    structure = STRUCTURES[seed % 2]
+    snr, count = draw(seed, 0.02, 0.2, 8, 12)
+    batch, _ = simulate_particles(structure, round(count), snr, max_shift=2.5, seed=seed)
+    return structure, batch.volumes
+
+
+def right(seed: int) -> list[Finding | None]:
+    """Particles and their own structure."""
+    structure, volumes = sample(seed)
+    return judge_reference(in_memory(volumes), structure, 0.125, seed=seed)
+
+
+def inverted(seed: int) -> list[Finding | None]:
+    """The structure with its sign turned."""
+    structure, volumes = sample(seed)
+    return judge_reference(in_memory(volumes), replace(structure, density=-structure.density), 0.125, seed=seed)
+
+
+def mirrored(seed: int) -> list[Finding | None]:
+    """Its mirror image."""
+    structure, volumes = sample(seed)
+    return judge_reference(in_memory(volumes), structure.mirrored(), 0.125, seed=seed)
+
+
+def off_centre(seed: int) -> list[Finding | None]:
+    """Particles 8 to 12 voxels from the box centre, where the search goes to 4."""
+    structure, volumes = sample(seed)
+    (length,) = draw(seed + 1, 8.0, 12.0)
+    direction = torch.randn(3, generator=torch.Generator().manual_seed(seed))
+    steps = (length * direction / direction.norm()).round().long().tolist()
+    return judge_reference(in_memory(volumes.roll(steps, (1, 2, 3))), structure, 0.125, seed=seed)
+
+
+def another(seed: int) -> list[Finding | None]:
+    """The other structure."""
+    _, volumes = sample(seed)
+    return judge_reference(in_memory(volumes), STRUCTURES[1 - seed % 2], 0.125, seed=seed)
+
+
+def noise_particles(seed: int) -> list[Finding | None]:
+    """White or coloured noise in place of particles."""
+    structure, volumes = sample(seed)
+    noise = torch.randn(volumes.shape, generator=torch.Generator().manual_seed(seed))
+    if seed % 2:
+        noise = low_pass(noise, 60.0, VOXEL) + 0.3 * noise
+    return judge_reference(in_memory(noise), structure, 0.125, seed=seed)
+
+
+def maps(seed: int, shared: float, count_noise: float | None = None) -> tuple[DensityMap, DensityMap]:
+    """Half-maps: a structure, noise that both share, noise of each."""
+    generator = torch.Generator().manual_seed(seed)
+    (noise,) = draw(seed, 0.1, 3.0) if count_noise is None else (count_noise,)
+    signal = STRUCTURES[seed % 2].density
+    signal = signal / signal.std()
+    common = shared * noise * torch.randn(SHAPE, generator=generator)
+    first, second = (signal + common + noise * torch.randn(SHAPE, generator=generator) for _ in range(2))
+    return DensityMap(first, VOXEL), DensityMap(second, VOXEL)
+
+
+def curve(seed: int, halves: tuple[DensityMap, DensityMap], radius: float | None, edge: float) -> list[Finding | None]:
+    """All checks of a resolution."""
+    mask = spherical_mask(SHAPE, radius, edge)
+    fsc = compare_half_maps(*halves, mask, seed)
+    found = [FSCNeverFalls()(fsc, noise_in_common(*halves)), MaskTooSmall()(fsc, mask), MaskRaisesFSC()(fsc)]
+    return [*found, NoiseAlone()(fsc, 60.0)]
+
+
+def good_curve(seed: int) -> list[Finding | None]:
+    """Independent noise, a mask around the particle."""
+    return curve(seed, maps(seed, 0.0), draw(seed, 12.0, 14.0)[0], 4.0)
+
+
+def copied_curve(seed: int) -> list[Finding | None]:
+    """Halves that share at least half of the variance of their noise."""
+    (shared,) = draw(seed + 1, 1.0, 5.0)
+    return curve(seed, maps(seed, shared), None, 4.0)
+
+
+def tiny_mask(seed: int) -> list[Finding | None]:
+    """A mask of one to two voxels' radius, and a curve above its threshold."""
+    (radius,) = draw(seed, 1.0, 2.0)
+    return curve(seed, maps(seed, 0.0, 1.0), radius, 1.0)
+
+
+def symmetric(seed: int) -> list[Finding | None]:
+    """A map with its symmetry, with noise."""
+    (noise,) = draw(seed, 0.01, 0.4)
+    volume, name = ((GROEL, "D7"), (GROEL, "C7"), (CAPPED, "C7"))[seed % 3]
+    grain = torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+    noisy = replace(volume, density=volume.density + noise * volume.density.std() * grain)
+    return [SymmetryInMap()(noisy, Symmetry(name))]
+
+
+def unsymmetric(seed: int) -> list[Finding | None]:
+    """A map without it."""
+    name = ("C2", "C3", "C5", "D2", "D7", "O")[seed % 6]
+    pose = Poses(random_rotations(1, torch.Generator().manual_seed(seed)).float(), torch.zeros(1, 3))
+    return [SymmetryInMap()(bring_back(RIBOSOME, pose), Symmetry(name))]
+
+
+def other_axes(seed: int) -> list[Finding | None]:
+    """A map with the symmetry about axes 15 to 45 degrees away."""
+    generator = torch.Generator().manual_seed(seed)
+    (angle,) = draw(seed, 15.0, 45.0)
+    around = 2 * math.pi * float(torch.rand(1, generator=generator))
+    axis = torch.tensor([[math.cos(around), math.sin(around), 0.0]]) * math.radians(angle)
+    pose = Poses(rotvec_to_matrix(axis), torch.zeros(1, 3))
+    return [SymmetryInMap()(bring_back(GROEL, pose), Symmetry("D7"))]
+
+
+def wedge_batch(count: int) -> ParticleBatch:
+    """Particles of which only the wedge matters."""
+    return in_memory(torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(0))).load(range(count))
+
+
+BATCH = wedge_batch(40)
+
+
+def all_views(seed: int) -> list[Finding | None]:
+    """8 to 40 particles of random orientation."""
+    count = round(draw(seed, 8.0, 40.0)[0])
+    rotations = random_rotations(count, torch.Generator().manual_seed(seed)).float()
+    return [OrientationGap()(measured_directions(BATCH[:count], rotations, Symmetry("C1")))]
+
+
+def one_view(seed: int) -> list[Finding | None]:
+    """Orientations within 10 degrees of the beam."""
+    generator = torch.Generator().manual_seed(seed)
+    count = round(draw(seed, 8.0, 40.0)[0])
+    turns = 2 * math.pi * torch.rand(count, generator=generator)
+    tilt = 0.1 * torch.randn(count, 2, generator=generator)
+    rotations = rotvec_to_matrix(torch.cat([tilt, torch.zeros(count, 1)], -1))
+    rotations = rotvec_to_matrix(torch.stack([0 * turns, 0 * turns, turns], -1)) @ rotations
+    return [OrientationGap()(measured_directions(BATCH[:count], rotations, Symmetry("C1")))]
+
+
+def classes(seed: int, follow: bool) -> list[Finding | None]:
+    """Three classes of 90 particles: at random, or by the direction of the beam."""
+    generator = torch.Generator().manual_seed(seed)
+    rotations = random_rotations(90, generator).float()
+    labels = torch.randint(0, 3, (90,), generator=generator)
+    if follow:
+        labels = rotations[:, 2].abs().argmax(-1)
+    found = wedge_dependence(Poses(rotations, torch.zeros(90, 3)), labels, Symmetry("C1"), seed=seed)
+    return [WedgeExplainsClass()(found)]
+
+
+def values(seed: int, fault: str) -> list[Finding | None]:
+    """Volumes as they are, with a hot voxel in one, or with one of another scale; at any scale of all."""
+    _, volumes = sample(seed)
+    volumes = volumes.clone() / volumes.std()
+    (size,) = draw(seed, 40.0, 1e6)
+    if fault == "hot":
+        volumes[0, 5, 6, 7] = size
+    if fault == "scale":
+        volumes[0] *= size
+    (scale,) = draw(seed + 1, 1e-8, 1e18)
+    extents = [Extent.of(volume.double() * scale) for volume in volumes]
+    names = [str(i) for i in range(len(volumes))]
+    return [OutlierVoxels()(names, extents), ScaleExtreme()(names, extents)]
+
+
+GOOD: dict[str, Case] = {
+    "half-maps with independent noise": good_curve,
+    "symmetric maps": symmetric,
+    "random orientations": all_views,
+    "classes at random": lambda seed: classes(seed, False),
+    "volumes of any scale": lambda seed: values(seed, "none"),
+    "particles and their structure": right,
+}
+BAD: dict[str, tuple[str, Case]] = {
+    "contrast_opposite": ("inverted reference", inverted),
+    "hand_opposite": ("mirrored reference", mirrored),
+    "shifts_at_search_radius": ("particles 8 to 12 voxels off, radius 4", off_centre),
+    "no_better_than_chance": ("another structure", another),
+    "no_better_than_chance (noise)": ("noise, white and coloured", noise_particles),
+    "fsc_never_falls": ("half or more of the noise shared", copied_curve),
+    "mask_too_small or noise_alone": ("mask of 1 to 2 voxels", tiny_mask),
+    "symmetry_not_in_reference": ("ribosome with C2 to O", unsymmetric),
+    "symmetry_axes_differ": ("GroEL turned by 15 to 45 degrees", other_axes),
+    "orientation_gap": ("views within 10 degrees", one_view),
+    "wedge_explains_class": ("classes by direction", lambda seed: classes(seed, True)),
+    "outlier_voxels": ("one voxel of 40 to a million deviations", lambda seed: values(seed, "hot")),
+    "scale_extreme": ("one volume 40 to a million times stronger", lambda seed: values(seed, "scale")),
+}
+
+
+def serious(findings: Iterable[Finding | None]) -> set[str]:
+    """Codes at doubt or wrong."""
+    return {finding.code for finding in findings if finding is not None and finding.severity != "note"}
+
+
+def main() -> None:
+    """Run, print, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--good", type=int, default=200, help="good cases of each kind")
+    parser.add_argument("--bad", type=int, default=50, help="bad cases of each kind")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    began = time.process_time()
+    good: dict[str, dict] = {}
+    bad: dict[str, dict] = {}
+    what = str(__doc__).splitlines()[0]
+
+    def keep() -> None:
+        seconds = round(time.process_time() - began)
+        result = {"what": what, "versions": versions(), "cpu_seconds": seconds, "good": good, "bad": bad}
+        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+    for name, case in GOOD.items():
+        alarms: dict[str, int] = {}
+        any_alarm = 0
+        for seed in range(options.good):
+            codes = serious(case(seed))
+            any_alarm += bool(codes)
+            for code in codes:
+                alarms[code] = alarms.get(code, 0) + 1
+        good[name] = {"cases": options.good, "good_alarms": any_alarm, "by_code": alarms}
+        print(name, good[name], flush=True)
+        keep()
+    for name, (what, case) in BAD.items():
+        codes = set(name.removesuffix(" (noise)").split(" or "))
+        missed = [seed for seed in range(1000, 1000 + options.bad) if not codes & serious(case(seed))]
+        bad[name] = {"what": what, "cases": options.bad, "bad_missed": len(missed), "seeds_missed": missed}
+        print(name, bad[name], flush=True)
+        keep()
+
+
+if __name__ == "__main__":
+    main()
