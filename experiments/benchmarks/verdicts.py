@@ -3,8 +3,8 @@
     python experiments/benchmarks/verdicts.py [--good 200] [--bad 50]
 
 Checks are functions of arrays, so most need no whole run: a good case is a simulated sample of particles, a pair of
-half-maps, a map or a set of orientations as it should be; a bad case has the one fault that the check is for. Boxes of 32
-voxels of 12 angstrom, ribosome and GroEL phantoms, 8 to 12 particles of SNR 0.02 to 0.2 a sample, each case drawn anew.
+half-maps, a map or orientations as they should be; a bad case has the one fault that the check is for. Boxes of 32
+voxels of 12 angstrom, ribosome and GroEL phantoms, 8 to 12 particles of SNR 0.02 to 0.2 a sample, each drawn anew.
 `good_alarms` counts good cases with the code at the severity doubt or wrong, `bad_missed` bad cases without it.
 The result is a JSON file beside this one.
 """

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.particles import ParticleSet, VolumeSource
+from torchsag.particles.sources import DensitySource
 from torchsag.verdict.finding import Finding
 
 Pairs = list[tuple[int, int]]
@@ -29,7 +30,12 @@ _PROBE_BYTES = 512
 
 def same_file(particles: ParticleSet) -> Pairs:
     """Rows that name one volume, links and ``..`` resolved."""
-    return _equal((source.path.resolve(), source.index or 0) for source in particles.volumes)
+    return _equal((source.path.resolve(), _place(source)) for source in particles.volumes)
+
+
+def _place(source: DensitySource) -> Hashable:
+    """Where in its file a volume, or its images, are."""
+    return (source.index or 0) if isinstance(source, VolumeSource) else source.sections
 
 
 def same_voxels(particles: ParticleSet) -> Pairs:
@@ -41,9 +47,9 @@ def same_voxels(particles: ParticleSet) -> Pairs:
     return [pair for rows in alike for pair in _equal_voxels(particles, rows)]
 
 
-def _probe(source: VolumeSource) -> Hashable:
+def _probe(source: DensitySource) -> Hashable:
     """Size of a file and what stands in its middle; of a stack nothing, so that its volumes are compared by reading."""
-    if source.index is not None:
+    if isinstance(source, VolumeSource) and source.index is not None:
         return "stack"
     try:
         with source.path.open("rb") as file:
@@ -51,7 +57,7 @@ def _probe(source: VolumeSource) -> Hashable:
             file.seek(size // 2)
             return size, file.read(_PROBE_BYTES)
     except OSError:
-        return source
+        return str(source)
 
 
 def _equal_voxels(particles: ParticleSet, rows: list[int]) -> Pairs:
