@@ -30,7 +30,7 @@ CLAIMS = {
     "align_in_memory": lambda out: 0.7 < number("error ([\\d.]+)", out) / number("expected ([\\d.]+)", out) < 1.4,
     "calibration": lambda out: number("([\\d]+) % of the 95", out) >= 85,
     "candidates": lambda out: number("RotationalMatching, SNR 0.005.* ([\\d]+) % of all", out) >= 90,
-    "finite_sums": lambda out: number("CurvatureSAG: ([\\d.e-]+)", out) < 1e-5 < number("SAG: ([\\d.e-]+)", out),
+    "finite_sums": lambda out: number("CurvatureSAG: ([\\d.e-]+)", out) < 1e-5 < number("SAGOneTerm: ([\\d.e-]+)", out),
     "first_average": lambda out: "oracle, truth" in out,
     "gradients": lambda out: number("([\\d.]+) deg after", out) < number("error ([\\d.]+)", out) / 2,
     "missing_wedge": lambda out: number("to 60 deg: ([\\d]+)", out) < number("to 90 deg: ([\\d]+)", out) == 100,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from matplotlib.figure import Figure
 
-from torchsag.optim import SAG, SAGA, SVRG, CurvatureSAG, LevenbergMarquardt, SAGMinibatch, minimize
+from torchsag.optim import SAGA, SVRG, CurvatureSAG, LevenbergMarquardt, SAGMinibatch, SAGOneTerm, minimize
 
 PROBLEMS, TERMS, UNKNOWNS = 100, 40, 10
 
@@ -47,7 +47,7 @@ problem = LeastSquares(matrices, torch.einsum("ptij,pj->pti", matrices, truth))
 
 figure = Figure(figsize=(5, 3.4))
 axis = figure.subplots()
-for optimizer in (SAG(), SAGMinibatch(), SAGA(), SVRG(), CurvatureSAG(trust_radius=100.0), LevenbergMarquardt()):
+for optimizer in (SAGOneTerm(), SAGMinibatch(), SAGA(), SVRG(), CurvatureSAG(trust_radius=100.0), LevenbergMarquardt()):
     track = []
 
     def watch(spent, move, track=track):
