@@ -25,8 +25,25 @@ def test_the_second_reading_is_of_the_copy(source, tmp_path):
     staged = StagedReader(lambda given: (opened.append(given.path), read_volume(given))[1], tmp_path / "local")
     for _ in range(2):
         assert torch.equal(staged(source), read_volume(source))
-    assert [path.parent for path in opened] == [tmp_path / "local"] * 2
-    assert len(os.listdir(tmp_path / "local")) == 1
+    private = tmp_path / "local" / f"torchsag-{os.geteuid()}"
+    assert [path.parent for path in opened] == [private] * 2
+    assert len(os.listdir(private)) == 1
+    assert private.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_others_prepared_is_not_used(source, tmp_path, caplog):
+    elsewhere, private = tmp_path / "elsewhere", tmp_path / "local" / f"torchsag-{os.geteuid()}"
+    elsewhere.mkdir()
+    private.parent.mkdir()
+    private.symlink_to(elsewhere)
+    assert torch.equal(StagedReader(read_volume, tmp_path / "local")(source), read_volume(source))
+    private.unlink()
+    private.mkdir()
+    private.chmod(0o777)
+    assert torch.equal(StagedReader(read_volume, tmp_path / "local")(source), read_volume(source))
+    assert not list(elsewhere.iterdir())
+    assert not list(private.iterdir())
+    assert caplog.text.count("expected a folder of your own") == 2
 
 
 def test_a_changed_file_is_copied_again(source, tmp_path):

@@ -3,8 +3,10 @@
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from torchsag.errors import printable
 from torchsag.runs.outcome import Outcome
 
 
@@ -17,9 +19,9 @@ def show(outcome: Outcome) -> None:
         for index, column in enumerate(outcome.columns):
             table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
         for row in outcome.rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, map(printable, row)))
         console.print(table)
     for note in outcome.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(printable(note), highlight=False, markup=False)
     for line in () if outcome.verdict is None else outcome.verdict.lines():
-        console.print(line, highlight=False, markup=False)
+        console.print(printable(line), highlight=False, markup=False)

@@ -14,7 +14,7 @@ from torchsag.app.help import command_help
 from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
 from torchsag.app.suggest import did_you_mean
-from torchsag.errors import InputError
+from torchsag.errors import InputError, printable
 
 _HELP = {"-h", "--help", "help"}
 _MULTIRUN = {"-m", "--multirun"}
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except InputError as error:
-        sys.stderr.write(f"torchsag: {error}\n")
+        sys.stderr.write(f"torchsag: {printable(str(error))}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"torchsag: interrupted{_carries_on(arguments)}\n")

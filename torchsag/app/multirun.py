@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torchsag.app.composition import allowed_modules, compose_command, explain, hydra_ready, parse, resolve
 from torchsag.app.machinery import refuse_foreign_machinery
 from torchsag.app.single_run import execute
-from torchsag.errors import InputError
+from torchsag.errors import InputError, printable
 from torchsag.workflows.compare.sweep import Job, forget_failures, jobs_below, summarise_sweep
 
 _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "TORCHELASTIC_RUN_ID")
@@ -61,7 +61,7 @@ def _sum_up(out: Path) -> int:
     jobs = jobs_below(out)
     failed = [job for job in jobs if job.error]
     sys.stdout.write(f"{len(jobs) - len(failed)} of {len(jobs)} jobs ended well\n")
-    sys.stdout.writelines(f"[{job.folder}] failed: {job.error}\n" for job in failed)
+    sys.stdout.writelines(f"[{job.folder}] failed: {printable(job.error)}\n" for job in failed)
     sys.stdout.writelines(f"{path}\n" for path in files)
     return 2 if failed else 0
 
@@ -102,7 +102,7 @@ def _job(allowed: tuple[str, ...], config: DictConfig) -> float:
         traceback.print_exc()
         error = traceback.format_exception_only(_root(defect))[-1].strip()
     if error:
-        sys.stderr.write(f"torchsag: [{label}] {error}\n")
+        sys.stderr.write(f"torchsag: [{label}] {printable(error)}\n")
     else:
         sys.stdout.write(f"[{label}] -> {config.out}\n")
     fixed = set(job.job.config.override_dirname.exclude_keys)

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from torchsag.app.catalogue import command_keys
 from torchsag.app.composition import allowed_modules, compose_command, parse
 from torchsag.app.missing_files import check_files
-from torchsag.errors import InputError
+from torchsag.errors import InputError, printable
 from torchsag.launch import threads_per_process
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(threads)
 
 
+class _Plain(logging.Formatter):
+    """Messages may hold names of files, and those anything."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message without control characters."""
+        return printable(super().format(record))
+
+
 def _log_to_stderr() -> None:
     """Plain messages on the standard error of now, which a caller may have redirected since the last run."""
     log = logging.getLogger("torchsag")
@@ -78,6 +86,6 @@ def _log_to_stderr() -> None:
         log.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
     handler.name = _HANDLER
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Plain("%(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -1,6 +1,6 @@
 """Files of this and other programs: the only door for foreign conventions."""
 
-from torchsag.io.atomic import atomic_path, cannot_write, is_full, write_text
+from torchsag.io.atomic import atomic_path, cannot_write, is_full, remove_remains, write_text
 from torchsag.io.convert import convert_list
 from torchsag.io.particles import read_particles
 from torchsag.io.poses import write_poses
@@ -17,6 +17,7 @@ __all__ = [
     "read_covariances",
     "read_map",
     "read_particles",
+    "remove_remains",
     "staged",
     "write_map",
     "write_poses",

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
+import hashlib
 import os
+import re
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +16,8 @@ from pathlib import Path
 
 from torchsag.errors import InputError
 
+_TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-([0-9]+)-[0-9a-f]{8}\.tmp", re.DOTALL)
+_SECONDS_A_DAY = 86_400.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -31,7 +38,8 @@ def is_full(error: OSError) -> bool:
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error.
 
-    A killed process leaves at most a hidden ``.<name>.<random>.tmp``; an earlier file at `path` stays untouched.
+    A killed process leaves at most a hidden ``.<name>.<host>-<process>-<random>.tmp``, which `remove_remains` knows; an
+    earlier file at `path` stays untouched.
 
     Raises
     ------
@@ -39,7 +47,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         If the folder cannot be written to.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = path.with_name(f".{path.name[:150]}.{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -49,6 +57,36 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # gone already, or its folder never came to be
             temporary.unlink()
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove temporary files that killed processes left in a folder and below it.
+
+    A process of this host is asked for; of another host's, files that have not changed for a day are remains.
+    """
+    for path in folder.rglob(".*.tmp"):
+        named = _TEMPORARY.fullmatch(path.name)
+        if named is None:
+            continue
+        with suppress(OSError):
+            ours, old = named[1] == _host(), time.time() - path.lstat().st_mtime > _SECONDS_A_DAY
+            if (ours and not _is_alive(int(named[2]))) or (not ours and old):
+                path.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+@functools.cache
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -5,6 +5,7 @@ The header has no dependable place for a voxel size. Source: the TOM toolbox' ``
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
+from torchsag.io.regular_file import open_regular
 from torchsag.io.volume_header import VolumeHeader
 
 HEADER_BYTES = 512
@@ -64,14 +66,9 @@ def write_em(path: Path | str, volume: np.ndarray) -> None:
 
 
 def _layout(path: Path) -> tuple[tuple[int, int, int], np.dtype]:
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    with open_regular(path) as file:
+        head = file.read(HEADER_BYTES)
+        size = os.fstat(file.fileno()).st_size
     if len(head) < HEADER_BYTES:
         raise InputError(
             f"{path}: expected an EM file of at least {HEADER_BYTES} bytes, got {len(head)}; copy it again"

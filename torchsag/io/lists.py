@@ -12,6 +12,7 @@ from torchsag.io import av3, dynamo, pytom, relion, stopgap
 from torchsag.io.csv_list import read_csv_list
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.plausible import check_list
+from torchsag.io.regular_file import require_regular
 from torchsag.io.relion_document import with_table
 from torchsag.io.star import read_star
 from torchsag.io.volumes import is_volume, read_volume_header
@@ -35,6 +36,7 @@ def read_list(source: Path | str) -> ParticleList:
 
 def _read(source: Path | str) -> ParticleList:
     path = Path(source)
+    require_regular(path)
     suffix = path.suffix.lower()
     if suffix in _READERS:
         return _READERS[suffix](path)

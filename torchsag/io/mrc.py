@@ -19,6 +19,7 @@ import numpy as np
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
+from torchsag.io.regular_file import open_regular
 from torchsag.io.volume_header import VolumeHeader
 
 HEADER_BYTES = 1024
@@ -54,7 +55,7 @@ def read_mrc_header(path: Path | str) -> VolumeHeader:
         If the file is missing, is no MRC file, or is cut short.
     """
     path = Path(path)
-    with _open(path) as file:
+    with open_regular(path) as file:
         return _layout(path, file).header
 
 
@@ -74,7 +75,7 @@ def read_mrc(path: Path | str, index: int | None = None) -> np.ndarray:
         If the file is missing, is no MRC file, is cut short, or has no such volume.
     """
     path = Path(path)
-    with _open(path) as file:
+    with open_regular(path) as file:
         layout = _layout(path, file)
         if index is None and layout.header.count > 1:
             raise InputError(f"{path}: expected one volume, got a stack of {layout.header.count}")
@@ -97,7 +98,7 @@ def read_mrc_images(path: Path | str, sections: Sequence[int]) -> np.ndarray:
         If the file is missing, is no MRC file, is cut short, or has no such section.
     """
     path = Path(path)
-    with _open(path) as file:
+    with open_regular(path) as file:
         layout = _layout(path, file)
         _, rows, columns = layout.stored
         count = layout.header.images
@@ -138,16 +139,6 @@ def write_mrc(path: Path | str, volumes: np.ndarray, voxel_size: float, float16:
             with temporary.open("wb") as file:
                 file.write(header)
                 data.tofile(file)
-
-
-def _open(path: Path):
-    try:
-        # Unbuffered: the header and the voxels are read in two calls of known size.
-        return open(path, "rb", buffering=0)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _is_gzip(path: Path) -> bool:

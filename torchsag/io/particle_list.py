@@ -151,8 +151,15 @@ def parse_name(name: str, path: Path | None = None) -> VolumeSource:
     return VolumeSource(Path(file), int(number) - 1)
 
 
-def find_folder(listing: ParticleList) -> Path:
+def find_folder(listing: ParticleList, any_volume: bool = False) -> Path:
     """The folder in which relative names of the list start.
+
+    Parameters
+    ----------
+    listing
+        The list.
+    any_volume
+        Whether another volume will do where the first is missing.
 
     Raises
     ------
@@ -164,6 +171,10 @@ def find_folder(listing: ParticleList) -> Path:
     for folder in folders:
         if (folder / first).is_file():
             return folder
+    for name in listing.names[1:] if any_volume else ():
+        for folder in folders:
+            if (folder / parse_name(name, listing.path).path).is_file():
+                return folder
     looked = ", ".join(map(str, folders[:3])) + (", ..." if len(folders) > 3 else "")
     where = "" if first.is_absolute() else f" (looked in {looked})"
     raise InputError(f"{listing.path}: no such volume: {first}{where}; check the path, or run from the project folder")

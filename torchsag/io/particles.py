@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torchsag.axes import Box
@@ -37,6 +39,7 @@ def read_particles(
     tilt_min_deg: float | int | None = None,
     tilt_max_deg: float | int | None = None,
     weighting: Weighting | None = None,
+    skip_bad: bool = False,
 ) -> ParticleSet:
     """Describe the particles of a list, a folder, a glob or a stack, and check all headers before anything runs.
 
@@ -53,6 +56,8 @@ def read_particles(
     weighting
         What weight volumes mean; by default `Corrected` for a csv, and for a STAR file `Premultiplied` where its
         optics say that the data are CTF-premultiplied, else `Transfer`.
+    skip_bad
+        Whether particles whose files are missing or damaged stay in the set all the same, for `ParticleSet.load` to name and its caller to set aside.
 
     Raises
     ------
@@ -65,9 +70,9 @@ def read_particles(
     if voxel_size_angstrom is not None and not 0 < voxel_size_angstrom < float("inf"):
         raise InputError(f"voxel_size_angstrom: expected a value above 0, got {voxel_size_angstrom}")
     listing = read_list(source)
-    folder = find_folder(listing)
+    folder = find_folder(listing, any_volume=skip_bad)
     named = _sources(listing, folder)
-    headers = _headers(listing, named)
+    headers = _usable_headers(listing, named) if skip_bad else _headers(listing, named)
     stacks = tilt_stacks(listing, folder, stack_rows(listing, headers, named), headers)
     boxes = _check_boxes(listing, named, headers, stacks)
     given = None if voxel_size_angstrom is None else float(voxel_size_angstrom)
@@ -86,7 +91,7 @@ def read_particles(
     box, voxel_size = run.box, run.voxel_size
     sources: list[DensitySource] = [stacks.get(row, source) for row, source in enumerate(named)]
     meanings = listing.weightings if weighting is None else None
-    weights = _weights(listing, folder, boxes, fallback, stacks, meanings)
+    weights = _weights(listing, folder, boxes, fallback, stacks, meanings, skip_bad)
     return ParticleSet(
         names=tuple(listing.names),
         box=box,
@@ -138,6 +143,30 @@ def _headers(listing: ParticleList, sources: Sequence[VolumeSource]) -> list[Vol
         if source.path not in known:
             known[source.path] = _header_of(listing, name, source.path)
     return [known[source.path] for source in sources]
+
+
+def _usable_headers(listing: ParticleList, sources: Sequence[VolumeSource]) -> list[VolumeHeader]:
+    """As `_headers`; in place of those that cannot be read, the header that most particles have."""
+    known: dict[Path, VolumeHeader | None] = {}
+    for name, source in zip(listing.names, sources, strict=True):
+        if source.path not in known:
+            try:
+                known[source.path] = _header_of(listing, name, source.path)
+            except InputError:  # said again, by name, when the particle is read
+                known[source.path] = None
+    found = [known[source.path] for source in sources]
+    kinds = Counter(header for header in found if header is not None)
+    if not kinds:
+        return _headers(listing, sources)  # which says what is wrong
+    ((usual, _),) = kinds.most_common(1)
+    return [
+        header if header is not None and _holds(header, source) else replace(usual, count=(source.index or 0) + 1)
+        for header, source in zip(found, sources, strict=True)
+    ]
+
+
+def _holds(header: VolumeHeader, source: VolumeSource) -> bool:
+    return (source.index or 0) < header.count and not (source.index is None and header.count > 1)
 
 
 def _check_boxes(
@@ -234,6 +263,7 @@ def _weights(
     fallback: TiltRange | None,
     stacks: Mapping[int, TiltStack],
     meanings: Sequence[Weighting] | None,
+    skip_bad: bool,
 ) -> list[WeightSource]:
     count = len(listing.names)
     files = listing.weight_names if listing.weight_names is not None else [None] * count
@@ -250,7 +280,7 @@ def _weights(
         meaning = None if meanings is None else meanings[row]
         key = (file, boxes[row], meaning)
         if key not in known:
-            known[key] = _weight(listing, folder, name, file, boxes[row], meaning)
+            known[key] = _weight(listing, folder, name, file, boxes[row], meaning, skip_bad)
         weights.append(known[key])
     if None in weights:
         _LOG.warning(
@@ -263,13 +293,14 @@ def _weights(
 
 
 def _weight(
-    listing: ParticleList, folder: Path, name: str, file: str, box: Box, meaning: Weighting | None
+    listing: ParticleList, folder: Path, name: str, file: str, box: Box, meaning: Weighting | None, skip_bad: bool
 ) -> VolumeSource:
     parsed = parse_name(file, listing.path)
     path = folder / parsed.path
     half = (box[0], box[1], box[2] // 2 + 1)
     double = (2 * half[0], *half[1:])
-    shape = _header_of(listing, name, path).shape
+    # With `skip_bad` a weight is looked at when it is read, where its particles can be set aside.
+    shape = box if skip_bad else _header_of(listing, name, path).shape
     if shape not in (box, half, double):
         raise InputError(
             f"particle {name}: expected a weight of {box} voxels (or {half}, half-spectrum, or {double}, with its "

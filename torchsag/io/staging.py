@@ -8,7 +8,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
+import os
 import shutil
+import stat
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,8 +41,9 @@ class StagedReader:
     reader
         Reads a volume.
     folder
-        Where the copies are kept, on a disk of this host; the processes of one host share them. It is left behind:
-        clusters clear a job's own folder (``$TMPDIR``) when it ends.
+        Below it the copies are kept, on a disk of this host, in a folder of the user's own that nobody else can write
+        to or read; the processes of one host share them. It is left behind: clusters clear a job's own folder
+        (``$TMPDIR``) when it ends.
     """
 
     reader: VolumeReader
@@ -55,15 +59,19 @@ class StagedReader:
         except (OSError, InputError):
             return self.reader(source)  # which has the original's name to say what is wrong with it
 
+    @property
+    def _private(self) -> Path:
+        return self.folder / f"torchsag-{os.geteuid()}"
+
     def _copy(self, original: Path) -> Path:
         status = original.stat()
         mark = f"{original.resolve()} {status.st_size} {status.st_mtime_ns}"
-        copy = self.folder / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}{original.suffix}"
-        if copy.exists():
-            return copy
+        copy = self._private / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}{original.suffix}"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / f"{copy.name}.lock").open("w") as lock:
+            _make_private(self._private)
+            if copy.is_file():
+                return copy
+            with (self._private / f"{copy.name}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # of a stack that several processes want, one makes the copy
                 if not copy.exists():
                     with atomic_path(copy) as temporary:
@@ -74,3 +82,16 @@ class StagedReader:
             _log.warning("staging=%s: %s; particles are read where they are", self.folder, error)
             raise
         return copy
+
+
+def _make_private(folder: Path) -> None:
+    """A folder that only this user can write to; one that somebody else put there, or a link, is not used.
+
+    In a folder that all may write to, such as ``/tmp``, others could prepare links for the copies to follow.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise InputError(f"{folder}: expected a folder of your own that nobody else can write to; remove it")

@@ -13,8 +13,10 @@ from torchsag.errors import InputError
 from torchsag.io import em, mrc
 from torchsag.io.volume_header import VolumeHeader
 from torchsag.particles import DensityMap, DensitySource, TiltStack, VolumeSource
+from torchsag.particles.scale import unusable_scale
 
 _LOG = logging.getLogger(__name__)
+SMALLEST_BOX = 2
 SUFFIXES = (*mrc.SUFFIXES, *em.SUFFIXES)
 
 
@@ -102,10 +104,13 @@ def read_map(
     if voxel_size_angstrom is None and voxel_size == 1:
         _LOG.warning("%s: the header says 1 angstrom per voxel, which many programs write when they do not know", path)
     density = read_volume(VolumeSource(path))
-    if not torch.isfinite(density).all():
-        raise InputError(f"{path}: expected finite values, got NaN or infinity; make the map again")
-    if density.min() == density.max():
-        raise InputError(f"{path}: expected density that varies, got {float(density.min()):g} in every voxel")
+    low, high = map(float, density.aminmax())
+    if fault := unusable_scale(low, high):
+        raise InputError(f"{path}: {fault}; make the map again")
+    if min(density.shape) < SMALLEST_BOX:
+        raise InputError(
+            f"{path}: expected a map of {SMALLEST_BOX} voxels along each axis at least, got {tuple(density.shape)}"
+        )
     return DensityMap(density, float(voxel_size))
 
 

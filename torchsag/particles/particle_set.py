@@ -17,6 +17,7 @@ from torchsag.geometry import Poses
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.sampling import Sampling, resampled
+from torchsag.particles.scale import unusable_scale
 from torchsag.particles.sources import (
     DensitySource,
     TiltRange,
@@ -225,7 +226,7 @@ class ParticleSet:
                     volume, weights[source] = made.volume, made.weight
                 else:
                     volume = self.reader(source)
-            except InputError as error:
+            except (InputError, OSError) as error:
                 faults[i] = f"particle {self.names[i]}: {error}"
                 continue
             if tuple(volume.shape) != self.box:
@@ -235,16 +236,8 @@ class ParticleSet:
                 )
                 continue
             low, high = map(float, volume.aminmax())
-            if not abs(low) + abs(high) < float("inf"):
-                faults[i] = (
-                    f"particle {self.names[i]}: expected finite values, got NaN or infinity; "
-                    "extract the particle again or take it out of the list"
-                )
-            elif low == high:
-                faults[i] = (
-                    f"particle {self.names[i]}: expected density that varies, got {low:g} in every voxel; "
-                    "extract the particle again or take it out of the list"
-                )
+            if fault := unusable_scale(low, high):
+                faults[i] = f"particle {self.names[i]}: {fault}; extract the particle again or take it out of the list"
             volumes[k] = volume
         return volumes, weights, faults
 
@@ -270,7 +263,7 @@ class ParticleSet:
                     continue
                 key = (self.weighting, source, self.box, self.voxel_size)
                 made.append(self._cache.get(key, lambda source=source: self._interpret(source)))
-            except InputError as error:
+            except (InputError, OSError) as error:
                 faults[source] = f"weight {source}: {error}"
         return made, faults
 
@@ -290,8 +283,10 @@ class ParticleSet:
             return WeightAction(weight, weight)
         stored = self.reader(source)
         meaning = self._meaning(source)
-        if not torch.isfinite(stored).all():
-            raise InputError("expected finite values, got NaN or infinity")
+        low, high = map(float, stored.aminmax())
+        # Zeros only are the weighting's to refuse, which knows what the weight means.
+        if not low == high == 0 and (fault := unusable_scale(min(low, 0.0), max(high, 0.0), "a weight")):
+            raise InputError(fault)
         if tuple(stored.shape) == self.box:
             return meaning(half_weight(stored))
         if tuple(stored.shape) == (z, y, x // 2 + 1):  # RELION also writes the half that FFTW keeps, in FFT order

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from torchsag.errors import InputError
+from torchsag.io import write_text
 from torchsag.report.figures import blank, histograms, orthogonal_views
 from torchsag.report.page import Section, render, verdict_section
 
@@ -51,7 +52,7 @@ class ClassificationPage:
             _stability(metrics),
             *_particles(metrics),
         ]
-        (folder / "report.html").write_text(render(self.title, sections), encoding="utf-8")
+        write_text(folder / "report.html", render(self.title, sections))
 
 
 def _run(metrics: dict[str, Any]) -> Section:

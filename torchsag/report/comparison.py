@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchsag.evaluation.comparison_tables import Row, Tables
+from torchsag.io import write_text
 from torchsag.report.figures import blank
 from torchsag.report.page import Section, render
 
@@ -66,7 +67,7 @@ class ComparisonPage:
         sections = [Section(*plot) for plot in plots.values()]
         text = "Mean difference, p of the Wilcoxon signed-rank test after Holm's correction, effect sizes."
         sections.append(Section("Paired tests", text, rows=_tests(tables.tests)))
-        (folder / "report.html").write_text(render(self.title, sections), encoding="utf-8")
+        write_text(folder / "report.html", render(self.title, sections))
 
 
 def _by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:

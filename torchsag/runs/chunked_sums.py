@@ -85,11 +85,17 @@ def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
 
 
 def average_at(
-    particles: ParticleSet, poses: Poses, symmetry: Symmetry, device: torch.device, chunk: int, workers: Workers
+    particles: ParticleSet,
+    poses: Poses,
+    symmetry: Symmetry,
+    device: torch.device,
+    chunk: int,
+    workers: Workers,
+    skip_bad: bool = False,
 ) -> DensityMap:
     """One map from all particles, meaningful on the root; memory does not grow with their number."""
     every = torch.ones(len(particles), dtype=torch.long)
-    sums = half_map_sums(ChunkSums(particles, poses, every, device, groups=1), chunk, workers)
+    sums = half_map_sums(ChunkSums(particles, poses, every, device, skip_bad, groups=1), chunk, workers)
     if not workers.is_root:
         return DensityMap(torch.zeros(particles.box), particles.voxel_size)
     return sums.finish(symmetry)[0]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from torchsag.errors import printable
 from torchsag.evaluation import PoseErrors
 from torchsag.particles import ParticleSet
 from torchsag.runs.checkpoint import Columns
@@ -76,6 +78,11 @@ def surroundings(provenance: Provenance, seed: int, device: torch.device, proces
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
     """Write as strict JSON, six digits; what is not a number becomes null."""
     path.write_text(json.dumps(_strict(metrics), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_set_aside(path: Path, faults: Iterable[str]) -> None:
+    """One line for each particle that could not be used: which, and why."""
+    path.write_text("".join(f"{printable(fault)}\n" for fault in faults if fault), encoding="utf-8")
 
 
 def _plain(values: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import uuid
@@ -11,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from torchsag.errors import InputError
-from torchsag.io import cannot_write, is_full
+from torchsag.io import cannot_write, is_full, remove_remains
 
 _STAGING = ".staging"
+_LONGEST_RECORD = 1 << 30
 
 
 @contextmanager
-def claim(folder: Path, together: bool = False) -> Iterator[Path]:
+def claim(folder: Path, together: bool = False, command: str = "") -> Iterator[Path]:
     """Create the folder if need be, make sure it can be written, and keep other runs out of it meanwhile.
 
     Parameters
@@ -26,11 +28,14 @@ def claim(folder: Path, together: bool = False) -> Iterator[Path]:
         Where the run writes.
     together
         Whether other runs that say so too may write there at the same time.
+    command
+        What is going to write there: results of another command are not overwritten. Empty asks for nothing.
 
     Raises
     ------
     InputError
-        If the folder cannot be created or written, another run is using it, or the disk fills up while it is held.
+        If the folder cannot be created or written, holds another command's results, another run is using it, or the
+        disk fills up while it is held.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +44,9 @@ def claim(folder: Path, together: bool = False) -> Iterator[Path]:
         raise _unusable(folder, error) from error
     try:
         _lock(handle, folder, together)
+        _refuse_others_results(folder, command)
         _try_to_write(folder)
+        remove_remains(folder)
         yield folder
     except OSError as error:
         if not is_full(error):
@@ -81,6 +88,23 @@ def _try_to_write(folder: Path) -> None:
         shutil.rmtree(folder / _STAGING, ignore_errors=True)
     except OSError as error:
         raise _unusable(folder, error) from error
+
+
+def _refuse_others_results(folder: Path, command: str) -> None:
+    """Files of two commands in one folder would be taken for those of one."""
+    record = folder / "metrics.json"
+    if not command or not record.is_file() or record.stat().st_size > _LONGEST_RECORD:
+        return
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        other = found["command"] if isinstance(found, dict) and "command" in found else command
+    except (ValueError, RecursionError):
+        return  # damaged: nothing to lose
+    if isinstance(other, str) and other != command:
+        raise InputError(
+            f"out={folder}: expected an empty folder or earlier results of {command}, got results of {other}; choose "
+            "another out=, or remove them first"
+        )
 
 
 def _unusable(folder: Path, error: OSError) -> InputError:

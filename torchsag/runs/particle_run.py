@@ -36,8 +36,8 @@ class ParticleInput:
     tilt_min_deg: float | None = None
     tilt_max_deg: float | None = None
 
-    def read(self) -> ParticleSet:
-        """The particles, their volumes unread.
+    def read(self, skip_bad: bool = False) -> ParticleSet:
+        """The particles, their volumes unread; with `skip_bad` also those whose files are unusable.
 
         Raises
         ------
@@ -50,6 +50,7 @@ class ParticleInput:
             tilt_min_deg=self.tilt_min_deg,
             tilt_max_deg=self.tilt_max_deg,
             weighting=self.weighting,
+            skip_bad=skip_bad,
         )
 
 
@@ -105,9 +106,9 @@ class ParticleRun(ParticleInput):
         if self.seed < 0:
             raise InputError(f"seed: expected a whole number of at least 0, got {self.seed}")
 
-    def read(self) -> ParticleSet:
+    def read(self, skip_bad: bool = False) -> ParticleSet:
         """The particles, their volumes unread, to come by way of `staging`."""
-        return staged(super().read(), self.staging)
+        return staged(super().read(skip_bad or self.skip_bad), self.staging)
 
     def open_checkpoint(self, **signatures: str) -> Checkpoint | None:
         """What an earlier run with these settings has finished, on the root; None elsewhere.

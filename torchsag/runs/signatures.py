@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from torchsag.errors import InputError
@@ -23,7 +23,14 @@ def file_signature(path: Path | str) -> str:
 
 def particle_signatures(particles: ParticleSet) -> list[str]:
     """One mark per particle: its name, its files and its prior pose."""
-    of_file = lru_cache(maxsize=None)(file_signature)
+
+    @cache
+    def of_file(path: Path) -> str:
+        try:
+            return file_signature(path)
+        except InputError:  # whether that ends the run is decided where the particle is read
+            return f"{path} missing"
+
     priors = [b""] * len(particles)
     if particles.poses is not None:
         numbers = particles.poses

@@ -27,7 +27,7 @@ from torchsag.runs.chunked_sums import average_at
 from torchsag.runs.device import pick_device
 from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
-from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics
+from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics, write_set_aside
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.output_folder import claim, publish, require_room
 from torchsag.runs.part import Part
@@ -125,7 +125,7 @@ class Align(ParticleRun):
         inputs = self._read_inputs()
         with ExitStack() as stack:
             if self.parallel.is_root:
-                out = stack.enter_context(claim(Path(self.out), together=part is not None))
+                out = stack.enter_context(claim(Path(self.out), part is not None, provenance.command))
                 require_room(out, _room(inputs.particles))
             checkpoint = self.open_checkpoint(reference=file_signature(self.reference))
             columns = self._align(inputs, checkpoint, part)
@@ -134,7 +134,9 @@ class Align(ParticleRun):
             aligned = self._aligned(columns) if self.parallel.is_root else (np.zeros(0, int), Poses.identity(0))
             kept, poses = self.parallel.broadcast(aligned)
             usable = inputs.particles.select(kept.tolist())
-            average = average_at(usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel)
+            average = average_at(
+                usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel, self.skip_bad
+            )
             if checkpoint is None:
                 return Outcome()
             outcome = self._publish(inputs, columns, average, provenance, start)
@@ -181,6 +183,7 @@ class Align(ParticleRun):
             metrics = self._metrics(inputs, columns, provenance, time.perf_counter() - start)
             metrics = _with_verdict(metrics, verdict)
             write_metrics(staging / "metrics.json", metrics)
+            write_set_aside(staging / "set_aside.txt", columns["fault"])
             (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
             if self.report is not None:
                 self.report(staging)

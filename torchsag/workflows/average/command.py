@@ -171,7 +171,7 @@ class Average(ParticleRun):
         found = judge_input(particles, loop.halves, self.seed) if self.parallel.is_root else []
         with ExitStack() as stack:
             if self.parallel.is_root:
-                stack.enter_context(claim(Path(self.out)))
+                stack.enter_context(claim(Path(self.out), command=provenance.command))
             signature = "" if self.reference is None else file_signature(self.reference)
             checkpoint = self.open_checkpoint(reference=signature)
             state = self._iterate(loop, checkpoint, reference)

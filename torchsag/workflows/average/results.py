@@ -14,7 +14,7 @@ import torch
 from torchsag.io import write_map, write_poses
 from torchsag.particles import DensityMap
 from torchsag.runs.files import plot_fsc, write_fsc
-from torchsag.runs.metrics import alignment_columns, write_metrics
+from torchsag.runs.metrics import alignment_columns, write_metrics, write_set_aside
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
 from torchsag.verdict import Finding, Verdict
@@ -82,6 +82,7 @@ class FinishedRun:
             save_average_slices(staging / "slices.npz", out, len(self.state.rows), found.final, found.local)
             tables = {"summary": summary, "iterations": list(self.state.rows), "particles": self._particles()}
             write_metrics(staging / "metrics.json", {"verdict": verdict.record(), **metrics, **tables})
+            write_set_aside(staging / "set_aside.txt", self.state.faults)
             (staging / "config.yaml").write_text(configuration, encoding="utf-8")
             if report is not None:
                 shutil.copy(out / "iterations.csv", staging / "iterations.csv")

@@ -26,7 +26,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import ParticleError, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
-from torchsag.runs.metrics import surroundings
+from torchsag.runs.metrics import surroundings, write_set_aside
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.output_folder import claim
 from torchsag.runs.particle_run import ParticleRun
@@ -159,7 +159,7 @@ class Classify(ParticleRun):
             raise InputError(f"classes: expected at most one per particle, {len(particles)}, got {self.classes}")
         with ExitStack() as stack:
             if self.parallel.is_root:
-                stack.enter_context(claim(Path(self.out)))
+                stack.enter_context(claim(Path(self.out), command=provenance.command))
             checkpoint = self._begin(particles)
             poses, usable = self._first_poses(particles, provenance, checkpoint)
             loop = self._loop(particles, usable)
@@ -262,6 +262,8 @@ class Classify(ParticleRun):
         for _, found in self.parallel.map_chunks(faults, chunks):
             bad.update(found)
         bad = self.parallel.broadcast(bad)
+        if self.parallel.is_root:
+            write_set_aside(Path(self.out) / "set_aside.txt", [bad[row] for row in sorted(bad)])
         good = [row for row in range(count) if row not in bad]
         if not good:
             raise InputError(f"{self.particles}: every particle was set aside; the first: {next(iter(bad.values()))}")

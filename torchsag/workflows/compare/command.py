@@ -99,7 +99,7 @@ class Compare:
         out, device = Path(self.out), pick_device(self.device)
         with ExitStack() as stack:
             if self.parallel.is_root:
-                stack.enter_context(claim(out))
+                stack.enter_context(claim(out, command=provenance.command))
             trials = list(self.trials.make(self.seed, device))
             tasks = [(number, name) for number in range(len(trials)) for name in self.methods]
             checkpoint = self._open_checkpoint(out, trials)

@@ -155,7 +155,7 @@ class Simulate:
         with ExitStack() as stack:
             checkpoint = None
             if self.parallel.is_root:
-                out = stack.enter_context(claim(Path(self.out)))
+                out = stack.enter_context(claim(Path(self.out), command=provenance.command))
                 missing = sum(not (out / volume_name(i)).exists() for i in range(self.n))
                 require_room(out, missing * (2 if self.float16 else 4) * self.box**3)
                 checkpoint = self._open_checkpoint(references)
