@@ -75,7 +75,15 @@ def poses_of(tmp_path, out="out"):
 def test_writes_everything_below_out_and_nothing_else(settings, tmp_path):
     outcome = run(replace(settings, report=AlignmentPage()))
     out = tmp_path / "out"
-    expected = {"average.mrc", "config.yaml", "metrics.json", "poses.star", "report.html", "slices.npz"}
+    expected = {
+        "average.mrc",
+        "config.yaml",
+        "metrics.json",
+        "poses.star",
+        "report.html",
+        "set_aside.txt",
+        "slices.npz",
+    }
     assert {path.name for path in out.iterdir()} == expected
     assert {path.name for path in tmp_path.iterdir()} == {"data", "out", "reference.mrc"}
     assert ("particles aligned", "7") in outcome.rows
