@@ -201,7 +201,15 @@ def test_multirun_leaves_one_folder_a_job_and_survives_a_failure(project, capsys
     assert jobs == {"method.strength=1", "method.strength=-1", "method.strength=2"}
     for name in ("method.strength=1", "method.strength=2"):
         made = {path.name for path in (project / "out" / name).iterdir()}
-        assert made == {"average.mrc", "config.yaml", "job.json", "metrics.json", "poses.star", "slices.npz"}
+        assert made == {
+            "average.mrc",
+            "config.yaml",
+            "job.json",
+            "metrics.json",
+            "poses.star",
+            "set_aside.txt",
+            "slices.npz",
+        }
     with open(project / "out" / "jobs.csv", newline="") as file:
         errors = {row["method.strength"]: row["error"] for row in csv.DictReader(file)}
     assert errors.pop("-1").startswith("still: expected strength above 0")

@@ -57,7 +57,8 @@ def read_particles(
         What weight volumes mean; by default `Corrected` for a csv, and for a STAR file `Premultiplied` where its
         optics say that the data are CTF-premultiplied, else `Transfer`.
     skip_bad
-        Whether particles whose files are missing or damaged stay in the set all the same, for `ParticleSet.load` to name and its caller to set aside.
+        Whether particles whose files are missing or damaged stay in the set all the same, for `ParticleSet.load` to
+        name and its caller to set aside.
 
     Raises
     ------
