@@ -10,6 +10,10 @@ Public tensors are annotated with these names; under pytest the annotations are 
 ``dof``         6, a tangent move: left rotation vector (3, radians) then shift (3, voxels)
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
@@ -22,3 +26,5 @@ HalfWeights = Float[Tensor, "*batch z y kx"]
 Indices = Integer[Tensor, "*batch"]
 Box = tuple[int, int, int]
 """Size (z, y, x) of a volume, in voxels."""
+ArrayLike = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[Any]
+"""What a user may give where numbers are wanted: it is converted and checked where it comes in."""

@@ -6,13 +6,11 @@ import re
 from functools import cache
 from pathlib import Path
 
-import torchsag
-
 
 @cache
 def conf_folder() -> Path:
     """The folder of yaml files: inside the installed package, or beside it in a checkout."""
-    package = Path(torchsag.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "conf", package.parent / "conf"):
         if folder.is_dir():
             return folder

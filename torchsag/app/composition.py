@@ -74,6 +74,16 @@ def compose_command(command: str, overrides: Sequence[str]) -> dict[str, Any]:
     return resolve(command, config, choices)
 
 
+def component_words(command: str) -> dict[str, str]:
+    """Where a command takes a component by name: its key, and how the command line writes that choice.
+
+    For example ``local_method`` -> ``method@local_method``.
+    """
+    text = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
+    listed = re.findall(r"^ +- (?:override )?/?([\w/]+)(?:@([\w.]+))?: *\S+", text, flags=re.MULTILINE)
+    return {package or group: f"{group}@{package}" if package else group for group, package in listed}
+
+
 def resolve(command: str, config: DictConfig, choices: Mapping[str, str | None]) -> dict[str, Any]:
     """Plain containers with every interpolation filled in; names the required keys that are missing.
 

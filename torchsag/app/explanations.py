@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import torchsag
 from torchsag.app.catalogue import choices, conf_folder
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<name>\w+):(?: +(?P<value>.*))?$")
@@ -195,7 +194,7 @@ def _text(name: str) -> str:
 def documentation(target: str) -> tuple[str, dict[str, str]]:
     """What a class of torchsag says about itself, and about each of its attributes, inherited ones included."""
     module, _, name = target.rpartition(".")
-    path = Path(torchsag.__file__).parent.joinpath(*module.split(".")[1:])
+    path = Path(__file__).parents[1].joinpath(*module.split(".")[1:])
     source = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
     if not module.startswith("torchsag") or not source.is_file():
         return "", {}

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from torchsag import __version__
 from torchsag.app.catalogue import command_keys, command_names, overview
 from torchsag.app.help import command_help
 from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
 from torchsag.app.suggest import did_you_mean
 from torchsag.errors import InputError, printable
+from torchsag.version import VERSION
 
 _HELP = {"-h", "--help", "help"}
 _MULTIRUN = {"-m", "--multirun"}
@@ -40,7 +40,7 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stdout.write(overview())
         return 0
     if arguments[0] == "--version":
-        sys.stdout.write(f"torchsag {__version__}\n")
+        sys.stdout.write(f"torchsag {VERSION}\n")
         return 0
     command, rest = arguments[0], arguments[1:]
     if command not in command_names():

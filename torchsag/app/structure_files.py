@@ -25,7 +25,7 @@ def expand_structure_files(words: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for word in words:
         key, _, value = word.partition("=")
-        component = _component(value.strip("'\"")) if key.partition("@")[0].lstrip("+") == "structure" else None
+        component = component_for(value.strip("'\"")) if key.partition("@")[0].lstrip("+") == "structure" else None
         if component is None and key == "structure" and "/" in value:
             known = ", ".join(suffix for suffixes in _COMPONENTS.values() for suffix in suffixes)
             raise InputError(f"structure: expected a file ending in one of {known} (or with .gz), got {value!r}")
@@ -38,7 +38,8 @@ def expand_structure_files(words: Sequence[str]) -> list[str]:
     return expanded
 
 
-def _component(value: str) -> str | None:
+def component_for(value: str) -> str | None:
+    """The component that reads a file of this name; None if none does."""
     path = PurePath(value)
     suffix = PurePath(path.stem).suffix if path.suffix.lower() == ".gz" else path.suffix
     return next((name for name, suffixes in _COMPONENTS.items() if suffix.lower() in suffixes), None)

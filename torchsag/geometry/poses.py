@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -70,7 +71,7 @@ class Poses:
             torch.where(condition[..., None], self.shifts, others.shifts),
         )
 
-    def to(self, *args, **kwargs) -> Poses:
+    def to(self, *args: Any, **kwargs: Any) -> Poses:
         """The same poses in another dtype or on another device."""
         return Poses(self.rotations.to(*args, **kwargs), self.shifts.to(*args, **kwargs))
 

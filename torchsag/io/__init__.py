@@ -7,6 +7,7 @@ from torchsag.io.poses import write_poses
 from torchsag.io.relion import read_covariances
 from torchsag.io.staging import StagedReader, staged
 from torchsag.io.volumes import read_map, write_map
+from torchsag.io.written_particles import write_particles
 
 __all__ = [
     "StagedReader",
@@ -20,6 +21,7 @@ __all__ = [
     "remove_remains",
     "staged",
     "write_map",
+    "write_particles",
     "write_poses",
     "write_text",
 ]

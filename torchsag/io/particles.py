@@ -13,6 +13,7 @@ from torchsag.errors import InputError
 from torchsag.io import relion
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ListOrigin, ParticleList, find_folder, parse_name
+from torchsag.io.paths import as_path
 from torchsag.io.tilt_stacks import find_tomograms, stack_rows, tilt_stacks
 from torchsag.io.volume_header import VolumeHeader
 from torchsag.io.volumes import read_volume, read_volume_header
@@ -67,6 +68,7 @@ def read_particles(
         duplicates, unequal boxes or voxel sizes, an unknown column. NaN and empty volumes are found by
         `ParticleSet.load`.
     """
+    as_path("source", source)
     fallback = _tilt_range(tilt_min_deg, tilt_max_deg)
     if voxel_size_angstrom is not None and not 0 < voxel_size_angstrom < float("inf"):
         raise InputError(f"voxel_size_angstrom: expected a value above 0, got {voxel_size_angstrom}")

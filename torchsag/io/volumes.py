@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.io import em, mrc
+from torchsag.io.paths import as_path
 from torchsag.io.volume_header import VolumeHeader
 from torchsag.particles import DensityMap, DensitySource, TiltStack, VolumeSource
 from torchsag.particles.scale import unusable_scale
@@ -90,7 +91,7 @@ def read_map(
         If the file is missing or damaged, if its values are not finite or do not vary, or if neither the file nor
         `voxel_size_angstrom` gives a voxel size.
     """
-    path = Path(path)
+    path = as_path("path", path)
     header = read_volume_header(path)
     if voxel_size_angstrom is not None and not 0 < voxel_size_angstrom < float("inf"):
         raise InputError(f"{path}: expected a voxel size above 0 angstrom, got {voxel_size_angstrom}")
@@ -122,8 +123,10 @@ def write_map(path: Path | str, density_map: DensityMap, float16: bool = False) 
     InputError
         If the suffix is unknown or the file cannot be written.
     """
-    path = Path(path)
+    path = as_path("path", path)
     _check_known(path)
+    if not isinstance(density_map, DensityMap):
+        raise InputError(f"density_map: expected a DensityMap, got {type(density_map).__name__}")
     density = density_map.density.detach().cpu().numpy()
     if _is_em(path):
         em.write_em(path, density)

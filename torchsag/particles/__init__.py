@@ -2,6 +2,7 @@
 
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.density_map import DensityMap
+from torchsag.particles.in_memory import HeldVolumes, as_tilt_range, set_of_batch
 from torchsag.particles.particle_set import ParticleError, ParticleSet
 from torchsag.particles.sampling import Sampling, usual_sampling
 from torchsag.particles.sources import (
@@ -23,6 +24,7 @@ __all__ = [
     "Corrected",
     "DensityMap",
     "DensitySource",
+    "HeldVolumes",
     "ParticleBatch",
     "ParticleError",
     "ParticleSet",
@@ -39,5 +41,7 @@ __all__ = [
     "WeightSource",
     "WeightVolume",
     "Weighting",
+    "as_tilt_range",
+    "set_of_batch",
     "usual_sampling",
 ]

@@ -10,8 +10,11 @@ import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
+from torchsag.axes import ArrayLike
 from torchsag.fourier import from_half_spectrum, half_frequencies, phase_ramp, to_half_spectrum
 from torchsag.geometry import Poses
+from torchsag.particles.sources import TiltRange
+from torchsag.particles.weighting import Weighting
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,31 @@ class ParticleBatch:
         """The batch of volumes that are in the canonical form already."""
         _, z, y, x = volumes.shape
         return ParticleBatch(to_half_spectrum(volumes), weights, weight_index, names, voxel_size, (z, y, x), poses)
+
+    @staticmethod
+    def from_arrays(
+        volumes: ArrayLike,
+        voxel_size: float | int,
+        *,
+        tilt_range: TiltRange | Sequence[float | int] | None = None,
+        weights: ArrayLike | None = None,
+        weighting: Weighting | None = None,
+        poses: Poses | None = None,
+        names: Sequence[str] | None = None,
+    ) -> ParticleBatch:
+        """Particles that are in memory, brought to the canonical form; see `ParticleSet.from_arrays`.
+
+        Raises
+        ------
+        InputError
+            Naming the argument or the particle that cannot be used.
+        """
+        from torchsag.particles.in_memory import set_from_arrays  # which is made of this class
+
+        particles = set_from_arrays(
+            volumes, voxel_size, tilt_range=tilt_range, weights=weights, weighting=weighting, poses=poses, names=names
+        )
+        return particles.load(range(len(particles)))
 
     def __len__(self) -> int:
         return self.spectra.shape[0]

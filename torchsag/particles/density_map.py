@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag.axes import ArrayLike
 from torchsag.errors import InputError
+from torchsag.particles.arrays import as_float32, as_voxel_size
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,26 @@ class DensityMap:
     density: Float[Tensor, "z y x"]
     voxel_size: float
 
+    @staticmethod
+    def from_array(density: ArrayLike, voxel_size: float | int) -> DensityMap:
+        """The map of an array ``[z, y, x]``, numpy or torch; kept as float32.
+
+        Raises
+        ------
+        InputError
+            If it is no such array, or the voxel size no length.
+        """
+        return DensityMap(as_float32("density", density, ("z", "y", "x")), as_voxel_size(voxel_size))
+
     def __post_init__(self):
-        if not self.voxel_size > 0:
-            raise InputError(f"density map: expected a voxel size above 0 angstrom, got {self.voxel_size}")
+        if not isinstance(self.density, Tensor) or self.density.ndim != 3:
+            shape = list(self.density.shape) if isinstance(self.density, Tensor) else type(self.density).__name__
+            raise InputError(
+                f"density: expected a tensor [z, y, x], got {shape}; DensityMap.from_array takes other arrays"
+            )
+        number = isinstance(self.voxel_size, (int, float)) and not isinstance(self.voxel_size, bool)
+        if not number or not self.voxel_size > 0:
+            raise InputError(f"density map: expected a voxel size above 0 angstrom, got {self.voxel_size!r}")
         if not torch.isfinite(self.density).all():
             raise InputError("density map: expected finite values, got NaN or infinity")
 
@@ -43,6 +63,6 @@ class DensityMap:
         n = self.box[2]
         return DensityMap(self.density.flip(-1).roll(1 - n % 2, -1), self.voxel_size)
 
-    def to(self, *args, **kwargs) -> DensityMap:
+    def to(self, *args: Any, **kwargs: Any) -> DensityMap:
         """The same map in another dtype or on another device."""
         return DensityMap(self.density.to(*args, **kwargs), self.voxel_size)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.axes import HalfWeights
+from torchsag.axes import ArrayLike, HalfWeights
 from torchsag.errors import InputError
 from torchsag.fourier import half_weight, to_half_spectrum
 from torchsag.geometry import Poses
@@ -128,6 +128,49 @@ class ParticleSet:
                 raise InputError(f"particles: expected {count} {name}, one for each name, got {len(column)}")
         if not self.voxel_size > 0:
             raise InputError(f"particles: expected a voxel size above 0 angstrom, got {self.voxel_size}")
+
+    @staticmethod
+    def from_arrays(
+        volumes: ArrayLike,
+        voxel_size: float | int,
+        *,
+        tilt_range: TiltRange | Sequence[float | int] | None = None,
+        weights: ArrayLike | None = None,
+        weighting: Weighting | None = None,
+        poses: Poses | None = None,
+        names: Sequence[str] | None = None,
+    ) -> ParticleSet:
+        """Particles that are in memory.
+
+        Parameters
+        ----------
+        volumes
+            Real space, ``[particles, z, y, x]``, numpy or torch, in cubic boxes; kept as float32.
+        voxel_size
+            Angstrom per voxel.
+        tilt_range
+            What all of them measured: a `TiltRange`, or its two angles in degrees. Without it and without `weights`
+            they count as measured in all directions.
+        weights
+            Fourier weight volumes, one for each particle or one for all, ``[weights, z, y, x]`` with zero frequency at
+            the centre, or ``[weights, z, y, x // 2 + 1]`` in FFT order.
+        weighting
+            What these mean; by default `Transfer`: the volumes carry them, over white noise.
+        poses
+            Prior poses.
+        names
+            How to call the particles; by default by number, from zero.
+
+        Raises
+        ------
+        InputError
+            Naming the argument that cannot be used. NaN and empty volumes are found by `load`.
+        """
+        from torchsag.particles.in_memory import set_from_arrays  # which is made of this class
+
+        return set_from_arrays(
+            volumes, voxel_size, tilt_range=tilt_range, weights=weights, weighting=weighting, poses=poses, names=names
+        )
 
     def __len__(self) -> int:
         return len(self.names)

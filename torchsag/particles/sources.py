@@ -60,11 +60,16 @@ class TiltRange:
         at 90 the axis lies along -x, that is along x with the signs of the tilt angles turned.
     """
 
-    tilt_min_deg: float
-    tilt_max_deg: float
-    axis_deg: float = 0.0
+    tilt_min_deg: float | int
+    tilt_max_deg: float | int
+    axis_deg: float | int = 0.0
 
     def __post_init__(self):
+        for name in ("tilt_min_deg", "tilt_max_deg"):
+            angle = getattr(self, name)
+            if isinstance(angle, bool) or not isinstance(angle, (int, float)):
+                raise InputError(f"{name}: expected an angle in degrees, got {angle!r}")
+            object.__setattr__(self, name, float(angle))
         if not -90 <= self.tilt_min_deg < self.tilt_max_deg <= 90:
             raise InputError(
                 "tilt range: expected -90 <= tilt_min_deg < tilt_max_deg <= 90, "

@@ -25,14 +25,25 @@ def matching_map(path: str, particles: ParticleSet, voxel_size_angstrom: float |
         If it is of another box or voxel size.
     """
     found = read_map(path, voxel_size_angstrom)
+    require_match(path, found, particles)
+    return found
+
+
+def require_match(name: str, found: DensityMap, particles: ParticleSet) -> None:
+    """Refuse a map of another box or voxel size than the particles'; `name` is what the message calls it.
+
+    Raises
+    ------
+    InputError
+        If it is of another box or voxel size.
+    """
     if found.box != particles.box:
         raise InputError(
-            f"{path}: expected the particles' box of {particles.box} voxels (z, y, x), got {found.box}; "
+            f"{name}: expected the particles' box of {particles.box} voxels (z, y, x), got {found.box}; "
             "crop or pad the map"
         )
     if abs(found.voxel_size / particles.voxel_size - 1) > 0.01:
         raise InputError(
-            f"{path}: expected the particles' voxel size of {particles.voxel_size:g} angstrom, got "
+            f"{name}: expected the particles' voxel size of {particles.voxel_size:g} angstrom, got "
             f"{found.voxel_size:g}; resample the map, or give voxel_size_angstrom if a header is wrong"
         )
-    return found

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-import torchsag
+from torchsag.version import VERSION
 
 _PACKAGES = ("torch", "numpy", "scipy", "numba", "mrcfile", "hydra-core")
 
@@ -29,7 +29,7 @@ class Provenance:
 
 def versions() -> dict[str, str]:
     """Versions of torchsag, python and the packages that results depend on."""
-    found = {"torchsag": torchsag.__version__, "python": platform.python_version()}
+    found = {"torchsag": VERSION, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

@@ -120,6 +120,10 @@ class Align(ParticleRun):
         InputError
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
+        return self.carry_out(provenance)[0]
+
+    def carry_out(self, provenance: Provenance) -> tuple[Outcome, Columns, DensityMap | None]:
+        """As a call; also one row for each particle and, on the root, the average of those that were aligned."""
         start = time.perf_counter()
         part = None if self.part is None else Part.parse(self.part)
         inputs = self._read_inputs()
@@ -130,7 +134,7 @@ class Align(ParticleRun):
             checkpoint = self.open_checkpoint(reference=file_signature(self.reference))
             columns = self._align(inputs, checkpoint, part)
             if part is not None:
-                return self._outcome_of(part, columns) if self.parallel.is_root else Outcome()
+                return (self._outcome_of(part, columns) if self.parallel.is_root else Outcome()), columns, None
             aligned = self._aligned(columns) if self.parallel.is_root else (np.zeros(0, int), Poses.identity(0))
             kept, poses = self.parallel.broadcast(aligned)
             usable = inputs.particles.select(kept.tolist())
@@ -138,10 +142,10 @@ class Align(ParticleRun):
                 usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel, self.skip_bad
             )
             if checkpoint is None:
-                return Outcome()
+                return Outcome(), columns, None
             outcome = self._publish(inputs, columns, average, provenance, start)
             checkpoint.remove()
-        return outcome
+        return outcome, columns, average
 
     def _align(self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None) -> Columns:
         """One row for each particle that is done, on the root."""

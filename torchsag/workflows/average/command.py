@@ -155,6 +155,10 @@ class Average(ParticleRun):
         InputError
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
+        return self.carry_out(provenance)[0]
+
+    def carry_out(self, provenance: Provenance) -> tuple[Outcome, FinishedRun | None]:
+        """As a call; also, on the root, what was run and what it found."""
         start = time.perf_counter()
         particles = self.read()
         truth = None if self.truth is None else true_poses(self.truth, particles)
@@ -179,14 +183,14 @@ class Average(ParticleRun):
             maps = loop.average(state.result, Symmetry(self.symmetry if state.symmetric else "C1"))
             oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
             if checkpoint is None:
-                return Outcome()
+                return Outcome(), None
             known = Known(oracle, structure, self._true_symmetry, given, self.control)
             final = loop.final_maps(maps, known, self.b_factor_angstrom2)
             run = FinishedRun(loop, state, final, [*found, *self._judge(loop, state, given)])
             metrics = self._metrics(loop, provenance, time.perf_counter() - start)
             outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report, self.strict)
             checkpoint.remove()
-        return outcome
+        return outcome, run
 
     def _judge(self, loop: AveragingLoop, state: AveragingState, given: DensityMap | None) -> list[Finding | None]:
         """What can be said of particles, halves and start; on the root."""

@@ -152,6 +152,10 @@ class Classify(ParticleRun):
         InputError
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
+        return self.carry_out(provenance)[0]
+
+    def carry_out(self, provenance: Provenance) -> tuple[Outcome, FinishedClassification | None]:
+        """As a call; also, on the root, classes, poses and maps."""
         began = time.perf_counter()
         particles = self.read()
         truth = None if self.truth is None else true_classes(self.truth, particles)
@@ -177,7 +181,7 @@ class Classify(ParticleRun):
             finished = FinishedClassification.of(loop, state, scene, usable, particles, self.ccc_min)
             check = None if self.wedge_pca is None else finished.principal_components(self.wedge_pca, self.seed)
             if checkpoint is None:
-                return Outcome()
+                return Outcome(), None
             record = {
                 **surroundings(provenance, self.seed, loop.mapper.device, self.parallel.size),
                 "method": type(self.method).__name__,
@@ -192,7 +196,7 @@ class Classify(ParticleRun):
                 Path(self.out), record, provenance.configuration, self.report, truth, check, self.seed
             )
             checkpoint.remove()
-        return outcome
+        return outcome, finished
 
     @property
     def _common(self) -> Symmetry:

@@ -1,0 +1,152 @@
+"""Particle sets made of arrays: the same noun as a list on disk, read from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.axes import ArrayLike
+from torchsag.errors import InputError
+from torchsag.geometry import Poses
+from torchsag.particles.arrays import as_float32, as_voxel_size
+from torchsag.particles.batch import ParticleBatch
+from torchsag.particles.particle_set import ParticleSet
+from torchsag.particles.sources import TiltRange, VolumeSource, WeightSource
+from torchsag.particles.weighting import Transfer, Weighting
+
+# What sources name in place of files; no path on disk looks like these.
+_VOLUMES, _WEIGHTS = Path("memory:volumes"), Path("memory:weights")
+
+
+@dataclass(frozen=True, eq=False)
+class HeldVolumes:
+    """Reads volumes, and weight volumes, that are in memory.
+
+    Attributes
+    ----------
+    volumes
+        One for each particle.
+    weights
+        The distinct weight volumes, if any: whole with zero frequency at the centre, or half-spectra in FFT order.
+    """
+
+    volumes: Float[Tensor, "particles z y x"]
+    weights: Float[Tensor, "weights z y w"] | None = None
+
+    def __call__(self, source: VolumeSource) -> Float[Tensor, "z y x"]:
+        """See `torchsag.particles.VolumeReader`."""
+        held = self.weights if source.path == _WEIGHTS else self.volumes
+        if held is None or source.path not in (_VOLUMES, _WEIGHTS) or source.index is None:
+            raise InputError(f"{source}: expected a volume held in memory, got a file")
+        return held[source.index]
+
+
+def set_from_arrays(
+    volumes: ArrayLike,
+    voxel_size: float | int,
+    *,
+    tilt_range: TiltRange | Sequence[float | int] | None = None,
+    weights: ArrayLike | None = None,
+    weighting: Weighting | None = None,
+    poses: Poses | None = None,
+    names: Sequence[str] | None = None,
+) -> ParticleSet:
+    """See `ParticleSet.from_arrays`."""
+    density = as_float32("volumes", volumes, ("particles", "z", "y", "x"))
+    count, box = len(density), (density.shape[1], density.shape[2], density.shape[3])
+    if len(set(box)) > 1:
+        raise InputError(f"volumes: expected cubic boxes, got {box} voxels (z, y, x); crop or pad them to cubes")
+    if count == 0:
+        raise InputError("volumes: expected at least one particle, got none")
+    held, sources = _weights(weights, tilt_range, count, box)
+    return ParticleSet(
+        names=_names(names, count),
+        box=box,
+        voxel_size=as_voxel_size(voxel_size),
+        volumes=tuple(VolumeSource(_VOLUMES, i) for i in range(count)),
+        weights=sources,
+        weighting=Transfer() if weighting is None else weighting,
+        reader=HeldVolumes(density, held),
+        poses=_poses(poses, count),
+    )
+
+
+def set_of_batch(batch: ParticleBatch) -> ParticleSet:
+    """The set whose particles, loaded again, are those of the batch."""
+    batch = batch.to("cpu")
+    index = batch.weight_index.tolist()
+    return ParticleSet(
+        names=batch.names,
+        box=batch.box,
+        voxel_size=batch.voxel_size,
+        volumes=tuple(VolumeSource(_VOLUMES, i) for i in range(len(batch))),
+        weights=tuple(VolumeSource(_WEIGHTS, i) for i in index),
+        weighting=Transfer(floor=0.0),  # the batch says itself where nothing was measured
+        reader=HeldVolumes(batch.volumes.float(), batch.weights.float()),
+        poses=None if batch.poses is None else batch.poses.to(torch.float64),
+    )
+
+
+def as_tilt_range(value: Any) -> TiltRange:
+    """A tilt range, or the pair of its angles.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if isinstance(value, TiltRange):
+        return value
+    try:
+        first, last = (float(angle) for angle in value)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"tilt_range: expected a TiltRange, or first and last angle in degrees such as (-60, 60), got {value!r}"
+        ) from None
+    return TiltRange(first, last)
+
+
+def _weights(
+    weights: Any, tilt_range: Any, count: int, box: tuple[int, int, int]
+) -> tuple[Tensor | None, tuple[WeightSource, ...]]:
+    if weights is None:
+        source = None if tilt_range is None else as_tilt_range(tilt_range)
+        return None, (source,) * count
+    if tilt_range is not None:
+        raise InputError("weights: expected either weights or tilt_range, got both; weights say all that was measured")
+    held = as_float32("weights", weights, ("particles or 1", "z", "y", "x or x // 2 + 1"))
+    whole, half = list(box), [*box[:2], box[2] // 2 + 1]
+    if list(held.shape[1:]) not in (whole, half) or len(held) not in (1, count):
+        raise InputError(
+            f"weights: expected {count} or 1 of {whole} (zero frequency at the centre) or {half} (half-spectrum in FFT "
+            f"order) as the volumes have them, got shape {list(held.shape)}"
+        )
+    return held, tuple(VolumeSource(_WEIGHTS, i if len(held) > 1 else 0) for i in range(count))
+
+
+def _names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"particle_{i:06d}" for i in range(count))
+    listed = tuple(names)
+    if isinstance(names, str) or len(set(listed)) != count or not all(isinstance(name, str) for name in listed):
+        raise InputError(f"names: expected {count} different names, one for each particle, got {names!r:.60}")
+    return listed
+
+
+def _poses(poses: Any, count: int) -> Poses | None:
+    if poses is None:
+        return None
+    if not isinstance(poses, Poses):
+        raise InputError(f"poses: expected Poses, got {type(poses).__name__}; make one from rotations and shifts")
+    if poses.rotations.shape != (count, 3, 3) or poses.shifts.shape != (count, 3):
+        raise InputError(
+            f"poses: expected one for each of {count} particles, got rotations of shape {list(poses.rotations.shape)} "
+            f"and shifts of shape {list(poses.shifts.shape)}"
+        )
+    return poses.to("cpu", torch.float64)
