@@ -17,7 +17,7 @@ from torchsag.geometry import Poses
 from torchsag.particles.arrays import as_float32, as_voxel_size
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.particle_set import ParticleSet
-from torchsag.particles.sources import TiltRange, VolumeSource, WeightSource
+from torchsag.particles.sources import DensitySource, TiltRange, VolumeSource, WeightSource
 from torchsag.particles.weighting import Transfer, Weighting
 
 # What sources name in place of files; no path on disk looks like these.
@@ -39,10 +39,10 @@ class HeldVolumes:
     volumes: Float[Tensor, "particles z y x"]
     weights: Float[Tensor, "weights z y w"] | None = None
 
-    def __call__(self, source: VolumeSource) -> Float[Tensor, "z y x"]:
+    def __call__(self, source: DensitySource) -> Float[Tensor, "z y x"]:
         """See `torchsag.particles.VolumeReader`."""
-        held = self.weights if source.path == _WEIGHTS else self.volumes
-        if held is None or source.path not in (_VOLUMES, _WEIGHTS) or source.index is None:
+        held = {_VOLUMES: self.volumes, _WEIGHTS: self.weights}.get(source.path)
+        if held is None or not isinstance(source, VolumeSource) or source.index is None:
             raise InputError(f"{source}: expected a volume held in memory, got a file")
         return held[source.index]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-import torchsag
 from torchsag.errors import InputError
 from torchsag.io import atomic_path
 from torchsag.runs.record import Columns, Unusable, discard, read_record, require_poses, write_record
+from torchsag.version import VERSION
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def _empty(folder: Path) -> None:
 def _signed(settings: dict[str, str]) -> dict[str, Any]:
     text = json.dumps(settings, sort_keys=True)
     checksum = hashlib.sha256(text.encode()).hexdigest()
-    return {"torchsag": torchsag.__version__, "sha256": checksum, "settings": settings}
+    return {"torchsag": VERSION, "sha256": checksum, "settings": settings}
 
 
 def _settings(record: Path) -> dict[str, str] | None:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import torchsag
 from torchsag.io import atomic_path
+from torchsag.version import VERSION
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def write_record(path: Path, columns: Columns) -> None:
             np.savez(file, **columns)  # type: ignore[arg-type]
         found = checksum(temporary)
         with temporary.open("ab") as file:
-            file.write(f"\ntorchsag-record {_FORMAT} {torchsag.__version__} {found}\n".encode())
+            file.write(f"\ntorchsag-record {_FORMAT} {VERSION} {found}\n".encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -64,7 +64,7 @@ def read_record(path: Path) -> Columns:
         if last is None:
             raise Unusable("is damaged, or was not written by this version of torchsag")
         version = (int(last[1]), last[2].decode())
-        if version != (_FORMAT, torchsag.__version__):
+        if version != (_FORMAT, VERSION):
             raise Unusable(f"was written by torchsag {version[1]}")
         if checksum(path, size - len(last[0])) != last[3].decode():
             raise Unusable("is damaged: its checksum does not fit")
