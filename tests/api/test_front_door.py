@@ -147,7 +147,7 @@ def test_average_returns_everything_and_leaves_nothing(simulated, tmp_path, monk
     assert sorted(set(found.halves.tolist())) == [1, 2]
     assert float(rotation_error_deg(found.poses, simulated.poses).median()) < 5
     assert len(found.iterations) == 1
-    assert found.verdict.trust in ("yes", "no", "unclear")
+    assert found.verdict.trust in ("yes", "doubt", "no")
     assert found.resolution_angstrom == found.fsc.resolution()
 
 
