@@ -35,7 +35,7 @@ def _same(first, second):
 @pytest.mark.parametrize("name", TARGETS)
 def test_there_and_back_without_volumes(source, tmp_path, name):
     target = tmp_path / "out" / name
-    assert convert_list(source, target, program=TARGETS[name]) == 3
+    assert convert_list(source, target, program=TARGETS[name], voxel_size_angstrom=4.0) == 3
     _same(read_list(target), read_list(source))
     back = tmp_path / "back.csv"
     convert_list(target, back)

@@ -173,7 +173,7 @@ def test_numbers_as_programs_write_them():
 def test_class_0_survives_the_round_trip(tmp_path):
     (tmp_path / "a.tbl").write_text(_dynamo(c22="0") + _dynamo(c1="2", c22="3"))
     for target in ("a.csv", "b.star", "b.xml", "b.em", "b.tbl"):
-        convert_list(tmp_path / "a.tbl", tmp_path / target)
+        convert_list(tmp_path / "a.tbl", tmp_path / target, voxel_size_angstrom=4.0)
         convert_list(tmp_path / target, tmp_path / "back.csv")
         assert read_list(tmp_path / "back.csv").classes.tolist() == [0, 3]
 

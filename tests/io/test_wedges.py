@@ -51,7 +51,7 @@ def test_pytom(tmp_path, wedge, expected):
     assert listing.tilt_ranges == [expected]
     write_particle_list(tmp_path / "b.xml", listing)
     assert read_list(tmp_path / "b.xml").tilt_ranges == [expected]
-    convert_list(tmp_path / "a.xml", tmp_path / "a.star")
+    convert_list(tmp_path / "a.xml", tmp_path / "a.star", voxel_size_angstrom=4.0)
     back = read_list(tmp_path / "a.star").tilt_ranges
     assert back == ([expected] if expected else None)
 
@@ -81,7 +81,7 @@ def test_dynamo_tilts_about_y_and_about_x(tmp_path):
     expected = [TiltRange(-60.0, 60.0), TiltRange(-50.0, 40.0, -90.0), None, None]
     assert read_list(tmp_path / "a.tbl").tilt_ranges == expected
     for target in ("b.star", "b.tbl"):
-        convert_list(tmp_path / "a.tbl", tmp_path / target)
+        convert_list(tmp_path / "a.tbl", tmp_path / target, voxel_size_angstrom=4.0)
         assert read_list(tmp_path / target).tilt_ranges == expected
 
 

@@ -13,13 +13,12 @@ import torch
 
 from torchsag.csv_cells import cell
 from torchsag.errors import InputError
-from torchsag.io import av3, dynamo, pytom, relion, stopgap
+from torchsag.io import av3, dynamo, pytom, stopgap
 from torchsag.io.atomic import write_text
 from torchsag.io.foreign import single_ranges
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList, find_folder, parse_name
-from torchsag.io.relion_document import file_version, note_tomograms, relion_document, set_poses
-from torchsag.io.star import write_star
+from torchsag.io.relion_export import write_relion_list
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,6 +29,7 @@ def convert_list(
     *,
     voxel_size_angstrom: float | int | None = None,
     program: str | None = None,
+    project: Path | str | None = None,
 ) -> int:
     """Convert a particle list; conventions of angles, shifts and boxes are converted with it.
 
@@ -44,6 +44,8 @@ def convert_list(
     program
         ``relion``, ``stopgap``, ``dynamo``, ``av3``, ``pytom`` or ``csv``; by default the target's suffix decides:
         ``.star`` (RELION), ``.tbl`` (Dynamo), ``.em`` (AV3), ``.xml`` (PyTom), ``.csv``.
+    project
+        For RELION: the folder in which it will run, from which names start; None is that of `target`.
 
     Returns
     -------
@@ -56,9 +58,10 @@ def convert_list(
     """
     target = Path(target)
     chosen = program or _BY_SUFFIX.get(target.suffix.lower())
-    if chosen not in _WRITERS:
+    if chosen not in ("relion", *_WRITERS):
         raise InputError(
-            f"{target}: expected a name ending in {', '.join(_BY_SUFFIX)}, or program one of {', '.join(_WRITERS)}, "
+            f"{target}: expected a name ending in {', '.join(_BY_SUFFIX)}, or program one of relion, "
+            f"{', '.join(_WRITERS)}, "
             f"got {program or target.suffix!r}"
         )
     listing = read_list(source)
@@ -66,21 +69,13 @@ def convert_list(
     # Particles of several voxel sizes keep their own.
     own = sizes.pop() if len(sizes) == 1 else None
     voxel_size = own if voxel_size_angstrom is None else float(voxel_size_angstrom)
-    _WRITERS[chosen](target, listing, voxel_size)
+    if chosen == "relion":
+        write_relion_list(target, listing, voxel_size, None if project is None else Path(project))
+    else:
+        _WRITERS[chosen](target, listing, voxel_size)
     if listing.positions is None and chosen not in ("relion", "csv"):
         _LOG.warning("%s gives no positions in voxels of a tomogram; those of %s are zero", source, target)
     return len(listing.names)
-
-
-def _write_relion(target: Path, listing: ParticleList, voxel_size: float | None) -> None:
-    table = dict(relion.particle_table(listing.path, listing.blocks).columns)
-    poses = listing.poses(voxel_size) if voxel_size is not None else None
-    if poses is not None and voxel_size is not None and relion.ORIGINS_PIXEL[0] in table:
-        set_poses(table, poses, voxel_size)
-    folder, weighting = _folder(listing), listing.weighting
-    document = relion_document(target, listing.blocks, table, folder, weighting, voxel_size)
-    note_tomograms(document, target, listing.tomograms_file)
-    write_star(target, document, file_version(table))
 
 
 def _folder(listing: ParticleList) -> Path:
@@ -130,7 +125,6 @@ def _write_csv(target: Path, listing: ParticleList, voxel_size: float | None) ->
 
 
 _WRITERS: dict[str, Callable[[Path, ParticleList, float | None], None]] = {
-    "relion": _write_relion,
     "stopgap": stopgap.write_motive_list,
     "dynamo": dynamo.write_table,
     "av3": av3.write_motive_list,

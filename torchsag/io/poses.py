@@ -13,6 +13,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.io import relion
+from torchsag.io.ctf_images import COLUMN, CtfImages
 from torchsag.io.particle_list import ListOrigin, ParticleList
 from torchsag.io.relion_document import (
     file_version,
@@ -92,6 +93,12 @@ def write_poses(
         if len(values) != len(particles):
             raise InputError(f"{path}: expected {len(particles)} values as {column}, got {len(values)}")
     folder = None if origin is None else origin.folder
+    if COLUMN not in table:
+        start = path.parent if folder is None else folder
+        images = CtfImages(path.parent / "weights", start, particles.box, particles.voxel_size, particles.weighting)
+        names = images.names(particles.weights, table.get(relion.WEIGHT))
+        if names is not None:
+            table[COLUMN] = names
     mixed = particles.samplings is not None and len(relion.optics_table(blocks)) > 0
     size, box = (None if mixed else particles.voxel_size), particles.box[-1]  # each optics group keeps its own
     document = relion_document(path, blocks, table, folder, particles.weighting, size, box)

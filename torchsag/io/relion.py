@@ -64,16 +64,21 @@ def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
     if named is not None:
         return replace(read_relion_list(named.particles), tomograms_file=named.tomograms)
     table = particle_table(path, blocks)
-    weights = table.columns.get("rlnCtfImage", table.columns.get(WEIGHT))
+    weights = table.columns.get(WEIGHT, table.columns.get("rlnCtfImage"))
     shifts, unit = _shifts(path, table)
+    geometry = read_tilt_geometry(path, blocks, table)
+    names = None if weights is None else [None if name in _UNSET else name for name in weights]
+    if names is not None and geometry is not None and "rlnCtfImage" in table.columns:
+        # What torchsag wrote for RELION, from the tilts beside it.
+        names = [name if tilts is None else None for name, tilts in zip(names, geometry, strict=True)]
     return ParticleList(
         path=path,
         folders=_folders(path, blocks),
         names=table.columns["rlnImageName"],
         weighting=_weighting(blocks),
         weightings=_weightings(path, blocks, table),
-        weight_names=None if weights is None else [None if name in _UNSET else name for name in weights],
-        tilt_ranges=read_tilt_geometry(path, blocks, table),
+        weight_names=names,
+        tilt_ranges=geometry,
         voxel_sizes=_voxel_sizes(path, blocks, table),
         rotations=_rotations(path, table),
         shifts=shifts,

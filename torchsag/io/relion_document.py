@@ -89,16 +89,25 @@ def _optics(listed: Loop, table: dict[str, list[str]], voxel_size: float | None,
         said = groups.get("rlnImagePixelSize")
         if voxel_size is not None and (said is None or any(abs(float(v) - voxel_size) > 1e-6 for v in said)):
             groups["rlnImagePixelSize"] = [size["rlnImagePixelSize"]] * len(listed)
-        return Loop(groups)
+        return Loop(_with_microscope(groups, table, len(listed)))
     table.setdefault("rlnOpticsGroup", ["1"] * len(next(iter(table.values()))))
     groups = {"rlnOpticsGroup": ["1"], "rlnOpticsGroupName": ["opticsGroup1"]}
-    for name in ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"):
-        if name in table:
-            groups[name] = table[name][:1]
+    groups = _with_microscope(groups, table, 1)
     groups |= {name: [value] for name, value in size.items()}
     if box is not None:
         groups["rlnImageSize"] = [str(box)]
     return Loop({**groups, "rlnImageDimensionality": ["3"]})
+
+
+# What RELION asks for even where the CTF comes as a volume and none of it is used.
+_MICROSCOPE = {"rlnVoltage": "300.000000", "rlnSphericalAberration": "2.700000", "rlnAmplitudeContrast": "0.100000"}
+
+
+def _with_microscope(groups: dict[str, list[str]], table: dict[str, list[str]], count: int) -> dict[str, list[str]]:
+    """Optics groups with voltage, aberration and contrast: as listed, else usual values."""
+    for name, usual in _MICROSCOPE.items():
+        groups.setdefault(name, [table[name][0] if name in table else usual] * count)
+    return groups
 
 
 def with_table(listing: ParticleList) -> ParticleList:

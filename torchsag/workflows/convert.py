@@ -25,12 +25,15 @@ class Convert:
         For a list, the program it is meant for; None lets the suffix of `out` decide.
     voxel_size_angstrom
         In place of what the files say; None believes them.
+    project
+        For a RELION list: the folder in which RELION will run, from which names start; None is that of `out`.
     """
 
     source: str
     out: str
     program: str | None = None
     voxel_size_angstrom: float | None = None
+    project: str | None = None
 
     def __call__(self, provenance: Provenance) -> Outcome:
         """Write the file.
@@ -45,5 +48,11 @@ class Convert:
             density = read_map(self.source, self.voxel_size_angstrom)
             write_map(out, density)
             return Outcome(notes=(f"{out}: {density.box} voxels (z, y, x) of {density.voxel_size:g} angstrom",))
-        count = convert_list(self.source, out, voxel_size_angstrom=self.voxel_size_angstrom, program=self.program)
+        count = convert_list(
+            self.source,
+            out,
+            voxel_size_angstrom=self.voxel_size_angstrom,
+            program=self.program,
+            project=self.project,
+        )
         return Outcome(notes=(f"{out}: {count} particles",))
