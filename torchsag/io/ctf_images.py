@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from torchsag.axes import Box, HalfWeights
+from torchsag.errors import InputError
 from torchsag.fourier import half_weight
 from torchsag.fourier.transforms import full_weight
 from torchsag.imaging.wedge import missing_wedge
@@ -63,7 +64,10 @@ class CtfImages:
         names: list[str] = []
         for row, source in enumerate(sources):
             if source not in made:
-                made[source] = self._name(source, None if listed is None else listed[row])
+                try:
+                    made[source] = self._name(source, None if listed is None else listed[row])
+                except (InputError, OSError):  # a file that has gone since must not cost the list
+                    made[source] = None
             name = made[source]
             if name is None:
                 return None
