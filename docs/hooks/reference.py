@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -21,6 +23,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "reference/commands.md": commands_page(),
         "reference/components.md": components_page(),
+        "reference/verdict.md": verdict_page(),
         "reference/api.md": rooms_page(),
         **{f"reference/api/{room}.md": api_page(room) for room in rooms()},
     }
@@ -104,6 +107,40 @@ def _value(value: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def verdict_page() -> str:
+    """Every finding of a verdict by its code, and what it finds."""
+    head = (
+        "# Findings of the verdict\n\nWhat a run can find wrong with itself. Each stands with its code, its sentence and its "
+        "evidence in `metrics.json` and in the report. [Is my map right?](../guides/is-my-map-right.md)\n"
+    )
+    found = [
+        pair
+        for path in sorted((PACKAGE / "verdict").glob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+        for pair in _codes(node)
+    ]
+    rows = sorted(f"| `{code}` | {_cell(said)} |" for code, said in found)
+    others = sorted(_codes_in_passing() - {code for code, _ in found})
+    tail = f"Said where a run comes upon them: {', '.join(f'`{code}`' for code in others)}."
+    return "\n".join([head, "| code | what is found |", "|---|---|", *rows, "", tail, ""])
+
+
+def _codes_in_passing() -> set[str]:
+    texts = (path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    return {code for text in texts for code in re.findall(r'Finding\(\s*"(\w+)"', text)}
+
+
+def _codes(check: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    said = (ast.get_docstring(check) or "").partition("\n\n")[0].replace("\n", " ")
+    for line in check.body:
+        named = (
+            isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id.endswith("code")
+        )
+        if named and isinstance(line.value, ast.Constant):
+            yield str(line.value.value), said
 
 
 def rooms() -> dict[str, str]:
