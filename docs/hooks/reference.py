@@ -112,8 +112,8 @@ def _cell(text: str) -> str:
 def verdict_page() -> str:
     """Every finding of a verdict by its code, and what it finds."""
     head = (
-        "# Findings of the verdict\n\nWhat a run can find wrong with itself. Each stands with its code, its sentence and its "
-        "evidence in `metrics.json` and in the report. [Is my map right?](../guides/is-my-map-right.md)\n"
+        "# Findings of the verdict\n\nWhat a run can find wrong with itself. Each has its code, its sentence and "
+        "its evidence in `metrics.json` and in the report. [Is my map right?](../guides/is-my-map-right.md)\n"
     )
     found = [
         pair
