@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from projects import PIXEL, TILTS, Project
+from tilt_projects import PIXEL, TILTS, Project
 
 from torchsag.errors import InputError
 from torchsag.fourier import half_frequencies, to_half_spectrum

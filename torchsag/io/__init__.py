@@ -1,5 +1,6 @@
 """Files of this and other programs: the only door for foreign conventions."""
 
+from torchsag.io.assembly_folder import AssemblyFolder
 from torchsag.io.atomic import atomic_path, cannot_write, is_full, remove_remains, write_text
 from torchsag.io.convert import convert_list
 from torchsag.io.particles import read_particles
@@ -10,6 +11,7 @@ from torchsag.io.volumes import read_map, write_map
 from torchsag.io.written_particles import write_particles
 
 __all__ = [
+    "AssemblyFolder",
     "StagedReader",
     "atomic_path",
     "cannot_write",

@@ -40,6 +40,11 @@ class Checkpoint:
     folder: Path
 
     @staticmethod
+    def place(out: Path) -> Path:
+        """Where the checkpoint of a run in `out` is, begun or not; what else is kept there is removed with it."""
+        return out / _FOLDER
+
+    @staticmethod
     def begin(out: Path, settings: dict[str, str], resume: bool) -> Checkpoint:
         """Open the checkpoint of a run with these settings, empty if there is none or `resume` is false.
 
@@ -48,7 +53,7 @@ class Checkpoint:
         InputError
             If there is one of an unfinished run with other settings.
         """
-        folder = out / _FOLDER
+        folder = Checkpoint.place(out)
         record = folder / _SETTINGS
         if not resume:
             _empty(folder)

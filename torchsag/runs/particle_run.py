@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from torchsag.errors import InputError
-from torchsag.io import read_particles, staged
+from torchsag.io import AssemblyFolder, read_particles, staged
 from torchsag.parallel import Serial, Workers
-from torchsag.particles import ParticleSet, Weighting
+from torchsag.particles import ParticleSet, TiltStack, Weighting
 from torchsag.runs.checkpoint import Checkpoint, describe
 from torchsag.runs.outcome import Report
 
@@ -107,8 +107,11 @@ class ParticleRun(ParticleInput):
             raise InputError(f"seed: expected a whole number of at least 0, got {self.seed}")
 
     def read(self, skip_bad: bool = False) -> ParticleSet:
-        """The particles, their volumes unread, to come by way of `staging`."""
-        return staged(super().read(skip_bad or self.skip_bad), self.staging)
+        """The particles, their volumes unread, to come by way of `staging`; tilt stacks are assembled once a run."""
+        particles = staged(super().read(skip_bad or self.skip_bad), self.staging)
+        if not any(isinstance(source, TiltStack) for source in particles.volumes):
+            return particles
+        return replace(particles, assembled=AssemblyFolder(Checkpoint.place(Path(self.out)) / "assembled"))
 
     def open_checkpoint(self, **signatures: str) -> Checkpoint | None:
         """What an earlier run with these settings has finished, on the root; None elsewhere.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.runs.chunked_sums import average_at
 from torchsag.runs.device import pick_device
+from torchsag.runs.hand import mirror_image, shows_mirror_image
 from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics, write_set_aside
@@ -50,6 +52,11 @@ _SHOWN = (
     ("median_shift_sigma_angstrom", "median expected shift error (angstrom)", 2),
     ("median_cpu_seconds", "CPU seconds per particle", 3),
 )
+_log = logging.getLogger(__name__)
+_MIRRORED = (
+    "the particles show the mirror image of the reference, so they are aligned to that; poses and average are in the "
+    "hand that the tilt angles say. One of the two is wrong: mirror=true or false decides, see docs/particles.md"
+)
 
 
 _EXPECTED = ("rotation_sigma_deg", "shift_sigma_angstrom")
@@ -66,6 +73,7 @@ class _Inputs:
     truth: Poses | None
     centres: Tensor | None
     copies: list[Finding | None]
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,9 @@ class Align(ParticleRun):
     part
         Align only one part of the particles, such as ``3/8``, into an `out` that all parts share; the run without a
         part that follows finds them done and writes the results. None aligns all.
+    mirror
+        Whether to align to the mirror image of the reference; None finds out for tilt stacks, whose hand the sign of
+        the tilt angles decides, and takes the reference as it is for volumes.
     """
 
     reference: str
@@ -98,6 +109,7 @@ class Align(ParticleRun):
     evaluation: Frame = field(default_factory=SameFrame)
     sharing: Sharing = field(default_factory=ByParticle)
     part: str | None = None
+    mirror: bool | None = None
 
     how: ClassVar[frozenset[str]] = ParticleRun.how | {"truth", "evaluation", "sharing", "part"}
 
@@ -132,6 +144,7 @@ class Align(ParticleRun):
                 out = stack.enter_context(claim(Path(self.out), part is not None, provenance.command))
                 require_room(out, _room(inputs.particles))
             checkpoint = self.open_checkpoint(reference=file_signature(self.reference))
+            inputs = self._in_the_hand_of_the_particles(inputs)
             columns = self._align(inputs, checkpoint, part)
             if part is not None:
                 return (self._outcome_of(part, columns) if self.parallel.is_root else Outcome()), columns, None
@@ -146,6 +159,19 @@ class Align(ParticleRun):
             outcome = self._publish(inputs, columns, average, provenance, start)
             checkpoint.remove()
         return outcome, columns, average
+
+    def _in_the_hand_of_the_particles(self, inputs: _Inputs) -> _Inputs:
+        mirrored = self.mirror
+        if mirrored is None:
+            mirrored = self.parallel.is_root and shows_mirror_image(
+                inputs.particles, inputs.reference, self.method, inputs.symmetry, inputs.device
+            )
+            mirrored = self.parallel.broadcast(mirrored)
+            if mirrored and self.parallel.is_root:
+                _log.warning("%s", _MIRRORED)
+        if not mirrored:
+            return inputs
+        return replace(inputs, reference=mirror_image(inputs.reference), mirrored=True)
 
     def _align(self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None) -> Columns:
         """One row for each particle that is done, on the root."""
@@ -220,6 +246,7 @@ class Align(ParticleRun):
             "symmetry": inputs.symmetry.name,
             "particle_list": self.particles,
             "reference": self.reference,
+            "reference_mirrored": inputs.mirrored,
             "box": inputs.particles.box,
             "voxel_size_angstrom": inputs.particles.voxel_size,
             "summary": {**alignment_summary(table), "wall_seconds": round(seconds, 3)},
@@ -257,4 +284,6 @@ def _outcome(out: Path, metrics: dict[str, Any]) -> Outcome:
         if summary.get(name) is not None:
             rows.append((label, f"{summary[name]:.{digits}f}"))
     notes = [f"{out / name}" for name in ("poses.star", "average.mrc", "metrics.json", "report.html")]
+    if metrics["reference_mirrored"]:
+        notes.append("poses and average.mrc are of the mirror image of the reference")
     return Outcome(f"align with {metrics['method']}", ("", "value"), tuple(rows), tuple(notes))

@@ -1,0 +1,87 @@
+"""Tilt stacks tell a reference from its mirror image; volumes are taken as they are."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tilt_projects import Project
+
+from torchsag.fourier import half_frequencies, to_half_spectrum
+from torchsag.geometry import Symmetry
+from torchsag.imaging.placement import place_spectrum
+from torchsag.io import read_particles
+from torchsag.particles import DensityMap
+from torchsag.runs.hand import mirror_image, shows_mirror_image
+from torchsag.spectra.gridding import ContinuousSpectrum
+
+ANGLES = tuple((37.0 * k, 20.0 + 19 * k, -50.0 + 61 * k) for k in range(8))
+
+
+@dataclass
+class _ScoreAtListedPoses:
+    """Stands in for an aligner: correlation with the reference where the list says it is."""
+
+    prepared: int = 0
+
+    def prepare(self, reference, symmetry, device):
+        self.prepared += 1
+        spectrum = ContinuousSpectrum.of(reference.density)
+
+        def score(batch):
+            placed = place_spectrum(spectrum, batch.poses) * batch.weights[batch.weight_index]
+            inside = half_frequencies(batch.box).norm(dim=-1) < 0.3
+            cross = (batch.spectra * placed.conj()).real[:, inside].sum(-1)
+            norms = batch.spectra[:, inside].norm(dim=-1) * placed[:, inside].norm(dim=-1)
+            return SimpleNamespace(scores=cross / norms)
+
+        return score
+
+
+@pytest.fixture
+def stacks(tmp_path, blobs):
+    structure = blobs(radius=5.0, count=12)
+    still = tuple((0.0, 0.0, 0.0) for _ in ANGLES)
+    project = Project(structure.centres, structure.heights, angles=ANGLES, origins=still, positions=still)
+    return read_particles(project.write_relion5(tmp_path)), DensityMap(structure.map(24), 8.0)
+
+
+def test_the_hand_is_found(stacks):
+    particles, reference = stacks
+    method = _ScoreAtListedPoses()
+    assert not shows_mirror_image(particles, reference, method, Symmetry("C1"), torch.device("cpu"))
+    assert shows_mirror_image(particles, mirror_image(reference), method, Symmetry("C1"), torch.device("cpu"))
+
+
+def test_few_particles_and_a_structure_that_is_its_own_mirror_image_leave_the_reference(stacks):
+    particles, reference = stacks
+    method = _ScoreAtListedPoses()
+    assert not shows_mirror_image(
+        particles.select(range(4)), mirror_image(reference), method, Symmetry("C1"), torch.device("cpu")
+    )
+    assert method.prepared == 0
+    achiral = DensityMap(reference.density + mirror_image(reference).density, 8.0)
+    assert not shows_mirror_image(particles, achiral, method, Symmetry("C1"), torch.device("cpu"))
+
+
+def test_volumes_are_taken_as_they_are(tmp_path):
+    import numpy as np
+
+    from torchsag.io.mrc import write_mrc
+
+    for k in range(8):
+        write_mrc(tmp_path / f"p{k}.mrc", np.random.default_rng(k).normal(size=(8, 8, 8)), 4.0)
+    method = _ScoreAtListedPoses()
+    reference = DensityMap(torch.randn(8, 8, 8), 4.0)  # never looked at
+    assert not shows_mirror_image(read_particles(tmp_path), reference, method, Symmetry("C1"), torch.device("cpu"))
+    assert method.prepared == 0
+
+
+@pytest.mark.parametrize("n", [8, 9])
+def test_a_mirror_image_keeps_the_centre_and_turns_the_hand(n):
+    density = torch.randn(n, n, n, generator=torch.Generator().manual_seed(0))
+    twice = mirror_image(mirror_image(DensityMap(density, 2.0)))
+    torch.testing.assert_close(twice.density, density)
+    one = to_half_spectrum(mirror_image(DensityMap(density, 2.0)).density)
+    # k_z changes its sign; so does no other.
+    torch.testing.assert_close(one, to_half_spectrum(density)[(-torch.arange(n)) % n], rtol=1e-4, atol=1e-4)

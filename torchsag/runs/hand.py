@@ -1,0 +1,65 @@
+"""Whether tilt images show a reference or its mirror image.
+
+The sign of the tilt angles decides about the hand of everything assembled from tilt images, and neither it nor the hand
+of a map can be seen in its file. Aligning to the wrong hand gives poses that mean nothing, so it is tried on a few
+particles before the run: a chiral structure fits one of the two better, particle by particle.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from torchsag.alignment.aligner import Aligner
+from torchsag.geometry import Symmetry
+from torchsag.particles import DensityMap, ParticleError, ParticleSet, TiltStack
+
+_LOG = logging.getLogger(__name__)
+_SAMPLE = 16
+_LEAST = 5  # with fewer particles the spread of the differences is not known
+_CERTAIN = 4.0  # standard errors
+
+
+def mirror_image(reference: DensityMap) -> DensityMap:
+    """The map mirrored in the plane z = 0; the centre stays the centre, the sense of rotation turns."""
+    n = reference.box[0]
+    return DensityMap(reference.density.flip(-3).roll(1 - n % 2, -3), reference.voxel_size)
+
+
+def shows_mirror_image(
+    particles: ParticleSet, reference: DensityMap, method: Aligner, symmetry: Symmetry, device: torch.device
+) -> bool:
+    """Whether tilt stacks fit the mirror image of a reference better than the reference, beyond doubt.
+
+    False where particles are volumes: their hand is a matter of whoever made them, as that of the reference is.
+    """
+    stacks = [row for row, source in enumerate(particles.volumes) if isinstance(source, TiltStack)]
+    rows = stacks[:: max(1, -(-len(stacks) // _SAMPLE))]
+    rows = _usable(particles, rows) if rows else []
+    if len(rows) < _LEAST:
+        return False
+    batch = particles.load(rows, device)
+    given, mirrored = (
+        method.prepare(one, symmetry, device)(batch).scores.double().cpu()
+        for one in (reference, mirror_image(reference))
+    )
+    return _is_larger(mirrored - given)
+
+
+def _usable(particles: ParticleSet, rows: Sequence[int]) -> list[int]:
+    try:
+        particles.load(rows)
+    except ParticleError as error:
+        return [row for row in rows if row not in error.faults]
+    return list(rows)
+
+
+def _is_larger(difference: Float[Tensor, " particles"]) -> bool:
+    """Whether the mean difference lies above zero by more than chance."""
+    spread = difference.std() / len(difference) ** 0.5
+    _LOG.debug("hand: mean difference of scores %g +- %g", float(difference.mean()), float(spread))
+    return bool(difference.mean() > _CERTAIN * spread) and bool(difference.isfinite().all())
