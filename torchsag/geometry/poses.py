@@ -75,6 +75,10 @@ class Poses:
         """The same poses in another dtype or on another device."""
         return Poses(self.rotations.to(*args, **kwargs), self.shifts.to(*args, **kwargs))
 
+    def pin_memory(self) -> Poses:
+        """The same poses in page-locked memory."""
+        return Poses(self.rotations.pin_memory(), self.shifts.pin_memory())
+
     def compose(self, inner: Poses) -> Poses:
         """The pose that applies `inner` first and then this one."""
         shifts = exact_product(self.rotations, inner.shifts[..., None])[..., 0] + self.shifts

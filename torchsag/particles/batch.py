@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
-from torchsag.axes import ArrayLike
+from torchsag.axes import ArrayLike, Box
+from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_frequencies, phase_ramp, to_half_spectrum
 from torchsag.geometry import Poses
+from torchsag.particles.indexing import chosen_rows
 from torchsag.particles.sources import TiltRange
 from torchsag.particles.weighting import Weighting
+from torchsag.recording import is_transformed
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,25 @@ class ParticleBatch:
     voxel_size: float
     box: tuple[int, int, int]
     poses: Poses | None = None
+
+    def __post_init__(self):
+        count = self.spectra.shape[0]
+        check_half_spectra("spectra", tuple(self.spectra.shape), self.box)
+        check_half_spectra("weights", tuple(self.weights.shape), self.box)
+        lengths = {"weight_index": len(self.weight_index), "names": len(self.names)}
+        if self.poses is not None:
+            lengths["poses"] = len(self.poses)
+        for name, length in lengths.items():
+            if length != count:
+                raise InputError(f"particles: expected {count} {name}, one for each particle, got {length}")
+        if not self.voxel_size > 0:
+            raise InputError(f"particles: expected a voxel size above 0 angstrom, got {self.voxel_size}")
+        if self.weight_index.device.type == "cpu" and count and not is_transformed():
+            low, high = map(int, self.weight_index.aminmax())
+            if low < 0 or high >= len(self.weights):
+                raise InputError(
+                    f"particles: expected weight_index from 0 to {len(self.weights) - 1}, got {low} to {high}"
+                )
 
     @staticmethod
     def from_volumes(
@@ -110,8 +134,10 @@ class ParticleBatch:
             poses = Poses(poses.rotations, poses.shifts - shifts.to(poses.shifts))
         return replace(self, spectra=self.spectra * ramp, poses=poses)
 
-    def __getitem__(self, index: slice) -> ParticleBatch:
-        """A slice of the particles; the distinct weights are kept whole."""
+    def __getitem__(self, index: Any) -> ParticleBatch:
+        """Some particles, by a number, a slice, numbers or a mask; always a batch. Distinct weights are kept whole."""
+        if not isinstance(index, slice):
+            return self.take(chosen_rows(index, len(self), "particles"))
         return replace(
             self,
             spectra=self.spectra[index],
@@ -133,28 +159,66 @@ class ParticleBatch:
 
     @staticmethod
     def concatenate(parts: Sequence[ParticleBatch]) -> ParticleBatch:
-        """Particles of one box and voxel size one after another, without their poses."""
+        """Particles of one box and voxel size one after another; prior poses are kept if all have them.
+
+        A weight that parts share, the same tensor, is kept once.
+        """
         if len(parts) == 1:
             return parts[0]
-        first, start, index = parts[0], 0, []
+        first = parts[0]
         for part in parts:
-            index.append(part.weight_index + start)
-            start += len(part.weights)
+            if part.box != first.box or not math.isclose(part.voxel_size, first.voxel_size, rel_tol=1e-4):
+                raise InputError(
+                    f"particles: expected one box and voxel size, got {first.box} of {first.voxel_size} angstrom and "
+                    f"{part.box} of {part.voxel_size} angstrom"
+                )
+        starts: dict[int, int] = {}
+        weights: list[Tensor] = []
+        for part in parts:
+            if id(part.weights) not in starts:
+                starts[id(part.weights)] = sum(map(len, weights))
+                weights.append(part.weights)
+        prior = [part.poses for part in parts if part.poses is not None]
         return ParticleBatch(
             torch.cat([part.spectra for part in parts]),
-            torch.cat([part.weights for part in parts]),
-            torch.cat(index),
+            torch.cat(weights),
+            torch.cat([part.weight_index + starts[id(part.weights)] for part in parts]),
             tuple(name for part in parts for name in part.names),
             first.voxel_size,
             first.box,
+            Poses.concatenate(prior) if len(prior) == len(parts) else None,
         )
 
-    def to(self, device: torch.device | str) -> ParticleBatch:
-        """The same particles on another device."""
+    def to(self, *args: Any, **kwargs: Any) -> ParticleBatch:
+        """The same particles on another device or in another precision (`torch.float32` or `torch.float64`)."""
+        device, dtype, non_blocking = torch._C._nn._parse_to(*args, **kwargs)[:3]  # pyright: ignore[reportAttributeAccessIssue]
+        if dtype not in (None, torch.float32, torch.float64):
+            raise InputError(f"particles: expected float32 or float64, got {dtype}; spectra have no other precision")
+        complex_dtype = None if dtype is None else torch.complex64 if dtype == torch.float32 else torch.complex128
         return replace(
             self,
-            spectra=self.spectra.to(device),
-            weights=self.weights.to(device),
-            weight_index=self.weight_index.to(device),
-            poses=None if self.poses is None else self.poses.to(device),
+            spectra=self.spectra.to(device, complex_dtype, non_blocking),
+            weights=self.weights.to(device, dtype, non_blocking),
+            weight_index=self.weight_index.to(device, non_blocking=non_blocking),
+            poses=None if self.poses is None else self.poses.to(device, dtype, non_blocking),
+        )
+
+    def pin_memory(self) -> ParticleBatch:
+        """The same in page-locked memory, from which a GPU copies without waiting; a DataLoader calls it."""
+        return replace(
+            self,
+            spectra=self.spectra.pin_memory(),
+            weights=self.weights.pin_memory(),
+            weight_index=self.weight_index.pin_memory(),
+            poses=None if self.poses is None else self.poses.pin_memory(),
+        )
+
+
+def check_half_spectra(name: str, shape: tuple[int, ...], box: Box) -> None:
+    """Refuse what has not the layout ``[any, z, y, x // 2 + 1]``: a full-size weight would be read askew."""
+    z, y, x = box
+    if len(shape) != 4 or shape[1:] != (z, y, x // 2 + 1):
+        raise InputError(
+            f"particles: expected {name} as half-spectra [any, {z}, {y}, {x // 2 + 1}] of the box {box}, got shape "
+            f"{shape}; torchsag.fourier.half_weight turns a full weight into one"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from torchsag.fourier import half_weight, to_half_spectrum
 from torchsag.geometry import Poses
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
+from torchsag.particles.indexing import chosen_rows
 from torchsag.particles.sampling import Sampling, resampled
 from torchsag.particles.scale import unusable_scale
 from torchsag.particles.sources import (
@@ -175,6 +176,14 @@ class ParticleSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __getitem__(self, index: Any) -> ParticleSet:
+        """Some of the particles, by a number, a slice, numbers or a mask; always a set."""
+        return self.select(chosen_rows(index, len(self), "particles"))
+
+    def __iter__(self) -> Iterator[ParticleSet]:
+        """One particle after another, each a set of one."""
+        return (self[row] for row in range(len(self)))
+
     def select(self, indices: Iterable[int]) -> ParticleSet:
         """Some of the particles, in the order given."""
         keep = list(indices)
@@ -208,7 +217,7 @@ class ParticleSet:
         ParticleError
             If some of them cannot be used; its `faults` name all of those in `indices`.
         """
-        indices = [int(i) for i in indices]
+        indices = chosen_rows(indices, len(self), "particles")
         batch = self._load_as_sampled(indices, device) if self.samplings is None else self._load_mixed(indices, device)
         poses = None if self.poses is None else self.poses[torch.tensor(indices)].to(batch.weights)
         return replace(batch, poses=poses)

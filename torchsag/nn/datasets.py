@@ -1,0 +1,116 @@
+"""Particles as data sets of `torch.utils.data`: from files, and simulated on the fly.
+
+Both give whole batches (`ParticleBatch`), since particles of one batch share weights. With a DataLoader::
+
+    data = SubtomogramDataset(read_particles("particles.star"))
+    loader = DataLoader(data, batch_size=16, shuffle=True, num_workers=4, collate_fn=data.collate)
+
+    stream = SimulatedParticles(reference, FastPipeline(snr=0.1), UniformPoses(3.0), batch_size=16, seed=0)
+    loader = DataLoader(stream, batch_size=None, num_workers=4)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from torchsag.errors import InputError
+from torchsag.geometry import Poses
+from torchsag.particles import DensityMap, ParticleBatch, ParticleSet
+from torchsag.simulation.pipeline import Pipeline
+from torchsag.simulation.pose_distribution import PoseDistribution
+
+
+class SubtomogramDataset(Dataset):
+    """Particles of a list, read as they are asked for; `torchsag.particles.ParticleSet` says how.
+
+    Entry i is a `ParticleBatch` of one. A DataLoader asks for all entries of a batch at once and gets one
+    `ParticleBatch`; give it `collate` as its ``collate_fn``. Works in worker processes, however they are started.
+    """
+
+    def __init__(self, particles: ParticleSet):
+        self.particles = particles
+
+    def __len__(self) -> int:
+        return len(self.particles)
+
+    def __getitem__(self, index: int) -> ParticleBatch:
+        """One particle."""
+        return self.particles.load([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> ParticleBatch:
+        """The particles of a batch, read together."""
+        return self.particles.load(indices)
+
+    @staticmethod
+    def collate(loaded: ParticleBatch | Sequence[ParticleBatch]) -> ParticleBatch:
+        """One batch of what a DataLoader has fetched."""
+        return loaded if isinstance(loaded, ParticleBatch) else ParticleBatch.concatenate(loaded)
+
+
+class SimulatedParticles(IterableDataset):
+    """Batches of simulated particles with their true poses, without end or up to a number of batches.
+
+    Particle i depends on the seed and on i alone. Worker w of n makes batches w, w + n, ...: together they make what
+    one process would, each particle once, and a DataLoader hands them out in the same order. Another epoch is another
+    seed: ``set_epoch``.
+
+    Parameters
+    ----------
+    reference
+        The structure.
+    pipeline
+        How it is imaged (`torchsag.simulation`).
+    poses
+        How particles lie.
+    batch_size
+        Particles in a batch.
+    seed
+        Fixes everything.
+    batches
+        Batches of an epoch; None goes on for ever.
+    """
+
+    def __init__(
+        self,
+        reference: DensityMap,
+        pipeline: Pipeline,
+        poses: PoseDistribution,
+        batch_size: int = 16,
+        seed: int = 0,
+        batches: int | None = None,
+    ):
+        if batch_size < 1 or (batches is not None and batches < 1):
+            raise InputError(
+                f"simulated particles: expected batch_size and batches of at least 1, got {batch_size} and {batches}"
+            )
+        self.reference, self.pipeline, self.poses = reference, pipeline, poses
+        self.batch_size, self.batches = batch_size, batches
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Other particles, before the loader's next iteration."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[ParticleBatch, Poses]]:
+        """Batches and the true poses of their particles."""
+        worker = get_worker_info()
+        first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        prepared = self.pipeline.prepare(self.reference)
+        number = first
+        while self.batches is None or number < self.batches:
+            yield self._batch(prepared, number)
+            number += stride
+
+    def _batch(self, prepared, number: int) -> tuple[ParticleBatch, Poses]:
+        particles = range(number * self.batch_size, (number + 1) * self.batch_size)
+        seed = self.seed if self.epoch == 0 else _mixed(self.seed, self.epoch)
+        poses = self.poses.draw(seed, particles).to(torch.float32)
+        return prepared(poses, particles, seed), poses
+
+
+def _mixed(seed: int, epoch: int) -> int:
+    """A seed of its own for each epoch, far from those a user would choose."""
+    return (seed * 0x9E3779B1 + epoch * 0x85EBCA77 + 0x165667B1) % 2**62
