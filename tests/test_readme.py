@@ -44,8 +44,9 @@ def test_a_loss_from_a_folder_of_ones_own(particles):
     assert "mylosses.cauchy.Cauchy" in (particles / "out" / "config.yaml").read_text()
 
 
-def test_python_example(particles, capsys):
-    example = block("python", "from torchsag.alignment")
+@pytest.mark.parametrize("beginning", ["import torchsag", "from torchsag.alignment"])
+def test_python_example(particles, capsys, beginning):
+    example = block("python", beginning)
     example = example.replace("particles.star", "data/particles.star").replace("reference.mrc", "data/reference.mrc")
     example = example.replace("range(16)", "range(2)").replace('"D7"', '"C1"')
     exec(compile(example, "README.md", "exec"), {})

@@ -7,19 +7,14 @@ import sys
 
 from matplotlib.figure import Figure
 
-from torchsag.alignment.curvature_sag import CurvatureSAGAligner
+import torchsag
 from torchsag.evaluation import compare_poses
-from torchsag.geometry import Symmetry
-from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 
-reference = density_of(ribosome_phantom(), 48, 8.0, 8.0)  # 48 voxels of 8 angstrom
-particles, truth = simulate_particles(reference, 60, 0.02)
+made = torchsag.simulate("ribosome", 60, snr=0.02, box=48, voxel_size=8)
+found = torchsag.align(made.particles, made.reference)
 
-aligner = CurvatureSAGAligner().prepare(reference, Symmetry("C1"))
-result = aligner(particles)
-
-errors = compare_poses(result.poses, truth, Symmetry("C1"))
-expected = result.covariances[:, :3, :3].diagonal(dim1=-2, dim2=-1).sum(-1).sqrt().rad2deg()
+errors = compare_poses(found.poses, made.poses, torchsag.Symmetry("C1"))
+expected = found.covariances[:, :3, :3].diagonal(dim1=-2, dim2=-1).sum(-1).sqrt().rad2deg()
 print(f"rotation: median error {errors.rotation_deg.median():.2f} deg, expected {expected.median():.2f} deg")
 
 figure = Figure(figsize=(4, 3.4))
