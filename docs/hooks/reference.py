@@ -167,7 +167,7 @@ def rooms_page() -> str:
             *rows,
             *alone,
             "",
-            "## torchsag { #torchsag }\n",
+            "## The front door\n",
             "::: torchsag",
             "    options:",
             "      show_submodules: false",
