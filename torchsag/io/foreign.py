@@ -62,7 +62,7 @@ def _data_folders(path: Path, first: str) -> list[str]:
         held = [name for name in inside if any((folder / name / f"{stem}{end}").is_file() for end in (".em", ".mrc"))]
         if len(held) > 1:
             raise InputError(
-                f"{path}: particles may be in {', '.join(held)} of {folder}; name one of them with volumes=..."
+                f"{path}: particles may be in {', '.join(held)} of {folder}; copy the table into the right one"
             )
         if held:
             return ["/".join([*[".."] * level, held[0]])]

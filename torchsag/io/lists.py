@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torchsag.errors import InputError
 from torchsag.io import av3, dynamo, pytom, relion, stopgap
+from torchsag.io.centred_positions import with_positions
 from torchsag.io.csv_list import read_csv_list
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.plausible import check_list
@@ -31,7 +32,7 @@ def read_list(source: Path | str) -> ParticleList:
     InputError
         If there is no such list, it is empty or cannot be read, or a name or value in it cannot be one.
     """
-    return check_list(_read(source))
+    return check_list(with_positions(_read(source)))
 
 
 def _read(source: Path | str) -> ParticleList:

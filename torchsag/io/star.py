@@ -4,9 +4,10 @@ Reading values as numbers would turn a tomogram called ``007`` into 7 and ``9.60
 of columns is the business of `torchsag.io.relion`.
 
 Why not a parser from outside: of gemmi, starfile and starfile-rs none reads every list that RELION reads. gemmi 0.7.5
-takes no byte beyond ASCII and ends a loop at a value such as ``data_bin4/p.mrc``, starfile 0.5.13 turns values into
-numbers and loses rows beside single values (``experiments/benchmarks/star_reading.py``). Files that are STAR by the
-letter are read as gemmi reads them, which the tests hold this module to.
+takes no byte beyond ASCII and ends a loop at a value such as ``data_bin4/p.mrc``, starfile 0.5.13 turns a tomogram 007
+into 7 and reads a file that is not UTF-8 as empty, starfile-rs 0.1.12 drops the rows below an empty line
+(``experiments/benchmarks/star_reading.py``). Files that are STAR by the letter are read as gemmi reads them, which the
+tests hold this module to.
 """
 
 from __future__ import annotations
