@@ -1,4 +1,5 @@
 import datetime
+import os
 
 import pytest
 from torch import distributed
@@ -70,3 +71,16 @@ def test_after_an_error_on_the_root_nobody_begins_another_chunk(ranks):
 def test_the_time_to_wait_is_checked():
     with pytest.raises(InputError, match="timeout_minutes"):
         Torchrun(timeout_minutes=0.0)
+
+
+@pytest.mark.parametrize(("local", "given", "expected"), [("2", None, "lo"), ("1", None, None), ("2", "eth7", "eth7")])
+def test_ranks_of_one_host_listen_on_its_loopback_alone(monkeypatch, local, given, expected):
+    from torchsag.parallel.torchrun import _stay_on_this_host
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", given or "")
+    if given is None:
+        monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    _stay_on_this_host()
+    assert os.environ.get("GLOO_SOCKET_IFNAME") == expected

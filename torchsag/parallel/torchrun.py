@@ -26,6 +26,7 @@ from torchsag.parallel.workers import Result, Task, Value
 
 _log = logging.getLogger(__name__)
 
+_LOOPBACK = "lo"
 _SECONDS_FOR_ROOT = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.005
 
@@ -156,6 +157,7 @@ def _launch() -> Launch:
 @functools.cache
 def _connect(timeout_minutes: float) -> distributed.Store:
     """Join the job: gloo for tensors on the CPU, nccl for those on GPUs. Returns its store."""
+    _stay_on_this_host()
     timeout = datetime.timedelta(minutes=timeout_minutes)
     store, rank, size = next(distributed.rendezvous("env://", timeout=timeout))
     take_gpu(_launch().local_rank)
@@ -164,3 +166,10 @@ def _connect(timeout_minutes: float) -> distributed.Store:
         backend, store=distributed.PrefixStore("group", store), rank=rank, world_size=size, timeout=timeout
     )
     return distributed.PrefixStore("work", store)
+
+
+def _stay_on_this_host() -> None:
+    """Where all ranks are on one host, nobody else need reach them: gloo's sockets know no password."""
+    alone = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
+    if alone and _LOOPBACK in [name for _, name in socket.if_nameindex()]:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", _LOOPBACK)

@@ -8,6 +8,7 @@ independently are what ``torchsag duplicates`` finds.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ _PROBE_BYTES = 512
 
 def same_file(particles: ParticleSet) -> Pairs:
     """Rows that name one volume, links and ``..`` resolved."""
-    return _equal((source.path.resolve(), _place(source)) for source in particles.volumes)
+    return _equal((os.path.realpath(source.path), _place(source)) for source in particles.volumes)
 
 
 def _place(source: DensitySource) -> Hashable:
