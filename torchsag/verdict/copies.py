@@ -20,6 +20,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from torchsag.errors import InputError
+from torchsag.io.regular_file import open_regular
 from torchsag.particles import ParticleSet, VolumeSource
 from torchsag.particles.sources import DensitySource
 from torchsag.verdict.finding import Finding
@@ -53,11 +54,11 @@ def _probe(source: DensitySource) -> Hashable:
     if isinstance(source, VolumeSource) and source.index is not None:
         return "stack"
     try:
-        with source.path.open("rb") as file:
+        with open_regular(source.path) as file:
             size = file.seek(0, 2)
             file.seek(size // 2)
             return size, file.read(_PROBE_BYTES)
-    except OSError:
+    except (InputError, OSError):
         return str(source)
 
 
@@ -67,7 +68,7 @@ def _equal_voxels(particles: ParticleSet, rows: list[int]) -> Pairs:
     for row in rows:
         try:
             volume = particles.reader(particles.volumes[row]).contiguous()
-        except InputError:
+        except (InputError, OSError):
             keys.append(("unread", row))
             continue
         constant = bool((volume == volume.flatten()[0]).all())

@@ -24,7 +24,7 @@ def judge_input(
     for row in sample_rows(len(particles), _SAMPLE, seed):
         try:
             volume = particles.reader(particles.volumes[row])
-        except InputError:
+        except (InputError, OSError):
             continue  # the run itself will say so
         if bool(volume.isfinite().all()):
             names.append(particles.names[row])
