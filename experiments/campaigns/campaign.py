@@ -1,4 +1,6 @@
-"""Damage files and kill commands by the thousand, and write what happened.
+"""Damage files and kill commands, many times, and write what happened; ``--kills 0`` leaves the kills out.
+
+Leave the checkout alone meanwhile: every killed command imports from it.
 
     python experiments/campaigns/campaign.py --mutations 10000 --kills 100 --seed 1
 
@@ -25,7 +27,7 @@ HERE = Path(__file__).parent
 
 def tables(record: dict[str, Any]) -> str:
     """Both campaigns as Markdown."""
-    damaged, killed = record["mutations"], record["kills"]
+    damaged, killed = record["mutations"], record.get("kills")
     lines = [
         f"{damaged['mutations']} damaged files, seed {damaged['seed']}:",
         "",
@@ -35,6 +37,8 @@ def tables(record: dict[str, Any]) -> str:
     for kind, row in damaged["table"].items():
         shown = [str(row.get(key, 0)) for key in ("refused", "accepted", "defect", "hang")]
         lines.append(f"| {kind} | {' | '.join(shown)} |")
+    if killed is None:
+        return "\n".join(lines) + "\n"
     lines += [
         "",
         f"{killed['kills']} kills (SIGKILL before a file operation drawn at random), seed {killed['seed']}:",
@@ -57,8 +61,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         damaged = mutations.run(Path(folder) / "m", given.mutations, given.seed)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        killed = kills.run(Path(folder) / "k", given.kills, given.seed)
-    record = {"versions": versions(), "mutations": damaged, "kills": killed, "peak_memory_mib_of_mutations": memory}
+        killed = kills.run(Path(folder) / "k", given.kills, given.seed) if given.kills else None
+    record = {"versions": versions(), "mutations": damaged, "peak_memory_mib_of_mutations": memory}
+    record |= {} if killed is None else {"kills": killed}
     (HERE / "campaign.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (HERE / "campaign.md").write_text(tables(record), encoding="utf-8")
 
