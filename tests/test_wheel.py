@@ -33,6 +33,7 @@ def test_commands_work_from_another_folder(installed, tmp_path, way):
     start = [str(installed / "bin" / "torchsag")] if way == "script" else [sys.executable, "-m", "torchsag"]
     where = run(installed, tmp_path, sys.executable, "-c", "import torchsag; print(torchsag.__file__)")
     assert where.stdout.startswith(str(installed))
+    assert (installed / "torchsag" / "py.typed").exists()
     listed = run(installed, tmp_path, *start, "--help")
     assert listed.returncode == 0
     assert "align" in listed.stdout
@@ -47,6 +48,21 @@ def test_commands_work_from_another_folder(installed, tmp_path, way):
     made = {path.name for path in (tmp_path / "torchsag-demo").iterdir()}
     assert {"poses.star", "average.mrc", "report.html", "metrics.json"} <= made
     assert {path.name for path in tmp_path.iterdir()} == {"torchsag-demo"}
+
+
+@pytest.mark.slow
+def test_the_front_door_works_from_another_folder(installed, tmp_path):
+    code = (
+        "import torchsag\n"
+        "made = torchsag.simulate('ribosome', 4, snr=3.0, box=20, voxel_size=18)\n"
+        "found = torchsag.align(made.particles, made.reference, method='fast_matching', symmetry='C1')\n"
+        "print(torchsag.__file__, len(found.poses), found.average.box)"
+    )
+    done = run(installed, tmp_path, sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(installed))
+    assert done.stdout.endswith(" 4 (20, 20, 20)\n")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.slow

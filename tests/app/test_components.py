@@ -4,6 +4,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from torchsag.alignment.curvature_sag import CurvatureSAGAligner
+from torchsag.app.catalogue import command_keys
 from torchsag.app.components import build
 from torchsag.app.composition import compose_command
 from torchsag.app.machinery import refuse_foreign_machinery
@@ -211,3 +213,26 @@ def test_a_components_own_refusal_arrives_as_its_sentence(own_project):
 def test_a_missing_field_is_named():
     with pytest.raises(InputError, match=r"structure\.path: expected a value for MapFile, got none"):
         build({"structure": {"_target_": "torchsag.runs.map_structure.MapFile"}})
+
+
+@pytest.mark.parametrize(
+    ("command", "word", "expected"),
+    [
+        ("average", "method.information=2", "method.information: expected a part above 0"),
+        ("average", "local_method.information=2", "local_method.information: expected a part above 0"),
+        ("classify", "alignment.information=2", "alignment.information: expected a part above 0"),
+        ("average", "method.search.degree=1", "method.search.degree: expected 2 to 64"),
+        ("simulate", "snr=0", "snr: expected a number above 0"),
+        ("simulate", "pipeline.snr=0", "pipeline.snr: expected a number above 0"),
+    ],
+)
+def test_refusals_of_nested_components_name_the_key_that_was_typed(command, word, expected):
+    words = [word, "out=o"] if command == "simulate" else [word, "particles=p", "out=o"]
+    with pytest.raises(InputError) as refusal:
+        build(compose_command(command, words), (), command_keys(command))
+    assert str(refusal.value).startswith(expected)
+
+
+def test_a_component_made_in_python_names_its_field_alone():
+    with pytest.raises(InputError, match=r"^information: expected a part above 0"):
+        CurvatureSAGAligner(information=2.0)

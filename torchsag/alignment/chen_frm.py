@@ -78,18 +78,18 @@ class ChenFRM:
 
     def __post_init__(self):
         if not 2 <= self.degree <= 64:
-            raise InputError(f"method.degree: expected 2 to 64, got {self.degree}")
+            raise InputError(f"degree: expected 2 to 64, got {self.degree}")
         if not 0 < self.information <= 1:
-            raise InputError(f"method.information: expected a part above 0 and at most 1, got {self.information}")
+            raise InputError(f"information: expected a part above 0 and at most 1, got {self.information}")
         if not 0 < self.max_shift <= 0.5:
             raise InputError(
-                f"method.max_shift: expected a fraction of the box, above 0 and at most 0.5, got {self.max_shift}"
+                f"max_shift: expected a fraction of the box, above 0 and at most 0.5, got {self.max_shift}"
             )
         for name in ("max_rounds", "peak_rounds"):
             if getattr(self, name) < 1:
                 raise InputError(f"method.{name}: expected at least 1, got {getattr(self, name)}")
         if not self.settled_voxels > 0:
-            raise InputError(f"method.settled_voxels: expected a distance above 0, got {self.settled_voxels}")
+            raise InputError(f"settled_voxels: expected a distance above 0, got {self.settled_voxels}")
 
     def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedChenFRM:
         """Build the tables of both matchings."""

@@ -93,19 +93,15 @@ class CurvatureSAGAligner:
         object.__setattr__(self, "keep", tuple(self.keep))
         object.__setattr__(self, "passes", tuple(self.passes))
         if not 0 < self.information <= 1:
-            raise InputError(f"method.information: expected a part above 0 and at most 1, got {self.information}")
+            raise InputError(f"information: expected a part above 0 and at most 1, got {self.information}")
         if not 1 <= self.basin_deg <= 90:
-            raise InputError(f"method.basin_deg: expected 1 to 90 degrees, got {self.basin_deg}")
+            raise InputError(f"basin_deg: expected 1 to 90 degrees, got {self.basin_deg}")
         if self.mask_diameter_angstrom is not None and not self.mask_diameter_angstrom > 0:
-            raise InputError(
-                f"method.mask_diameter_angstrom: expected a diameter above 0, got {self.mask_diameter_angstrom}"
-            )
+            raise InputError(f"mask_diameter_angstrom: expected a diameter above 0, got {self.mask_diameter_angstrom}")
         if len(self.passes) != len(self.keep) + 1:
-            raise InputError(
-                f"method.passes: expected one entry more than keep ({len(self.keep)}), got {len(self.passes)}"
-            )
+            raise InputError(f"passes: expected one entry more than keep ({len(self.keep)}), got {len(self.passes)}")
         if not self.margin > 0:
-            raise InputError(f"method.margin: expected a loss of log-likelihood above 0, got {self.margin}")
+            raise InputError(f"margin: expected a loss of log-likelihood above 0, got {self.margin}")
 
     def prepare(
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"

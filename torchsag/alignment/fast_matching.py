@@ -45,7 +45,7 @@ class FastMatching:
 
     def __post_init__(self):
         if not 0 < self.information <= 1:
-            raise InputError(f"method.information: expected a part above 0 and at most 1, got {self.information}")
+            raise InputError(f"information: expected a part above 0 and at most 1, got {self.information}")
 
     def prepare(
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"

@@ -40,12 +40,13 @@ def build(config: dict[str, Any], allowed: tuple[str, ...] = (), words: Collecti
         the component itself refuses its values.
     """
     config = copy.deepcopy(config)
+    top = dict(config)
     found = {id(node): _component(where, node, allowed) for where, node in _targets(config)}
     for where, node in _targets(config):
         if words and not where:
             _drop(node, set(words) - _fields(found[id(node)]))
         _check_fields(where, node, found[id(node)])
-    return _make(config, "", found)
+    return _make(config, "", found, top)
 
 
 def _targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -76,22 +77,36 @@ def _component(where: str, node: dict[str, Any], allowed: tuple[str, ...]) -> ty
     return found
 
 
-def _make(node: Any, where: str, found: dict[int, type]) -> Any:
+def _make(node: Any, where: str, found: dict[int, type], top: dict[str, Any]) -> Any:
     if isinstance(node, list):
-        return [_make(value, f"{where}[{index}]", found) for index, value in enumerate(node)]
+        return [_make(value, f"{where}[{index}]", found, top) for index, value in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    values = {key: _make(value, _below(where, key), found) for key, value in node.items() if key not in _DIRECTIVES}
+    values = {
+        key: _make(value, _below(where, key), found, top) for key, value in node.items() if key not in _DIRECTIVES
+    }
     if id(node) not in found:
         return values
     if node.get("_partial_"):
         return functools.partial(found[id(node)], **values)
     try:
         return found[id(node)](**values)
-    except InputError:
-        raise
+    except InputError as error:
+        raise _by_key(error, where, node, top) from error
     except TypeError as error:
         raise InputError(f"{where or 'configuration'}: {_first_line(error)}") from error
+
+
+def _by_key(error: InputError, where: str, node: dict[str, Any], top: dict[str, Any]) -> InputError:
+    """The refusal of a component under the key that the user typed: components name their fields alone.
+
+    A value that a word of the command stands for, such as ``snr``, goes by that word.
+    """
+    field, colon, rest = str(error).partition(": ")
+    if type(error) is not InputError or not where or not colon or field not in node:
+        return error
+    by_word = field in top and top[field] == node[field]
+    return InputError(f"{field if by_word else _below(where, field)}: {rest}")
 
 
 def _first_line(error: Exception) -> str:

@@ -70,7 +70,7 @@ class JointRefinement:
 
     def __post_init__(self):
         if self.passes < 1:
-            raise InputError(f"polish.passes: expected at least 1, got {self.passes}")
+            raise InputError(f"passes: expected at least 1, got {self.passes}")
 
     def __call__(
         self, particles: ParticleBatch, poses: Poses, symmetry: Symmetry, trust: Float[Tensor, " shells"]

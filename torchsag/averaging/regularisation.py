@@ -37,7 +37,7 @@ class Regularisation(Protocol):
 
 def _check_floor(floor: float) -> None:
     if not 0 < floor <= 1:
-        raise InputError(f"regularisation.floor: expected a part above 0 and at most 1, got {floor}")
+        raise InputError(f"floor: expected a part above 0 and at most 1, got {floor}")
 
 
 @dataclass(frozen=True)

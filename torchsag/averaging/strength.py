@@ -59,7 +59,7 @@ class BestScores:
 
     def __post_init__(self):
         if not 0 < self.part <= 1:
-            raise InputError(f"strength.part: expected a part above 0 and at most 1, got {self.part}")
+            raise InputError(f"part: expected a part above 0 and at most 1, got {self.part}")
 
     def __call__(self, scores: Tensor, ambiguity: Tensor, halves: Tensor) -> Float[Tensor, " particles"]:
         """One or zero; one for all where nothing has a score yet."""

@@ -66,7 +66,7 @@ class GeometricCooling:
     def __post_init__(self):
         _check(self.start, self.steps)
         if not 0 < self.factor < 1:
-            raise InputError(f"cooling.factor: expected a part between 0 and 1, got {self.factor}")
+            raise InputError(f"factor: expected a part between 0 and 1, got {self.factor}")
 
     def temperatures(self) -> list[float]:
         """``start * factor^step``."""

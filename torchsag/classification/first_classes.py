@@ -83,7 +83,7 @@ class GivenReferences:
 
     def __post_init__(self):
         if len(self.paths) < 2:
-            raise InputError(f"first_classes.paths: expected at least two maps, got {len(self.paths)}")
+            raise InputError(f"paths: expected at least two maps, got {len(self.paths)}")
 
     def __call__(
         self, population: Population, frame: CommonFrame, particles: ParticleSet, classes: int, seed: int

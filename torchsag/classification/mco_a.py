@@ -39,7 +39,7 @@ class MCOA:
 
     def __post_init__(self):
         if self.hard_rounds < 0:
-            raise InputError(f"method.hard_rounds: expected at least 0, got {self.hard_rounds}")
+            raise InputError(f"hard_rounds: expected at least 0, got {self.hard_rounds}")
 
     def step(self, population: Population, division: Division, seed: int) -> Division:
         """One draw, or one round of hard assignment."""

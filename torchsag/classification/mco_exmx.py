@@ -39,7 +39,7 @@ class MCOEXMX:
                 f"method: expected rounds of at least 1 and least of at least 0, got {self.rounds} and {self.least}"
             )
         if not 0 <= self.changed < 1:
-            raise InputError(f"method.changed: expected a part from 0 to below 1, got {self.changed}")
+            raise InputError(f"changed: expected a part from 0 to below 1, got {self.changed}")
 
     def step(self, population: Population, division: Division, seed: int) -> Division:
         """Average, compare, assign."""

@@ -28,9 +28,9 @@ class MultiReference:
 
     def __post_init__(self):
         if self.rounds < 1:
-            raise InputError(f"method.rounds: expected at least 1, got {self.rounds}")
+            raise InputError(f"rounds: expected at least 1, got {self.rounds}")
         if not 0 <= self.changed < 1:
-            raise InputError(f"method.changed: expected a part from 0 to below 1, got {self.changed}")
+            raise InputError(f"changed: expected a part from 0 to below 1, got {self.changed}")
 
     def step(self, population: Population, division: Division, seed: int) -> Division:
         """Average with the present memberships, compare, weigh."""

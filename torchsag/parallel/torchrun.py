@@ -48,7 +48,7 @@ class Torchrun:
 
     def __post_init__(self):
         if not self.timeout_minutes > 0:
-            raise InputError(f"parallel.timeout_minutes: expected a time above 0, got {self.timeout_minutes}")
+            raise InputError(f"timeout_minutes: expected a time above 0, got {self.timeout_minutes}")
 
     @property
     def rank(self) -> int:

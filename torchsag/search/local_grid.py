@@ -42,7 +42,7 @@ class LocalGrid:
                 raise InputError(f"search.{name}: expected a value above 0, got {getattr(self, name)}")
         if self.cone_deg > 4 * self.step_deg:
             raise InputError(
-                f"search.cone_deg: expected at most four times step_deg ({self.step_deg:g}), got {self.cone_deg:g}; "
+                f"cone_deg: expected at most four times step_deg ({self.step_deg:g}), got {self.cone_deg:g}; "
                 "search all rotations instead (search=rotational_matching)"
             )
 

@@ -60,10 +60,10 @@ class PowerSpectrumMatching:
     def __post_init__(self):
         if not 0 < self.max_shift <= 0.5:
             raise InputError(
-                f"search.max_shift: expected a fraction of the box, above 0 and at most 0.5, got {self.max_shift}"
+                f"max_shift: expected a fraction of the box, above 0 and at most 0.5, got {self.max_shift}"
             )
         if self.max_shell is not None and self.max_shell < 2:
-            raise InputError(f"search.max_shell: expected at least 2, got {self.max_shell}")
+            raise InputError(f"max_shell: expected at least 2, got {self.max_shell}")
         self._rotational(None)
 
     def _rotational(self, max_shell: int | None) -> RotationalMatching:

@@ -62,11 +62,11 @@ class RotationalMatching:
 
     def __post_init__(self):
         if not 2 <= self.degree <= 64:
-            raise InputError(f"search.degree: expected 2 to 64, got {self.degree}")
+            raise InputError(f"degree: expected 2 to 64, got {self.degree}")
         if not 0 <= self.max_shift <= 0.5:
-            raise InputError(f"search.max_shift: expected a fraction of the box, 0 to 0.5, got {self.max_shift}")
+            raise InputError(f"max_shift: expected a fraction of the box, 0 to 0.5, got {self.max_shift}")
         if self.num_candidates < 1:
-            raise InputError(f"search.num_candidates: expected at least 1, got {self.num_candidates}")
+            raise InputError(f"num_candidates: expected at least 1, got {self.num_candidates}")
 
     def prepare(
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"

@@ -73,13 +73,13 @@ class XuAlber:
 
     def __post_init__(self):
         if not 0 < self.information <= 1:
-            raise InputError(f"method.information: expected a part above 0 and at most 1, got {self.information}")
+            raise InputError(f"information: expected a part above 0 and at most 1, got {self.information}")
         if not self.tolerance > 0:
-            raise InputError(f"method.tolerance: expected a value above 0, got {self.tolerance}")
+            raise InputError(f"tolerance: expected a value above 0, got {self.tolerance}")
         if not self.same >= 0:
-            raise InputError(f"method.same: expected a gap of at least 0, got {self.same}")
+            raise InputError(f"same: expected a gap of at least 0, got {self.same}")
         if self.max_rounds < 1:
-            raise InputError(f"method.max_rounds: expected at least 1, got {self.max_rounds}")
+            raise InputError(f"max_rounds: expected at least 1, got {self.max_rounds}")
 
     def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedXuAlber:
         """Build the tables of search and refinement."""

@@ -50,7 +50,7 @@ class FixedDamping:
 
     def __post_init__(self):
         if not self.start >= 0:
-            raise InputError(f"damping.start: expected at least 0, got {self.start}")
+            raise InputError(f"start: expected at least 0, got {self.start}")
 
     def curvature(self, here: UnitDistance) -> Float[Tensor, "poses 6 6"]:
         """``J^T J``."""
@@ -82,11 +82,9 @@ class GainRatioDamping:
 
     def __post_init__(self):
         if not self.start > 0:
-            raise InputError(f"damping.start: expected a value above 0, got {self.start}")
+            raise InputError(f"start: expected a value above 0, got {self.start}")
         if not 0 < self.least_correlation <= 1:
-            raise InputError(
-                f"damping.least_correlation: expected a value above 0 and at most 1, got {self.least_correlation}"
-            )
+            raise InputError(f"least_correlation: expected a value above 0 and at most 1, got {self.least_correlation}")
 
     def curvature(self, here: UnitDistance) -> Float[Tensor, "poses 6 6"]:
         """``CCC J^T J``."""

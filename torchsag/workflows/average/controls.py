@@ -123,9 +123,9 @@ class OmittedRegion:
 
     def __post_init__(self):
         if not self.radius_angstrom > 0:
-            raise InputError(f"control.radius_angstrom: expected a length above 0, got {self.radius_angstrom}")
+            raise InputError(f"radius_angstrom: expected a length above 0, got {self.radius_angstrom}")
         if self.centre_angstrom is not None and len(self.centre_angstrom) != 3:
-            raise InputError(f"control.centre_angstrom: expected x, y and z, got {list(self.centre_angstrom)}")
+            raise InputError(f"centre_angstrom: expected x, y and z, got {list(self.centre_angstrom)}")
 
     def particles(self, particles: ParticleSet, seed: int) -> ParticleSet:
         """As they are."""

@@ -103,11 +103,11 @@ class SimulatedTrials:
         if not isinstance(self.snr, (int, float)):
             object.__setattr__(self, "snr", tuple(self.snr))
         if not self.levels or not all(level > 0 for level in self.levels):
-            raise InputError(f"trials.snr: expected one number above 0 or more, got {self.snr}")
+            raise InputError(f"snr: expected one number above 0 or more, got {self.snr}")
         if self.n < 2:
-            raise InputError(f"trials.n: expected at least 2 particles, got {self.n}")
+            raise InputError(f"n: expected at least 2 particles, got {self.n}")
         if self.reference_angstrom is not None and not self.reference_angstrom > 0:
-            raise InputError(f"trials.reference_angstrom: expected a value above 0, got {self.reference_angstrom}")
+            raise InputError(f"reference_angstrom: expected a value above 0, got {self.reference_angstrom}")
 
     @property
     def levels(self) -> tuple[float, ...]:
