@@ -105,3 +105,13 @@ def test_what_is_no_optimum_is_refused():
         implicit_poses(REFERENCE, PARTICLES, turned, SHELL)
     with pytest.raises(InputError, match="a pose for each"):
         implicit_poses(REFERENCE, PARTICLES, TRUTH[:2], SHELL)
+
+
+def test_second_derivatives_are_refused():
+    density = REFERENCE.density.double().requires_grad_()
+    poses = implicit_poses(DensityMap(density, REFERENCE.voxel_size), PARTICLES, TRUTH, SHELL)
+    (slope,) = torch.autograd.grad(poses.shifts.sum(), density, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.square().sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="not have been used"):
+        torch.autograd.grad(slope.square().sum(), density)

@@ -211,6 +211,8 @@ def test_particle_sets_are_indexed_sliced_masked_and_iterated(listed):
         listed[7]
     with pytest.raises(IndexError, match="there are 7"):
         listed.load([999])
+    with pytest.raises(InputError, match="at least one particle to load"):
+        listed.load([])
     with pytest.raises(InputError, match="mask of 7"):
         listed[[True, False]]
     with pytest.raises(InputError, match="whole number"):

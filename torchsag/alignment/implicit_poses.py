@@ -44,7 +44,7 @@ def implicit_poses(
 ) -> Poses:
     """The optimal poses next to given ones, in double precision, differentiable in reference and particles.
 
-    Once: derivatives of these derivatives are not the theorem's.
+    Once: the theorem's second derivatives are others than those of this formula, and are refused.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ def implicit_poses(
             f"{reference.box} and {particles.box}, {len(particles)} particles and {len(poses)} poses"
         )
     shell = last_shell(reference) if max_shell is None else max_shell
+    reference = replace(reference, density=_Once.apply(reference.density))
+    particles = replace(particles, spectra=_Once.apply(particles.spectra))
     likelihood = _Likelihood.of(reference, particles, shell, noise)
     found = likelihood.constant.optimum(poses.to(torch.float64))
     # Worth zero at the optimum; its derivative is the theorem's.
@@ -79,6 +81,19 @@ def implicit_poses(
 def last_shell(reference: DensityMap) -> int:
     """Where 99 % of a reference's pose information lies."""
     return shell_of_information(isolated(reference.density.detach().float()), 0.99)
+
+
+class _Once(torch.autograd.Function):
+    """What comes through here can be differentiated once."""
+
+    @staticmethod
+    def forward(ctx, given: Tensor) -> Tensor:
+        return given.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return upstream[0]
 
 
 @dataclass(frozen=True)

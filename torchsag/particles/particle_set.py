@@ -218,6 +218,8 @@ class ParticleSet:
             If some of them cannot be used; its `faults` name all of those in `indices`.
         """
         indices = chosen_rows(indices, len(self), "particles")
+        if not indices:
+            raise InputError("particles: expected at least one particle to load, got none")
         batch = self._load_as_sampled(indices, device) if self.samplings is None else self._load_mixed(indices, device)
         poses = None if self.poses is None else self.poses[torch.tensor(indices)].to(batch.weights)
         return replace(batch, poses=poses)
