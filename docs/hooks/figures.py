@@ -110,6 +110,17 @@ def _averaging() -> str:
     return _table(("", ""), rows)
 
 
+def _verdicts() -> str:
+    """False alarms and misses of the checks behind verdicts."""
+    measured = _read("verdicts")
+    good = [(name, f"{row['good_alarms']} of {row['cases']}", "") for name, row in measured["good"].items()]
+    bad = [
+        (f"`{name}`: {row['what']}", "", f"{row['bad_missed']} of {row['cases']}")
+        for name, row in measured["bad"].items()
+    ]
+    return _table(("cases", "good ones with an alarm", "bad ones missed"), [*good, *bad])
+
+
 def _ribosomes() -> str:
     """Twenty experimental particles, from a map and from themselves alone."""
     measured = _read("ribosomes")
@@ -180,5 +191,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "convergence": _convergence,
     "averaging": _averaging,
     "ribosomes": _ribosomes,
+    "verdicts": _verdicts,
     "scaling": _scaling,
 }

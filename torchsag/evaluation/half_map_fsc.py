@@ -16,6 +16,7 @@ from torchsag.particles import DensityMap
 
 # RELION randomises phases from the shell where the unmasked curve first falls below this.
 _RANDOMISE_BELOW = 0.8
+_RANDOMISATIONS = 5
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class HalfMapFSC:
     masked
         After multiplication by the mask; equal to `unmasked` without a mask.
     randomised
-        Masked, after phases were made random from `first_random_shell` outwards: what the mask alone contributes.
+        Masked, after phases were made random from `first_random_shell` outwards: what the mask alone contributes. The
+        mean of five draws.
     corrected
-        ``(masked - randomised) / (1 - randomised)`` two shells beyond `first_random_shell`, `masked` before.
+        ``(masked - randomised) / (1 - randomised)`` two shells beyond `first_random_shell`, `masked` before; never
+        above `masked`.
     first_random_shell
         Where the phases become random.
     box
@@ -95,13 +98,17 @@ def compare_half_maps(
         return HalfMapFSC(unmasked, unmasked, torch.zeros_like(unmasked), unmasked, start, box, first.voxel_size)
     masked = correlation(first.density * mask, second.density * mask)
     generator = torch.Generator().manual_seed(seed)
-    scrambled = [randomise_phases(m.density, start, generator) * mask for m in (first, second)]
-    randomised = correlation(scrambled[0], scrambled[1])
-    corrected = torch.where(
-        torch.arange(len(masked), device=masked.device) < start + 2,
-        masked,
-        (masked - randomised) / (1 - randomised).clamp_min(1e-3),
-    )
+
+    def scrambled() -> Float[Tensor, " shells"]:
+        a, b = (randomise_phases(m.density, start, generator) * mask for m in (first, second))
+        return correlation(a, b)
+
+    # On shells of few coefficients one draw is as noisy as the curve itself: a crossing moved from 38 to 45 angstrom.
+    randomised = torch.stack([scrambled() for _ in range(_RANDOMISATIONS)]).mean(0)
+    # What a mask adds is taken away; where random phases happen to disagree there is nothing to give.
+    added = randomised.clamp(0, 1 - 1e-3)
+    corrected = torch.minimum((masked - added) / (1 - added), masked)
+    corrected = torch.where(torch.arange(len(masked), device=masked.device) < start + 2, masked, corrected)
     return HalfMapFSC(unmasked, masked, randomised, corrected, start, box, first.voxel_size)
 
 

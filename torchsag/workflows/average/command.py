@@ -186,7 +186,7 @@ class Average(ParticleRun):
                 return Outcome(), None
             known = Known(oracle, structure, self._true_symmetry, given, self.control)
             final = loop.final_maps(maps, known, self.b_factor_angstrom2)
-            run = FinishedRun(loop, state, final, [*found, *self._judge(loop, state, given)])
+            run = FinishedRun(loop, state, final, [*found, *self._judge(loop, state, given)], self.iterations)
             metrics = self._metrics(loop, provenance, time.perf_counter() - start)
             outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report, self.strict)
             checkpoint.remove()

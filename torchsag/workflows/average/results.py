@@ -18,7 +18,7 @@ from torchsag.runs.metrics import alignment_columns, write_metrics, write_set_as
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
 from torchsag.verdict import Finding, Verdict
-from torchsag.verdict.progress import FewParticles, GotWorse
+from torchsag.verdict.progress import FewParticles, GotWorse, NotConverged
 from torchsag.verdict.resolution import NoiseAlone
 from torchsag.workflows.average.files import save_average_slices, write_half_maps
 from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps
@@ -52,12 +52,15 @@ class FinishedRun:
         What its maps show.
     findings
         What is to be said of the particles, their halves and the start.
+    iterations
+        How many the run was allowed.
     """
 
     loop: AveragingLoop
     state: AveragingState
     final: FinalMaps
     findings: Sequence[Finding | None] = ()
+    iterations: int = 0
 
     def publish(
         self,
@@ -95,7 +98,7 @@ class FinishedRun:
         loop, fsc, rows = self.loop, self.final.fsc, self.state.rows
         noise = NoiseAlone()(fsc, loop.initial_resolution_angstrom)
         few = None if noise is not None else FewParticles()(fsc, len(loop.particles))
-        progress = [GotWorse()(rows, self.state.iteration), few]
+        progress = [GotWorse()(rows, self.state.iteration), NotConverged()(rows, self.iterations), few]
         return Verdict.of([*self.findings, *self.final.judged(), noise, *progress, self._without_symmetry()])
 
     def _without_symmetry(self) -> Finding | None:

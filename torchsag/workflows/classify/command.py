@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
@@ -33,6 +34,9 @@ from torchsag.runs.particle_run import ParticleRun
 from torchsag.runs.provenance import Provenance
 from torchsag.runs.signatures import file_signature, particle_signatures
 from torchsag.runs.truth import true_classes
+from torchsag.verdict import Finding, Verdict
+from torchsag.verdict.halves import HalvesOfListedPoses
+from torchsag.verdict.input import judge_input
 from torchsag.workflows.average.command import Average
 from torchsag.workflows.classify.class_maps import ClassMapper
 from torchsag.workflows.classify.loop import ClassificationLoop
@@ -193,10 +197,25 @@ class Classify(ParticleRun):
                 "wall_seconds": round(time.perf_counter() - began, 1),
             }
             outcome = finished.publish(
-                Path(self.out), record, provenance.configuration, self.report, truth, check, self.seed
-            )
+                Path(self.out), record, provenance.configuration, self.report, truth, check, self.seed,
+                self._judge(particles),
+            )  # fmt: skip
             checkpoint.remove()
-        return outcome, finished
+        return replace(outcome, strict=self.strict), finished
+
+    def _judge(self, particles: ParticleSet) -> list[Finding | None]:
+        """What can be said of the particles and their halves, and what the run that found the average said."""
+        common = Path(self.out) / "common" / "metrics.json"
+        if self.common_iterations > 0 and common.exists():
+            found = Verdict.from_record(json.loads(common.read_text(encoding="utf-8"))["verdict"]).findings
+            # How sure the common average is says little of its classes; whether it is one at all does.
+            return [f if f.severity == "wrong" else replace(f, severity="note") for f in found]
+        halves = self.halves(particles, self.seed)
+        used = particles.halves is not None and torch.equal(particles.halves.long(), halves)
+        return [
+            *judge_input(particles, halves, self.seed),
+            HalvesOfListedPoses()(particles.halves is not None, used, self.start.common_frame),
+        ]
 
     @property
     def _common(self) -> Symmetry:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torchsag.classification.evidence import Views
 from torchsag.classification.membership import labels, posterior
 from torchsag.classification.wedge_pca import WedgePCA
 from torchsag.evaluation.class_agreement import adjusted_rand_index, confusion, matched
-from torchsag.evaluation.wedge_dependence import wedge_dependence
+from torchsag.evaluation.wedge_dependence import WedgeDependence, wedge_dependence
 from torchsag.geometry import Poses
 from torchsag.io import write_map, write_poses
 from torchsag.particles import ParticleSet
@@ -25,6 +26,8 @@ from torchsag.runs.files import write_fsc, write_rows
 from torchsag.runs.metrics import write_metrics
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
+from torchsag.verdict import Finding, Verdict
+from torchsag.verdict.views import WedgeExplainsClass
 from torchsag.workflows.classify.class_maps import ClassMap
 from torchsag.workflows.classify.loop import ClassificationLoop, Scene
 from torchsag.workflows.classify.state import ClassificationState
@@ -146,10 +149,13 @@ class FinishedClassification:
         truth: Integer[Tensor, " particles"] | None,
         check: PrincipalComponents | None,
         seed: int,
+        findings: Sequence[Finding | None] = (),
     ) -> Outcome:
         """Write everything below `out`; `record` says how the run came about and is completed here."""
         record = dict(record)
-        summary = {**self._summary(truth, check, seed), "wall_seconds": record.pop("wall_seconds")}
+        wedge = wedge_dependence(self.poses, self.classes, self.loop.common_symmetry, seed=seed)
+        verdict = Verdict.of([*findings, WedgeExplainsClass()(wedge)])
+        summary = {**self._summary(truth, check, wedge), "wall_seconds": record.pop("wall_seconds")}
         for path in out.glob("class_*.*"):
             path.unlink()  # an earlier run may have had more classes
         with publish(out) as staging:
@@ -162,7 +168,7 @@ class FinishedClassification:
             np.savez_compressed(staging / "slices.npz", **slices)  # type: ignore[arg-type]
             write_rows(staging / "rounds.csv", _same_columns(self.state.rows))
             tables = {"summary": summary, "rounds": list(self.state.rows), "particles": self._particles(truth, check)}
-            write_metrics(staging / "metrics.json", {**record, **tables})
+            write_metrics(staging / "metrics.json", {"verdict": verdict.record(), **record, **tables})
             (staging / "config.yaml").write_text(configuration, encoding="utf-8")
             if report is not None:
                 report(staging)
@@ -176,7 +182,7 @@ class FinishedClassification:
                 halves=self.loop.mapper.halves,
                 columns={"torchsagClassProbability": self.probabilities.tolist()},
             )
-        return _outcome(out, record, summary)
+        return replace(_outcome(out, record, summary), verdict=verdict)
 
     def _write_class(self, folder: Path, name: str, one: ClassMap) -> None:
         write_map(folder / f"{name}.mrc", one.shown())
@@ -185,12 +191,11 @@ class FinishedClassification:
         write_fsc(folder / f"{name}_fsc.csv", one.fsc)
 
     def _summary(
-        self, truth: Integer[Tensor, " particles"] | None, check: PrincipalComponents | None, seed: int
+        self, truth: Integer[Tensor, " particles"] | None, check: PrincipalComponents | None, wedge: WedgeDependence
     ) -> dict[str, Any]:
         runs = self.state.seed_labels
         agreement = [adjusted_rand_index(a, b) for a, b in combinations(runs, 2)]
         steady = [float((matched(one, runs[0]) == runs[0]).float().mean()) for one in runs[1:]]
-        wedge = wedge_dependence(self.poses, self.classes, self.loop.common_symmetry, seed=seed)
         summary: dict[str, Any] = {
             "particles": len(self.everyone),
             "set_aside": len(self.everyone) - len(self.usable),
