@@ -19,6 +19,7 @@ from torchsag.io.foreign import single_ranges
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList, find_folder, parse_name
 from torchsag.io.relion_export import write_relion_list
+from torchsag.io.tomogram_positions import with_positions
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def convert_list(
             f"{', '.join(_WRITERS)}, "
             f"got {program or target.suffix!r}"
         )
-    listing = read_list(source)
+    listing = with_positions(read_list(source))
     sizes = set(listing.voxel_sizes or ())
     # Particles of several voxel sizes keep their own.
     own = sizes.pop() if len(sizes) == 1 else None

@@ -21,7 +21,7 @@ from torchsag.particles import TiltStack, VolumeSource
 
 _LOG = logging.getLogger(__name__)
 VISIBLE = "rlnTomoVisibleFrames"
-_CENTRED = ("rlnCenteredCoordinateXAngst", "rlnCenteredCoordinateYAngst", "rlnCenteredCoordinateZAngst")
+CENTRED = ("rlnCenteredCoordinateXAngst", "rlnCenteredCoordinateYAngst", "rlnCenteredCoordinateZAngst")
 
 
 def stack_rows(listing: ParticleList, headers: Sequence[VolumeHeader], sources: Sequence[VolumeSource]) -> list[int]:
@@ -176,12 +176,12 @@ def _offsets(
     if listing.shifts is not None and listing.shift_unit == "angstrom":
         frames = torch.eye(3, dtype=torch.float64) if listing.box_frames is None else listing.box_frames
         shifts = (frames @ listing.shifts[..., None])[..., 0]
-    if all(key in table.columns for key in _CENTRED):
-        centred = torch.stack([relion.numbers(path, table, key) for key in _CENTRED], -1)
+    if all(key in table.columns for key in CENTRED):
+        centred = torch.stack([relion.numbers(path, table, key) for key in CENTRED], -1)
         return {row: centred[row] + shifts[row] for row in rows}
     if not all(key in table.columns for key in relion.POSITIONS):
         raise InputError(
-            f"{path}: expected columns {', '.join(_CENTRED)}, which the defocus of tilt images needs, got none"
+            f"{path}: expected columns {', '.join(CENTRED)}, which the defocus of tilt images needs, got none"
         )
     coordinates = torch.stack([relion.numbers(path, table, key) for key in relion.POSITIONS], -1)
     offsets = {}

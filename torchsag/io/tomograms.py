@@ -24,7 +24,7 @@ from torchsag.io.star import Block, Loop, read_star
 
 _MATRIX = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
 _ANGLES = ("rlnTomoXTilt", "rlnTomoYTilt", "rlnTomoZRot")
-_SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
+SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +124,11 @@ def _images(
 def _tilt_series(path: Path, name: str, said: dict[str, str], images: Loop) -> TiltSeries:
     frames, warp = _frames(path, images)
     size = None
-    if all(key in said for key in _SIZES):
-        size = torch.tensor([_number(path, key, said[key]) for key in _SIZES], dtype=torch.float64)
-    hand = _number(path, "rlnTomoHand", said.get("rlnTomoHand", ""))
-    slope = _number(path, "rlnTomoDefocusSlope", said.get("rlnTomoDefocusSlope", "1"))
-    pixel_size = _number(path, "rlnTomoTiltSeriesPixelSize", said.get("rlnTomoTiltSeriesPixelSize", ""))
+    if all(key in said for key in SIZES):
+        size = torch.tensor([number(path, key, said[key]) for key in SIZES], dtype=torch.float64)
+    hand = number(path, "rlnTomoHand", said.get("rlnTomoHand", ""))
+    slope = number(path, "rlnTomoDefocusSlope", said.get("rlnTomoDefocusSlope", "1"))
+    pixel_size = number(path, "rlnTomoTiltSeriesPixelSize", said.get("rlnTomoTiltSeriesPixelSize", ""))
     # A larger defocus is a more negative number here.
     return TiltSeries(name, frames, _optics(path, said, images), pixel_size, size, -1e-4 * hand * slope, warp)
 
@@ -173,14 +173,14 @@ def _turn(angle: Float[Tensor, " tilts"], axis: int) -> Float[Tensor, "tilts 3 3
 
 def _optics(path: Path, said: dict[str, str], images: Loop) -> ImageOptics:
     microscope = Microscope(
-        _number(path, "rlnVoltage", said.get("rlnVoltage", "")),
-        _number(path, "rlnSphericalAberration", said.get("rlnSphericalAberration", "")),
-        _number(path, "rlnAmplitudeContrast", said.get("rlnAmplitudeContrast", "")),
+        number(path, "rlnVoltage", said.get("rlnVoltage", "")),
+        number(path, "rlnSphericalAberration", said.get("rlnSphericalAberration", "")),
+        number(path, "rlnAmplitudeContrast", said.get("rlnAmplitudeContrast", "")),
     )
     defocus = torch.stack([_column(path, images, key) for key in ("rlnDefocusU", "rlnDefocusV")], -1)
     exposure = _column(path, images, "rlnMicrographPreExposure")
     b_factor = _column(path, images, "rlnCtfBfactor", 0.0)
-    by_dose = _number(path, "rlnCtfBfactorPerElectronDose", said.get("rlnCtfBfactorPerElectronDose", "0"))
+    by_dose = number(path, "rlnCtfBfactorPerElectronDose", said.get("rlnCtfBfactorPerElectronDose", "0"))
     if by_dose > 0:  # RELION's other model of damage, in place of critical exposures
         b_factor, exposure = b_factor + by_dose * exposure, torch.zeros_like(exposure)
     return ImageOptics(
@@ -200,10 +200,24 @@ def _column(path: Path, images: Loop, key: str, default: float | None = None) ->
         return torch.full((len(images),), default, dtype=torch.float64)
     if texts is None:
         raise InputError(f"{path}: expected a column {key} with one value for each image; estimate the CTF first")
-    return torch.tensor([_number(path, f"{key} of image {k}", t) for k, t in enumerate(texts, 1)], dtype=torch.float64)
+    return torch.tensor([number(path, f"{key} of image {k}", t) for k, t in enumerate(texts, 1)], dtype=torch.float64)
 
 
-def _number(path: Path, key: str, text: str) -> float:
+def is_warp(path: Path, images: Block | None) -> bool:
+    """Whether WarpTools wrote a tilt series: its matrices have no translation."""
+    if not isinstance(images, Loop) or not all(key in images.columns for key in _MATRIX):
+        return False
+    return _frames(path, images)[1]
+
+
+def number(path: Path, key: str, text: str) -> float:
+    """A number that a file gives as text.
+
+    Raises
+    ------
+    InputError
+        If it is none, or not finite.
+    """
     try:
         value = float(text)
     except ValueError:
