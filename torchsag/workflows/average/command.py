@@ -10,15 +10,11 @@ from typing import Any, ClassVar
 
 import torch
 
-from torchsag.alignment.aligner import Aligner
 from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.frames import symmetrised
 from torchsag.averaging.halves import Halves, ListedOrRandomHalves
 from torchsag.averaging.joint_refinement import Polish
-from torchsag.averaging.outline import Outline, SphericalOutline
-from torchsag.averaging.regularisation import Regularisation, ShellWeight
 from torchsag.averaging.starts import RandomOrientations, Start
-from torchsag.averaging.strength import Equal, Strength
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
@@ -26,6 +22,7 @@ from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
 from torchsag.runs.files import write_fsc, write_rows
+from torchsag.runs.half_mapper import HalfMapper
 from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import surroundings
@@ -47,49 +44,30 @@ from torchsag.workflows.average.final_maps import Known
 from torchsag.workflows.average.inputs import completed, listed_poses, median_errors
 from torchsag.workflows.average.loop import AveragingLoop
 from torchsag.workflows.average.results import FinishedRun, save_poses
+from torchsag.workflows.average.settings import AveragingSettings
 from torchsag.workflows.average.state import AveragingState, unaligned
 
 
 @dataclass(frozen=True, kw_only=True)
-class Average(ParticleRun):
+class Average(AveragingSettings, ParticleRun):
     """Align and average by turns, each half of the particles on its own.
+
+    Beside `AveragingSettings`:
 
     Attributes
     ----------
-    method
-        How to align over all orientations.
-    local_method
-        How to align near known poses, once they change little; None keeps `method`.
     reference
         A map to start from, low-passed; None starts from the particles alone.
     start
         Their first poses if there is no reference.
-    symmetry
-        Imposed on both half-maps; without a reference once these agree, each on the axes that it shows, and not before
-        iteration `symmetry_from`.
     halves
         How the particles are divided.
-    parts
-        Within a half, particles are aligned part by part to the average of the half's other parts, so that none meets
-        its own noise in its reference; 1 aligns all to the average of all.
-    regularisation
-        How the sums of particles become the references.
-    strength
-        How much each particle counts in them.
-    mask
-        Where the particle is.
-    initial_resolution_angstrom
-        Low-pass of the first references.
     iterations
         At most this many.
     converged_deg
         The run ends when the median pose change is below this,
     patience
         or when this many iterations bring no larger area under the FSC. The best iteration is the result.
-    symmetry_from
-        See `symmetry`.
-    local_below_deg
-        `local_method` takes over when the median pose change falls below this.
     truth
         A list of true poses of the same particles, to report errors and the oracle's FSC.
     truth_symmetry
@@ -104,22 +82,12 @@ class Average(ParticleRun):
         A change of the input that shows what the same settings make of nothing, or of too little; None for none.
     """
 
-    method: Aligner
-    local_method: Aligner | None = None
     reference: str | None = None
     start: Start = field(default_factory=RandomOrientations)
-    symmetry: str = "C1"
     halves: Halves = field(default_factory=ListedOrRandomHalves)
-    parts: int = 5
-    regularisation: Regularisation = field(default_factory=ShellWeight)
-    strength: Strength = field(default_factory=Equal)
-    mask: Outline = field(default_factory=SphericalOutline)
-    initial_resolution_angstrom: float = 60.0
     iterations: int = 12
     converged_deg: float = 0.25
     patience: int = 3
-    symmetry_from: int = 5
-    local_below_deg: float = 5.0
     b_factor_angstrom2: float | None = 0.0
     polish: Polish | None = None
     truth: str | None = None
@@ -135,17 +103,11 @@ class Average(ParticleRun):
 
     def __post_init__(self):
         super().__post_init__()
-        Symmetry(self.symmetry)
+        self.check()
         Symmetry(self.truth_symmetry or "C1")
-        if not isinstance(self.method, Aligner):
-            raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
-        for name in ("iterations", "parts", "patience", "symmetry_from"):
+        for name in ("iterations", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if not self.initial_resolution_angstrom > 0:
-            raise InputError(
-                f"initial_resolution_angstrom: expected a length above 0, got {self.initial_resolution_angstrom}"
-            )
 
     def __call__(self, provenance: Provenance) -> Outcome:
         """Average, write the results below `out`, and say how it went.
@@ -222,28 +184,19 @@ class Average(ParticleRun):
                 return {}
             return median_errors(poses, truth, halves, self._true_symmetry, particles.voxel_size)
 
-        return AveragingLoop(
+        mapper = HalfMapper(
             particles=particles,
             halves=halves,
-            method=self.method,
-            local_method=self.local_method,
             outline=self.mask,
-            symmetry=Symmetry(self.symmetry),
-            parts=min(self.parts, *(int((halves == half).sum()) for half in (1, 2))),
-            regularisation=self.regularisation,
-            strength=self.strength,
-            common_frame=self.reference is not None or self.start.common_frame,
-            initial_resolution_angstrom=self.initial_resolution_angstrom,
-            symmetry_from=self.symmetry_from,
-            local_below_deg=self.local_below_deg,
+            coarsest_angstrom=self.initial_resolution_angstrom,
             device=pick_device(self.device),
             chunk=self.chunk,
-            seed=self.seed,
             workers=self.parallel,
+            seed=self.seed,
             skip_bad=self.skip_bad,
-            judge=judge,
-            centres=listed_origins(particles, truth),
         )
+        common_frame = self.reference is not None or self.start.common_frame
+        return AveragingLoop(self, mapper, common_frame, judge, listed_origins(particles, truth))
 
     def _iterate(
         self, loop: AveragingLoop, checkpoint: Checkpoint | None, reference: DensityMap | None
@@ -313,7 +266,7 @@ class Average(ParticleRun):
 
     def _metrics(self, loop: AveragingLoop, provenance: Provenance, seconds: float) -> dict[str, Any]:
         return {
-            **surroundings(provenance, self.seed, loop.device, self.parallel.size),
+            **surroundings(provenance, self.seed, loop.mapper.device, self.parallel.size),
             "method": type(self.method).__name__,
             "symmetry": self.symmetry,
             "control": None if self.control is None else type(self.control).__name__,

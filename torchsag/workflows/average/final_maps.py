@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.averaging.filtering import estimate_b_factor, figure_of_merit, sharpen, weigh_shells
-from torchsag.averaging.outline import Outline
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.evaluation.local_resolution import local_resolution
 from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap
+from torchsag.runs.half_mapper import HalfMapper
 from torchsag.verdict import Finding
 from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, noise_in_common
 from torchsag.workflows.average.controls import Control, ControlledRun
@@ -128,54 +127,48 @@ class FinalMaps:
 
 
 def final_maps(
+    mapper: HalfMapper,
     maps: HalfMaps,
     known: Known,
-    compare: Callable[[HalfMaps], HalfMapFSC],
-    outline: Outline,
     symmetry: Symmetry,
-    initial_resolution_angstrom: float,
     b_factor_angstrom2: float | None,
 ) -> FinalMaps:
     """Judge the final half-maps of a run.
 
     Parameters
     ----------
+    mapper
+        How the run compares half-maps.
     maps
         Half-maps, unfiltered.
     known
         What is known of the truth.
-    compare, outline
-        How the run compares half-maps and masks.
     symmetry
         Imposed on the maps.
-    initial_resolution_angstrom
-        Low-pass of the first references.
     b_factor_angstrom2
         For the sharpening; None estimates it, and applies none where the map is too coarse for that.
     """
-    fsc = compare(maps)
+    fsc = mapper.compare(*maps)
     whole = _mean(maps)
-    mask = outline(whole, fsc.resolution())
+    mask = mapper.outline(whole, fsc.resolution())
     b_factor = _b_factor(whole, fsc) if b_factor_angstrom2 is None else b_factor_angstrom2
 
     def beside_truth(volume: DensityMap) -> MapComparison | None:
         if known.structure is None:
             return None
-        around = outline(known.structure, fsc.resolution())
+        around = mapper.outline(known.structure, fsc.resolution())
         return compare_with_map(volume, known.structure, around, known.symmetry, fsc.resolution())
 
     control = None
     if known.control is not None:
-        control = known.control.finding(
-            ControlledRun(fsc, whole, known.reference, symmetry, initial_resolution_angstrom)
-        )
+        control = known.control.finding(ControlledRun(fsc, whole, known.reference, symmetry, mapper.coarsest_angstrom))
     return FinalMaps(
         halves=maps,
         whole=whole,
         final=sharpen(weigh_shells(whole, figure_of_merit(fsc.corrected)), b_factor),
         mask=mask,
         fsc=fsc,
-        oracle=None if known.oracle is None else compare(known.oracle),
+        oracle=None if known.oracle is None else mapper.compare(*known.oracle),
         truth=beside_truth(whole),
         oracle_truth=None if known.oracle is None else beside_truth(_mean(known.oracle)),
         local=local_resolution(*maps),

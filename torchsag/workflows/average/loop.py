@@ -20,15 +20,12 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import Aligner, AlignmentResult
+from torchsag.alignment.aligner import AlignmentResult
 from torchsag.averaging import MapSums
 from torchsag.averaging.filtering import reference_weight, weigh_shells
 from torchsag.averaging.frames import bring_back
 from torchsag.averaging.joint_refinement import Polish
-from torchsag.averaging.outline import Outline
-from torchsag.averaging.regularisation import Regularisation
-from torchsag.averaging.strength import Strength
-from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
+from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
@@ -36,20 +33,19 @@ from torchsag.particles import DensityMap, ParticleSet
 from torchsag.particles.pure_noise import PureNoise
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
-from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
+from torchsag.runs.half_mapper import HalfMapper
 from torchsag.runs.signatures import particle_signatures
 from torchsag.verdict.sample import best_scores, search_radius
 from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps, Known, final_maps
 from torchsag.workflows.average.half_frames import axes_pose, composed, placement
 from torchsag.workflows.average.inputs import pose_change
 from torchsag.workflows.average.leave_out import EachToItsOwn, parts_of_halves
+from torchsag.workflows.average.settings import AveragingSettings
 from torchsag.workflows.average.state import AveragingState, joined
 
 _log = logging.getLogger(__name__)
 
 _NO_SYMMETRY = Symmetry("C1")
-# Denominators below this part of their shell's mean count as that: a wedge's edge is not worth its noise.
-_FLOOR = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,59 +65,53 @@ class AveragingLoop:
 
     Attributes
     ----------
-    particles, halves
-        The set, and 1 or 2 for each particle.
-    method, local_method
-        Aligners for all orientations, and for the neighbourhood of a pose.
-    outline
-        Makes the masks.
-    symmetry
-        Imposed in the end.
+    settings
+        How to go about it.
+    mapper
+        Makes half-maps of the particles.
     common_frame
         Whether both halves began in one frame.
-    parts
-        Into how many parts each half is divided for leaving out.
-    regularisation, strength
-        How sums become references, and how much each particle counts in them.
-    initial_resolution_angstrom
-        The references are never filtered more strongly than this.
-    symmetry_from
-        First iteration that may impose symmetry, where the run began without a frame.
-    local_below_deg
-        The local method takes over when the median pose change falls below this.
-    device, chunk, seed, workers, skip_bad
-        How the work is carried out.
     judge
         Errors of poses against truth, by name, for the table.
     centres
         Where to look for each particle, voxels from its box centre; None for the box centres.
     """
 
-    particles: ParticleSet
-    halves: Integer[Tensor, " particles"]
-    method: Aligner
-    local_method: Aligner | None
-    outline: Outline
-    symmetry: Symmetry
+    settings: AveragingSettings
+    mapper: HalfMapper
     common_frame: bool
-    parts: int
-    regularisation: Regularisation
-    strength: Strength
-    initial_resolution_angstrom: float
-    symmetry_from: int
-    local_below_deg: float
-    device: torch.device
-    chunk: int
-    seed: int
-    workers: Workers
-    skip_bad: bool
     judge: Callable[[Poses], dict[str, float]]
     centres: Float[Tensor, "particles 3"] | None = None
+
+    @property
+    def particles(self) -> ParticleSet:
+        """The set."""
+        return self.mapper.particles
+
+    @property
+    def halves(self) -> Integer[Tensor, " particles"]:
+        """1 or 2 for each particle."""
+        return self.mapper.halves
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that share the work."""
+        return self.mapper.workers
+
+    @cached_property
+    def symmetry(self) -> Symmetry:
+        """Imposed in the end."""
+        return self.settings.group
+
+    @cached_property
+    def parts(self) -> int:
+        """Into how many parts each half is divided for leaving out: no more than it has particles."""
+        return min(self.settings.parts, *(len(self.mapper.members(half)) for half in (1, 2)))
 
     def initial_weight(self) -> Float[Tensor, " shells"]:
         """A low-pass at the initial resolution."""
         shells = torch.arange(self.particles.box[0] // 2 + 1, dtype=torch.float32)
-        return raised_cosine(shells, self._shell(self.initial_resolution_angstrom), 2.0)
+        return raised_cosine(shells, self._shell(self.settings.initial_resolution_angstrom), 2.0)
 
     def step(self, state: AveragingState, checkpoint: Checkpoint | None) -> tuple[AveragingState, HalfMapFSC | None]:
         """The next state, on every rank, and on the root the FSC it came with."""
@@ -132,7 +122,7 @@ class AveragingLoop:
         after, fsc = state, None
         if made is not None:
             fsc, result = made.fsc, made.result
-            weight = reference_weight(fsc.corrected, self._shell(self.initial_resolution_angstrom))
+            weight = reference_weight(fsc.corrected, self._shell(self.settings.initial_resolution_angstrom))
             references = self.references(made.sums, self._imposed(symmetric), weight, made.placement)
             row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
             stacked = torch.stack([m.density for m in made.maps])
@@ -158,14 +148,12 @@ class AveragingLoop:
     def sums(self, result: AlignmentResult) -> MapSums:
         """Sums of every part of both halves, half after half; meaningful on the root."""
         group = (self.halves - 1) * self.parts + self._part + 1
-        strength = self.strength(result.scores, result.ambiguity, self.halves)
-        groups = 2 * self.parts
-        job = ChunkSums(self.particles, result.poses, group, self.device, self.skip_bad, groups, strength)
-        return half_map_sums(job, self.chunk, self.workers)
+        strength = self.settings.strength(result.scores, result.ambiguity, self.halves)
+        return self.mapper.sums(result.poses, group, 2 * self.parts, strength)
 
     def half_maps(self, sums: MapSums, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
         """Both half-maps, unfiltered."""
-        first, second = sums.pooled(self.parts).finish(symmetry, floor=_FLOOR)
+        first, second = self.mapper.maps(sums.pooled(self.parts), symmetry)
         return first, second
 
     def average(self, result: AlignmentResult, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
@@ -182,34 +170,20 @@ class AveragingLoop:
         """For each part of each half the average of the half's other parts, filtered."""
         last = int((weight > 0).nonzero().max()) + 1
         others = sums.without_each(self.parts).within(min(last, self.particles.box[0] // 2))
-        made = self.regularisation(others, symmetry, weight)
+        made = self.settings.regularisation(others, symmetry, weight)
         framed = [*made[: self.parts], *(_bring_back(m, placement) for m in made[self.parts :])]
         return torch.stack([m.density for m in framed]).unflatten(0, (2, self.parts))
 
-    def compare(self, maps: tuple[DensityMap, DensityMap]) -> HalfMapFSC:
-        """FSC of half-maps under the union of their masks."""
-        resolution = self.initial_resolution_angstrom
-        mask = torch.maximum(self.outline(maps[0], resolution), self.outline(maps[1], resolution))
-        return compare_half_maps(*maps, mask=mask, seed=self.seed)
-
     def final_maps(self, maps: HalfMaps, known: Known, b_factor_angstrom2: float | None) -> FinalMaps:
         """What final half-maps show."""
-        return final_maps(
-            maps,
-            known,
-            self.compare,
-            self.outline,
-            self.symmetry,
-            self.initial_resolution_angstrom,
-            b_factor_angstrom2,
-        )
+        return final_maps(self.mapper, maps, known, self.symmetry, b_factor_angstrom2)
 
     def shows_something(self, fsc: HalfMapFSC) -> bool:
         """Whether half-maps agree beyond the low-pass of the first references.
 
         Up to there particles of pure noise do so too: a common start, or placing one half-map on the other, is enough.
         """
-        return fsc.resolution() < 0.9 * self.initial_resolution_angstrom
+        return fsc.resolution() < 0.9 * self.settings.initial_resolution_angstrom
 
     def _made(self, state: AveragingState, result: AlignmentResult) -> tuple[bool, _Averaged | None]:
         """Half-maps at new poses, on the root, and whether symmetry is imposed from here on.
@@ -217,7 +191,7 @@ class AveragingLoop:
         A run without a frame is given symmetry once its halves, each on the axes that it found by itself, agree.
         Imposed on maps that do not show their axes yet, it would hold the particles where they are.
         """
-        due = state.iteration + 1 >= self.symmetry_from
+        due = state.iteration + 1 >= self.settings.symmetry_from
         if due and not state.symmetric and self.symmetry.order > 1:
             tried = self._averaged(state, self._onto_symmetry_axes(result, state), self.symmetry)
             due = self.workers.broadcast(tried is not None and self.shows_something(tried.fsc))
@@ -234,7 +208,7 @@ class AveragingLoop:
         turn = self._placement((first, second), state.weight, symmetry)
         maps = (first, _bring_back(second, turn))
         placed = result if turn is None else composed(result, self.halves == 2, turn)
-        return _Averaged(placed, sums, turn, maps, self.compare(maps))
+        return _Averaged(placed, sums, turn, maps, self.mapper.compare(*maps))
 
     def _imposed(self, symmetric: bool) -> Symmetry:
         return self.symmetry if symmetric else _NO_SYMMETRY
@@ -242,23 +216,26 @@ class AveragingLoop:
     def _align(
         self, state: AveragingState, symmetry: Symmetry, local: bool, checkpoint: Checkpoint | None
     ) -> tuple[AlignmentResult, tuple[str, ...]]:
-        method = self.local_method if local and self.local_method is not None else self.method
+        method = self.settings.local_method if local else self.settings.method
+        assert method is not None  # the neighbourhood is searched only where there is a method for it
         parts, rows = [], []
         faults = np.full(len(self.particles), "", dtype=object)
         for half in (1, 2):
-            members = (self.halves == half).nonzero()[:, 0]
+            members = self.mapper.members(half)
             members = members[self._part[members].argsort(stable=True)]
             prior = state.result.poses[members]
             subset = replace(self.particles.select(members.tolist()), poses=prior.to(torch.float64))
             references = [self.reference(state, half, part) for part in range(self.parts)]
             prepared = EachToItsOwn(
-                tuple(method.prepare(reference, symmetry, self.device) for reference in references),
+                tuple(method.prepare(reference, symmetry, self.mapper.device) for reference in references),
                 dict(zip(subset.names, self._part[members].tolist(), strict=True)),
             )
             centres = None if self.centres is None else self.centres[members]
-            aligner = ChunkAligner(subset, prepared, self.device, self.seed, self.skip_bad, centres)
+            aligner = ChunkAligner(
+                subset, prepared, self.mapper.device, self.mapper.seed, self.mapper.skip_bad, centres
+            )
             within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
-            columns = align_in_chunks(aligner, self.chunk, self.workers, within, particle_signatures(subset))
+            columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, within, particle_signatures(subset))
             columns = self.workers.broadcast(columns)
             parts.append(to_result(columns, np.arange(len(members))))
             rows.append(members)
@@ -268,20 +245,21 @@ class AveragingLoop:
     def reference(self, state: AveragingState, half: int, part: int = 0) -> DensityMap:
         """What a part of a half is aligned to: the half's other parts, filtered and masked."""
         filtered = DensityMap(state.references[half - 1, part], self.particles.voxel_size)
-        mask = self.outline(filtered, self.initial_resolution_angstrom)
+        mask = self.mapper.mask(filtered)
         return replace(filtered, density=filtered.density * mask)
 
     def scores_and_noise(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """How well some particles match the references they are aligned to, and how well noise in their place does."""
         scores, noise = [], []
-        radius = 0.125 if search_radius(self.method) is None else float(search_radius(self.method) or 0.0)
+        known = search_radius(self.settings.method)
+        radius = 0.125 if known is None else float(known)
         chosen = torch.tensor(rows)
         for half in (1, 2):
             for part in range(self.parts):
                 here = chosen[(self.halves[chosen] == half) & (self._part[chosen] == part)].tolist()
                 if here:
                     reference = self.reference(state, half, part)
-                    sets = (self.particles, PureNoise.like(self.particles, self.seed + 1))
+                    sets = (self.particles, PureNoise.like(self.particles, self.mapper.seed + 1))
                     found = [best_scores(some.load(here), reference, radius) for some in sets]
                     scores.append(found[0])
                     noise.append(found[1])
@@ -304,15 +282,15 @@ class AveragingLoop:
         if self.common_frame:
             return None
         first, second = (weigh_shells(m, weight) for m in maps)
-        return placement(first, second, self.outline(first, self.initial_resolution_angstrom), self.method, symmetry)
+        return placement(first, second, self.mapper.mask(first), self.settings.method, symmetry)
 
     def _is_local(self, state: AveragingState) -> bool:
-        if self.local_method is None or not state.rows or not state.symmetric:
+        if self.settings.local_method is None or not state.rows or not state.symmetric:
             return False
         # The prior poses of a run from a reference say nothing: its first iteration has moved them at will.
         if state.rows[-1]["search"] == "local" or (self.common_frame and state.iteration == 1):
             return True
-        return state.rows[-1]["median_change_deg"] < self.local_below_deg
+        return state.rows[-1]["median_change_deg"] < self.settings.local_below_deg
 
     def _shell(self, resolution_angstrom: float) -> float:
         return self.particles.box[0] * self.particles.voxel_size / resolution_angstrom

@@ -96,7 +96,7 @@ class FinishedRun:
     def verdict(self) -> Verdict:
         """Everything that can be said of the run."""
         loop, fsc, rows = self.loop, self.final.fsc, self.state.rows
-        noise = NoiseAlone()(fsc, loop.initial_resolution_angstrom)
+        noise = NoiseAlone()(fsc, loop.settings.initial_resolution_angstrom)
         few = None if noise is not None else FewParticles()(fsc, len(loop.particles))
         progress = [GotWorse()(rows, self.state.iteration), NotConverged()(rows, self.iterations), few]
         return Verdict.of([*self.findings, *self.final.judged(), noise, *progress, self._without_symmetry()])

@@ -11,14 +11,10 @@ from torch import Tensor
 from torchsag.averaging.filtering import figure_of_merit, reference_weight, weigh_shells
 from torchsag.averaging.outline import Outline
 from torchsag.averaging.reconstruct import MapSums
-from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
+from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
-from torchsag.parallel import Workers
-from torchsag.particles import DensityMap, ParticleSet
-from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
-
-# Denominators below this part of their shell's mean count as that: a wedge's edge is not worth its noise.
-_FLOOR = 0.05
+from torchsag.particles import DensityMap
+from torchsag.runs.half_mapper import HalfMapper
 
 
 @dataclass(frozen=True)
@@ -51,58 +47,28 @@ class ClassMap:
         return replace(filtered, density=filtered.density * outline(filtered, coarsest_angstrom))
 
 
-@dataclass(frozen=True)
-class ClassMapper:
-    """Makes the maps of classes.
+def class_maps(
+    mapper: HalfMapper, poses: Poses, labels: Integer[Tensor, " particles"], classes: int, symmetry: Symmetry
+) -> list[ClassMap]:
+    """One per class 0 .. classes - 1, on every rank; particles with other labels are left out."""
+    used = (labels >= 0) & (labels < classes)
+    sums = mapper.sums(poses, torch.where(used, 2 * labels + mapper.halves, 0), 2 * classes)
+    made = None
+    if mapper.workers.is_root:
+        made = [_class_map(mapper, _rows(sums, 2 * label, 2 * label + 2), symmetry) for label in range(classes)]
+    made = mapper.workers.broadcast(made)
+    assert made is not None
+    return made
 
-    Attributes
-    ----------
-    particles, halves
-        The set, and 1 or 2 for each particle.
-    outline
-        Makes the mask of the FSC.
-    coarsest_angstrom
-        The resolution at which outlines are drawn.
-    device, chunk, workers, seed
-        How the work is carried out.
-    """
 
-    particles: ParticleSet
-    halves: Integer[Tensor, " particles"]
-    outline: Outline
-    coarsest_angstrom: float
-    device: torch.device
-    chunk: int
-    workers: Workers
-    seed: int
-
-    def __call__(
-        self, poses: Poses, labels: Integer[Tensor, " particles"], classes: int, symmetry: Symmetry
-    ) -> list[ClassMap]:
-        """One per class 0 .. classes - 1, on every rank; particles with other labels are left out."""
-        members = ((labels >= 0) & (labels < classes)).nonzero()[:, 0]
-        groups = 2 * labels[members] + self.halves[members]
-        chunks = ChunkSums(
-            self.particles.select(members.tolist()), poses[members], groups, self.device, groups=2 * classes
-        )
-        sums = half_map_sums(chunks, self.chunk, self.workers)
-        made = None
-        if self.workers.is_root:
-            made = [self._one(_rows(sums, 2 * label, 2 * label + 2), symmetry) for label in range(classes)]
-        made = self.workers.broadcast(made)
-        assert made is not None
-        return made
-
-    def _one(self, sums: MapSums, symmetry: Symmetry) -> ClassMap:
-        whole = sums.pooled().finish(symmetry, floor=_FLOOR)[0]
-        if bool((sums.counts > 0).all()):
-            first, second = sums.finish(symmetry, floor=_FLOOR)
-            masks = [self.outline(one, self.coarsest_angstrom) for one in (first, second)]
-            fsc = compare_half_maps(first, second, torch.maximum(*masks), self.seed)
-            return ClassMap((first, second), whole, fsc)
-        nothing = torch.zeros(whole.box[0] // 2 + 1)
-        fsc = HalfMapFSC(nothing, nothing, nothing, nothing, 1, whole.box, whole.voxel_size)
-        return ClassMap((whole, whole), whole, fsc)
+def _class_map(mapper: HalfMapper, sums: MapSums, symmetry: Symmetry) -> ClassMap:
+    whole = mapper.maps(sums.pooled(), symmetry)[0]
+    if bool((sums.counts > 0).all()):
+        first, second = mapper.maps(sums, symmetry)
+        return ClassMap((first, second), whole, mapper.compare(first, second))
+    nothing = torch.zeros(whole.box[0] // 2 + 1)
+    fsc = HalfMapFSC(nothing, nothing, nothing, nothing, 1, whole.box, whole.voxel_size)
+    return ClassMap((whole, whole), whole, fsc)
 
 
 def _rows(sums: MapSums, first: int, last: int) -> MapSums:

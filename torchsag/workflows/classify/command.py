@@ -16,17 +16,14 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner
 from torchsag.averaging.halves import Halves, ListedOrRandomHalves
-from torchsag.averaging.outline import Outline, SphericalOutline
 from torchsag.averaging.starts import RandomOrientations, Start
-from torchsag.classification.classifier import Classifier
-from torchsag.classification.first_classes import FirstClasses, RandomLabels
-from torchsag.classification.mates import symmetry_mates
 from torchsag.classification.wedge_pca import WedgePCA
 from torchsag.errors import InputError
-from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry import Poses
 from torchsag.particles import ParticleError, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
+from torchsag.runs.half_mapper import HalfMapper
 from torchsag.runs.metrics import surroundings, write_set_aside
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.output_folder import claim
@@ -38,31 +35,20 @@ from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
 from torchsag.workflows.average.command import Average
-from torchsag.workflows.classify.class_maps import ClassMapper
 from torchsag.workflows.classify.loop import ClassificationLoop
 from torchsag.workflows.classify.results import FinishedClassification
+from torchsag.workflows.classify.settings import ClassificationSettings
 from torchsag.workflows.classify.state import ClassificationState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classify(ParticleRun):
+class Classify(ClassificationSettings, ParticleRun):
     """Align particles to a common average, divide them, merge what is alike, align to the class averages, again.
+
+    Beside `ClassificationSettings`:
 
     Attributes
     ----------
-    method
-        How particles are divided.
-    classes
-        How many classes at first.
-    first_classes
-        Which particles are in them.
-    symmetry
-        Imposed on class averages.
-    common_symmetry
-        Imposed on the common average; None for that of the classes. Where it is higher, a particle may turn out to
-        stand in any of the poses that the common average could not tell apart.
-    alignment
-        Aligns particles to the common average over all orientations, and later to class averages.
     local_alignment
         Takes over near known poses of the common average.
     reference
@@ -71,20 +57,6 @@ class Classify(ParticleRun):
         First poses if there is no reference.
     common_iterations
         Iterations of averaging at most before particles are divided; 0 takes the poses as `start` gives them.
-    class_alignments
-        How often particles are aligned to the class averages and divided again.
-    mask
-        Where the particle is, for the common average and for FSCs.
-    focus
-        Where classes may differ; None for `mask`.
-    resolution_angstrom
-        The finest detail that classes are compared in.
-    contrast
-        Power of class differences expected beforehand, as a part of the common average's.
-    noise_class
-        Whether particles that show not even the common average are set apart, as class 0.
-    merge
-        Whether classes that the data cannot tell apart are merged.
     ccc_min
         Particles with a lower constrained correlation to their own class (left out of it) go to class 0; None for none.
     repeats
@@ -97,23 +69,10 @@ class Classify(ParticleRun):
         A list of the same particles with their true classes, to report the adjusted Rand index.
     """
 
-    method: Classifier
-    alignment: Aligner
     local_alignment: Aligner | None = None
-    classes: int = 10
-    first_classes: FirstClasses = field(default_factory=RandomLabels)
-    symmetry: str = "C1"
-    common_symmetry: str | None = None
     reference: str | None = None
     start: Start = field(default_factory=RandomOrientations)
     common_iterations: int = 6
-    class_alignments: int = 1
-    mask: Outline = field(default_factory=SphericalOutline)
-    focus: Outline | None = None
-    resolution_angstrom: float = 32.0
-    contrast: float = 0.3
-    noise_class: bool = True
-    merge: bool = True
     ccc_min: float | None = None
     repeats: int = 3
     initial_resolution_angstrom: float = 60.0
@@ -126,23 +85,15 @@ class Classify(ParticleRun):
 
     def __post_init__(self):
         super().__post_init__()
-        symmetry_mates(Symmetry(self.symmetry), self._common)
-        if not isinstance(self.method, Classifier):
+        self.check()
+        if self.repeats < 1:
+            raise InputError(f"repeats: expected at least 1, got {self.repeats}")
+        if self.common_iterations < 0:
+            raise InputError(f"common_iterations: expected at least 0, got {self.common_iterations}")
+        if not self.initial_resolution_angstrom > 0:
             raise InputError(
-                f"method: expected a way to classify, got {type(self.method).__name__}; "
-                "for example method=mco_a, mco_exmx or multi_reference"
+                f"initial_resolution_angstrom: expected a number above 0, got {self.initial_resolution_angstrom}"
             )
-        if not isinstance(self.alignment, Aligner):
-            raise InputError(f"alignment: expected an aligner, got {type(self.alignment).__name__}")
-        for name in ("classes", "repeats"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("common_iterations", "class_alignments"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name}: expected at least 0, got {getattr(self, name)}")
-        for name in ("resolution_angstrom", "contrast", "initial_resolution_angstrom"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}: expected a number above 0, got {getattr(self, name)}")
         if self.ccc_min is not None and not -1 <= self.ccc_min <= 1:
             raise InputError(f"ccc_min: expected a correlation from -1 to 1, got {self.ccc_min}")
         if self.common_iterations == 0 and not self.start.common_frame:
@@ -190,7 +141,7 @@ class Classify(ParticleRun):
                 **surroundings(provenance, self.seed, loop.mapper.device, self.parallel.size),
                 "method": type(self.method).__name__,
                 "symmetry": self.symmetry,
-                "common_symmetry": self._common.name,
+                "common_symmetry": self.common_group.name,
                 "particle_list": self.particles,
                 "box": particles.box,
                 "voxel_size_angstrom": particles.voxel_size,
@@ -216,10 +167,6 @@ class Classify(ParticleRun):
             *judge_input(particles, halves, self.seed),
             HalvesOfListedPoses()(particles.halves is not None, used, self.start.common_frame),
         ]
-
-    @property
-    def _common(self) -> Symmetry:
-        return Symmetry(self.common_symmetry or self.symmetry)
 
     def _begin(self, particles: ParticleSet) -> Checkpoint | None:
         return self.open_checkpoint(
@@ -259,7 +206,7 @@ class Classify(ParticleRun):
             local_method=self.local_alignment,
             reference=self.reference,
             start=self.start,
-            symmetry=self._common.name,
+            symmetry=self.common_group.name,
             halves=self.halves,
             mask=self.mask,
             initial_resolution_angstrom=self.initial_resolution_angstrom,
@@ -294,27 +241,21 @@ class Classify(ParticleRun):
 
     def _loop(self, particles: ParticleSet, usable: Integer[Tensor, " usable"]) -> ClassificationLoop:
         halves = self.halves(particles, self.seed)[usable]
-        kept = particles.select(usable.tolist())
+        mapper = HalfMapper(
+            particles=particles.select(usable.tolist()),
+            halves=halves,
+            outline=self.mask,
+            coarsest_angstrom=self.initial_resolution_angstrom,
+            device=pick_device(self.device),
+            chunk=self.chunk,
+            workers=self.parallel,
+            seed=self.seed,
+        )
         last_shell = int(particles.box[0] * particles.voxel_size / self.resolution_angstrom)
-        mapper = ClassMapper(
-            kept, halves, self.mask, self.initial_resolution_angstrom, pick_device(self.device), self.chunk,
-            self.parallel, self.seed,
-        )  # fmt: skip
         return ClassificationLoop(
-            particles=kept,
+            settings=self,
             mapper=mapper,
-            method=self.method,
-            first_classes=self.first_classes,
-            classes=self.classes,
-            aligner=self.alignment,
-            alignments=self.class_alignments,
-            symmetry=Symmetry(self.symmetry),
-            common_symmetry=self._common,
-            focus=self.mask if self.focus is None else self.focus,
             last_shell=min(max(3, last_shell), particles.box[0] // 2 - 1),
-            contrast=self.contrast,
-            noise_class=self.noise_class,
-            merge=self.merge,
             seeds=range(self.seed, self.seed + self.repeats),
             folder=Path(self.out) / ".checkpoint",
         )

@@ -14,24 +14,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.alignment.aligner import Aligner
 from torchsag.averaging.filtering import weigh_shells, wiener_weight
-from torchsag.averaging.outline import Outline
-from torchsag.classification.classifier import Classifier, Division
-from torchsag.classification.first_classes import FirstClasses
+from torchsag.classification.classifier import Division
 from torchsag.classification.frame import CommonFrame
 from torchsag.classification.mates import class_turns, symmetry_mates
 from torchsag.classification.membership import Membership, labels, one_hot, poses
 from torchsag.classification.merging import completed_likelihood
 from torchsag.classification.population import Population
 from torchsag.classification.settling import settle
-from torchsag.geometry import Poses, Symmetry
+from torchsag.geometry import Poses
 from torchsag.parallel import Workers
 from torchsag.particles import ParticleSet
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
+from torchsag.runs.half_mapper import HalfMapper
 from torchsag.runs.signatures import particle_signatures
-from torchsag.workflows.classify.class_maps import ClassMap, ClassMapper
+from torchsag.workflows.classify.class_maps import ClassMap, class_maps
+from torchsag.workflows.classify.settings import ClassificationSettings
 from torchsag.workflows.classify.state import ClassificationState
 from torchsag.workflows.classify.view_store import ViewStore
 
@@ -65,44 +64,28 @@ class ClassificationLoop:
 
     Attributes
     ----------
-    particles
-        All of them usable.
+    settings
+        How particles are divided.
     mapper
-        Makes maps of them by class.
-    method, first_classes, classes
-        How they are divided, from what, into how many classes at first.
-    aligner, alignments
-        Aligns particles to class averages, this many times.
-    symmetry, common_symmetry
-        Of classes and of the common average.
-    focus
-        Makes the mask within which classes may differ.
-    last_shell, contrast
-        The band, and the prior of `torchsag.classification.frame.CommonFrame.prior`.
-    noise_class, merge
-        Whether there is a class of noise, and whether alike classes are merged.
+        Makes maps of the particles, all of them usable, by class.
+    last_shell
+        The band in which classes are compared.
     seeds
         One run from each.
     folder
         For what is kept while the run lasts, seen by all processes.
     """
 
-    particles: ParticleSet
-    mapper: ClassMapper
-    method: Classifier
-    first_classes: FirstClasses
-    classes: int
-    aligner: Aligner | None
-    alignments: int
-    symmetry: Symmetry
-    common_symmetry: Symmetry
-    focus: Outline
+    settings: ClassificationSettings
+    mapper: HalfMapper
     last_shell: int
-    contrast: float
-    noise_class: bool
-    merge: bool
     seeds: range
     folder: Path
+
+    @property
+    def particles(self) -> ParticleSet:
+        """What is divided."""
+        return self.mapper.particles
 
     @property
     def workers(self) -> Workers:
@@ -112,7 +95,7 @@ class ClassificationLoop:
     @property
     def stages(self) -> int:
         """How often the particles are divided."""
-        return 1 + (0 if self.aligner is None else self.alignments)
+        return 1 + self.settings.class_alignments
 
     def __call__(
         self, state: ClassificationState, save: Save, checkpoint: Checkpoint | None
@@ -133,17 +116,23 @@ class ClassificationLoop:
     def scene(self, state: ClassificationState) -> Scene:
         """The common average at the first candidate poses, and all particles seen from it."""
         everyone = torch.zeros(len(self.particles), dtype=torch.long)
-        common = self.mapper(state.poses[:, 0], everyone, 1, self.common_symmetry)[0]
+        common = class_maps(self.mapper, state.poses[:, 0], everyone, 1, self.settings.common_group)[0]
         average = weigh_shells(common.whole, wiener_weight(common.fsc.corrected))
-        mask = self.focus(average, self.mapper.coarsest_angstrom)
-        frame = CommonFrame(average, self.symmetry, self.common_symmetry, self.last_shell, mask)
+        mask = self.settings.focus_or_mask(average, self.mapper.coarsest_angstrom)
+        frame = CommonFrame(average, self.settings.group, self.settings.common_group, self.last_shell, mask)
         count, chunk = len(self.particles), self.mapper.chunk
         chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
         store = ViewStore(self._views(state.stage), frame, self.particles, state.poses)
         store.make(chunks, self.workers)
         candidates = state.poses.shifts.shape[1] * len(frame.mates)
         population = Population(
-            chunks, store.load, frame.prior(self.contrast), frame.common, self.noise_class, candidates, self.workers
+            chunks,
+            store.load,
+            frame.prior(self.settings.contrast),
+            frame.common,
+            self.settings.noise_class,
+            candidates,
+            self.workers,
         )
         return Scene(frame, population, common)
 
@@ -156,7 +145,7 @@ class ClassificationLoop:
         at = poses(membership)
         everyone = torch.arange(len(at))
         chosen = candidates[everyone, at // mates]
-        turns = symmetry_mates(self.symmetry, self.common_symmetry)[at % mates].to(chosen.rotations)
+        turns = symmetry_mates(self.settings.group, self.settings.common_group)[at % mates].to(chosen.rotations)
         return Poses(chosen.rotations @ turns, chosen.shifts)
 
     def _divide(self, state: ClassificationState, scene: Scene, save: Save) -> ClassificationState:
@@ -179,10 +168,10 @@ class ClassificationLoop:
         population = scene.population
         division = state.division
         if division is None:
-            first = self.first_classes(population, scene.frame, self.particles, self.classes, seed)
+            first = self.settings.first_classes(population, scene.frame, self.particles, self.settings.classes, seed)
             division = Division.of(first)
         while not division.finished:
-            division = self.method.step(population, division, seed)
+            division = self.settings.method.step(population, division, seed)
             save(replace(state, division=division))
         settled = self._settle(scene, division.best)
         value = completed_likelihood(population, settled)
@@ -197,36 +186,35 @@ class ClassificationLoop:
         )
 
     def _settle(self, scene: Scene, membership: Membership) -> Float[Tensor, "particles candidates left"]:
-        turns = class_turns(scene.frame.mates, self.symmetry) if self.merge else None
+        turns = class_turns(scene.frame.mates, self.settings.group) if self.settings.merge else None
         return settle(scene.population, membership, turns)
 
     def _row(self, stage: int, seed: int, settled: Membership, value: float) -> dict[str, Any]:
         sizes = settled.sum((0, 1)).tolist()
         _log.info(
             "stage %d, seed %d: %s particles in classes%s", stage, seed,
-            " ".join(f"{size:.0f}" for size in (sizes[:-1] if self.noise_class else sizes)),
-            f", {sizes[-1]:.0f} fit nothing" if self.noise_class else "",
+            " ".join(f"{size:.0f}" for size in (sizes[:-1] if self.settings.noise_class else sizes)),
+            f", {sizes[-1]:.0f} fit nothing" if self.settings.noise_class else "",
         )  # fmt: skip
         return {"stage": stage, "seed": seed, "round": -1, "completed_likelihood": value, "sizes": sizes}
 
     def formed(self, membership: Membership) -> int:
         """How many classes have an average."""
-        return membership.shape[2] - int(self.noise_class)
+        return membership.shape[2] - int(self.settings.noise_class)
 
     def _align(self, state: ClassificationState, scene: Scene, checkpoint: Checkpoint | None) -> Poses:
         """Candidate poses: the present one, then one against each class average of the particle's own half."""
-        assert self.aligner is not None
         membership = state.finished[0]
         present = self.best_poses(membership, state.poses)
-        maps = self.mapper(present, labels(membership), self.formed(membership), self.symmetry)
+        maps = class_maps(self.mapper, present, labels(membership), self.formed(membership), self.settings.group)
         rotations = present.rotations[:, None].repeat(1, 1 + len(maps), 1, 1)
         shifts = present.shifts[:, None].repeat(1, 1 + len(maps), 1)
         for number, one in enumerate(maps, start=1):
             for half in (1, 2):
                 reference = one.reference(half, self.mapper.outline, self.mapper.coarsest_angstrom)
-                members = (self.mapper.halves == half).nonzero()[:, 0]
+                members = self.mapper.members(half)
                 subset = replace(self.particles.select(members.tolist()), poses=present[members].to(torch.float64))
-                prepared = self.aligner.prepare(reference, self.symmetry, self.mapper.device)
+                prepared = self.settings.alignment.prepare(reference, self.settings.group, self.mapper.device)
                 aligner = ChunkAligner(subset, prepared, self.mapper.device, self.mapper.seed, False)
                 part = None if checkpoint is None else checkpoint.part(f"align{state.stage}-{number}-{half}")
                 columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, part, particle_signatures(subset))

@@ -28,7 +28,7 @@ from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.views import WedgeExplainsClass
-from torchsag.workflows.classify.class_maps import ClassMap
+from torchsag.workflows.classify.class_maps import ClassMap, class_maps
 from torchsag.workflows.classify.loop import ClassificationLoop, Scene
 from torchsag.workflows.classify.state import ClassificationState
 
@@ -117,7 +117,7 @@ class FinishedClassification:
         classes = torch.where(rejected, 0, number[own])
         poses = loop.best_poses(membership, state.poses)
         first = int(classes.min())
-        maps = loop.mapper(poses, classes - first, int(classes.max()) + 1 - first, loop.symmetry)
+        maps = class_maps(loop.mapper, poses, classes - first, int(classes.max()) + 1 - first, loop.settings.group)
         rest, maps = (maps[0], maps[1:]) if first == 0 else (None, maps)
         everyone_own = probabilities[torch.arange(len(own)), own]
         return FinishedClassification(

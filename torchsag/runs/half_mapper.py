@@ -1,0 +1,77 @@
+"""Half-maps of particles at poses, whole or by class or part, and how far they agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from torchsag.averaging import MapSums
+from torchsag.averaging.outline import Outline
+from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
+from torchsag.geometry import Poses, Symmetry
+from torchsag.parallel import Workers
+from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
+
+# Denominators below this part of their shell's mean count as that: a wedge's edge is not worth its noise.
+_FLOOR = 0.05
+
+
+@dataclass(frozen=True)
+class HalfMapper:
+    """Makes half-maps, on as many processes as there are.
+
+    Attributes
+    ----------
+    particles, halves
+        The set, and 1 or 2 for each particle.
+    outline
+        Makes the masks of the FSC.
+    coarsest_angstrom
+        The resolution at which outlines are drawn.
+    device, chunk, workers, seed, skip_bad
+        How the work is carried out.
+    """
+
+    particles: ParticleSet
+    halves: Integer[Tensor, " particles"]
+    outline: Outline
+    coarsest_angstrom: float
+    device: torch.device
+    chunk: int
+    workers: Workers
+    seed: int
+    skip_bad: bool = False
+
+    def members(self, half: int) -> Integer[Tensor, " members"]:
+        """Rows of the particles of a half."""
+        return (self.halves == half).nonzero()[:, 0]
+
+    def sums(
+        self,
+        poses: Poses,
+        group: Integer[Tensor, " particles"],
+        groups: int,
+        strength: Float[Tensor, " particles"] | None = None,
+    ) -> MapSums:
+        """Sums of groups, numbered from 1, meaningful on the root; a particle of group 0 is left out."""
+        rows = (group > 0).nonzero()[:, 0]
+        chosen = strength if strength is None else strength[rows]
+        particles = self.particles if len(rows) == len(group) else self.particles.select(rows.tolist())
+        job = ChunkSums(particles, poses[rows], group[rows], self.device, self.skip_bad, groups, chosen)
+        return half_map_sums(job, self.chunk, self.workers)
+
+    def maps(self, sums: MapSums, symmetry: Symmetry) -> tuple[DensityMap, ...]:
+        """A map of each group, unfiltered."""
+        return sums.finish(symmetry, floor=_FLOOR)
+
+    def mask(self, density: DensityMap) -> Float[Tensor, "z y x"]:
+        """Where the particle is in a map."""
+        return self.outline(density, self.coarsest_angstrom)
+
+    def compare(self, first: DensityMap, second: DensityMap) -> HalfMapFSC:
+        """FSC of half-maps under the union of their masks."""
+        return compare_half_maps(first, second, torch.maximum(self.mask(first), self.mask(second)), self.seed)

@@ -1,0 +1,72 @@
+"""How particles are averaged: what `torchsag average` is told beside which particles and where to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torchsag.alignment.aligner import Aligner
+from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.regularisation import Regularisation, ShellWeight
+from torchsag.averaging.strength import Equal, Strength
+from torchsag.errors import InputError
+from torchsag.geometry import Symmetry
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragingSettings:
+    """What the turns of an averaging run follow.
+
+    Attributes
+    ----------
+    method
+        How to align over all orientations.
+    local_method
+        How to align near known poses, once they change little; None keeps `method`.
+    symmetry
+        Imposed on both half-maps; without a reference once these agree, each on the axes that it shows, and not before
+        iteration `symmetry_from`.
+    symmetry_from
+        See `symmetry`.
+    parts
+        Within a half, particles are aligned part by part to the average of the half's other parts, so that none meets
+        its own noise in its reference; 1 aligns all to the average of all.
+    regularisation
+        How the sums of particles become the references.
+    strength
+        How much each particle counts in them.
+    mask
+        Where the particle is.
+    initial_resolution_angstrom
+        Low-pass of the first references; later ones are never filtered more strongly.
+    local_below_deg
+        `local_method` takes over when the median pose change falls below this.
+    """
+
+    method: Aligner
+    local_method: Aligner | None = None
+    symmetry: str = "C1"
+    symmetry_from: int = 5
+    parts: int = 5
+    regularisation: Regularisation = field(default_factory=ShellWeight)
+    strength: Strength = field(default_factory=Equal)
+    mask: Outline = field(default_factory=SphericalOutline)
+    initial_resolution_angstrom: float = 60.0
+    local_below_deg: float = 5.0
+
+    def check(self) -> None:
+        """Refuse what cannot be; InputError."""
+        Symmetry(self.symmetry)
+        if not isinstance(self.method, Aligner):
+            raise InputError(f"method: expected an aligner, got {type(self.method).__name__}")
+        for name in ("parts", "symmetry_from"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not self.initial_resolution_angstrom > 0:
+            raise InputError(
+                f"initial_resolution_angstrom: expected a length above 0, got {self.initial_resolution_angstrom}"
+            )
+
+    @property
+    def group(self) -> Symmetry:
+        """What is imposed."""
+        return Symmetry(self.symmetry)
