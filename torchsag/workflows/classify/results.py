@@ -153,7 +153,7 @@ class FinishedClassification:
     ) -> Outcome:
         """Write everything below `out`; `record` says how the run came about and is completed here."""
         record = dict(record)
-        wedge = wedge_dependence(self.poses, self.classes, self.loop.common_symmetry, seed=seed)
+        wedge = wedge_dependence(self.poses, self.classes, self.loop.settings.common_group, seed=seed)
         verdict = Verdict.of([*findings, WedgeExplainsClass()(wedge)])
         summary = {**self._summary(truth, check, wedge), "wall_seconds": record.pop("wall_seconds")}
         for path in out.glob("class_*.*"):
