@@ -129,7 +129,7 @@ def what_is_lost(reader: str, folder: Path) -> dict[str, str]:
     """For each small file: "as it was", or what came back."""
     found: dict[str, str] = {}
     for number, (name, (content, expected)) in enumerate(CASES.items()):
-        path = folder / f"case{number}.star"  # starfile remembers what a file once held
+        path = folder / f"case{number}.star"  # one name a case: a reader may keep what it has read
         path.write_bytes(content)
         try:
             tables = READERS[reader](path)
