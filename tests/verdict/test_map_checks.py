@@ -13,7 +13,7 @@ from torchsag.fourier import low_pass
 from torchsag.geometry import Symmetry, random_rotations, rotvec_to_matrix
 from torchsag.imaging.masks import spherical_mask
 from torchsag.io import read_particles, write_map
-from torchsag.particles import DensityMap
+from torchsag.particles import DensityMap, ParticleSet
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import RibosomePhantom
 from torchsag.verdict.copies import CopiesInBothHalves, close_positions, same_file, same_voxels
@@ -23,6 +23,7 @@ from torchsag.verdict.progress import FewParticles, GotWorse, NotConverged
 from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone, noise_in_common
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
+from torchsag.verdict.wedge import NoWedge
 
 N, VOXEL = 32, 12.0
 SHAPE = (N, N, N)
@@ -186,6 +187,18 @@ def test_copies_are_found_whatever_they_are_called(copied):
     assert code(inside) == ("copies_in_both_halves", "note")
     assert code(CopiesInBothHalves()(copied, [(0, 1)], [], None)) == ("copies_in_both_halves", "doubt")
     assert CopiesInBothHalves()(copied, [], [], None) is None
+
+
+def test_particles_of_which_no_wedge_is_known_are_a_doubt():
+    volumes = torch.randn(3, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    silent = ParticleSet.from_arrays(volumes, 5.0)
+    assert [code(f) for f in judge_input(silent, None) if f] == [("no_wedge", "doubt")]
+    everything = ParticleSet.from_arrays(volumes, 5.0, tilt_range=(-90, 90))
+    assert [f for f in judge_input(everything, None) if f] == []
+    assert bool((everything.load([0]).weights == 1).all())  # and to say so changes nothing else
+    some = NoWedge()(replace(everything, weights=(None, *everything.weights[1:])))
+    assert some is not None
+    assert some.evidence == {"particles": 1, "of": 3}
 
 
 def test_close_positions_count_within_a_tomogram():

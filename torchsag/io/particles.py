@@ -288,7 +288,7 @@ def _weights(
     if None in weights:
         _LOG.warning(
             "%d of %d particles come without weight volume and tilt range: taken as measured in all directions; "
-            "give tilt_min_deg=... tilt_max_deg=... if there is a missing wedge",
+            "give tilt_min_deg=... tilt_max_deg=..., or -90 and 90 where nothing is missing",
             weights.count(None),
             count,
         )

@@ -11,6 +11,7 @@ from torchsag.verdict.copies import CopiesInBothHalves, same_file, same_voxels
 from torchsag.verdict.finding import Finding
 from torchsag.verdict.sample import sample_rows
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
+from torchsag.verdict.wedge import NoWedge
 
 _SAMPLE = 64
 
@@ -18,7 +19,7 @@ _SAMPLE = 64
 def judge_input(
     particles: ParticleSet, halves: Integer[Tensor, " particles"] | None, seed: int = 0
 ) -> list[Finding | None]:
-    """Copies among all particles, and the values of a sample."""
+    """Copies among all particles, what is known of their wedges, and the values of a sample."""
     exact = [*same_file(particles), *same_voxels(particles)]
     names, extents = [], []
     for row in sample_rows(len(particles), _SAMPLE, seed):
@@ -30,4 +31,4 @@ def judge_input(
             names.append(particles.names[row])
             extents.append(Extent.of(volume))
     values = [OutlierVoxels()(names, extents), ScaleExtreme()(names, extents)] if names else []
-    return [CopiesInBothHalves()(particles, exact, [], halves), *values]
+    return [CopiesInBothHalves()(particles, exact, [], halves), NoWedge()(particles), *values]
