@@ -15,6 +15,7 @@ import torch
 from torchsag.errors import InputError
 from torchsag.io.em import read_em, read_em_header, write_em
 from torchsag.io.foreign import (
+    name_folders,
     numbered_names,
     particle_numbers,
     poses_and_positions,
@@ -42,8 +43,8 @@ def is_motive_list(path: Path | str) -> bool:
     return sections == 1 and columns == _ROWS
 
 
-def read_motive_list(path: Path | str) -> ParticleList:
-    """Read a motive list; volumes are looked for beside it under the particles' numbers.
+def read_motive_list(path: Path | str, volumes: Path | None = None) -> ParticleList:
+    """Read a motive list; volumes are looked for beside it, or in the folder `volumes`, under the particles' numbers.
 
     Raises
     ------
@@ -62,8 +63,8 @@ def read_motive_list(path: Path | str) -> ParticleList:
     return with_table(
         ParticleList(
             path=path,
-            folders=(path.parent, Path()),
-            names=numbered_names(path, numbers, "particle_{:d}.em"),
+            folders=name_folders(path, volumes),
+            names=numbered_names(path, numbers, "particle_{:d}.em", volumes),
             weighting=Transfer(),
             rotations=zxz_to_matrix(motives[:, 16:19]),
             shifts=motives[:, 10:13],

@@ -31,6 +31,7 @@ def convert_list(
     voxel_size_angstrom: float | int | None = None,
     program: str | None = None,
     project: Path | str | None = None,
+    volumes: Path | str | None = None,
 ) -> int:
     """Convert a particle list; conventions of angles, shifts and boxes are converted with it.
 
@@ -47,6 +48,8 @@ def convert_list(
         ``.star`` (RELION), ``.tbl`` (Dynamo), ``.em`` (AV3), ``.xml`` (PyTom), ``.csv``.
     project
         For RELION: the folder in which it will run, from which names start; None is that of `target`.
+    volumes
+        The folder in which the volumes of the source are; None finds out.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def convert_list(
             f"{', '.join(_WRITERS)}, "
             f"got {program or target.suffix!r}"
         )
-    listing = with_positions(read_list(source))
+    listing = with_positions(read_list(source, volumes))
     sizes = set(listing.voxel_sizes or ())
     # Particles of several voxel sizes keep their own.
     own = sizes.pop() if len(sizes) == 1 else None

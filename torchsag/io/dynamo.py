@@ -19,6 +19,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.io.atomic import write_text
 from torchsag.io.foreign import (
+    name_folders,
     number_table,
     numbered_names,
     particle_numbers,
@@ -41,8 +42,8 @@ _AXIS_X_DEG = -90.0
 _LOG = logging.getLogger(__name__)
 
 
-def read_table(path: Path | str) -> ParticleList:
-    """Read a table; volumes are looked for beside it under the particles' tags.
+def read_table(path: Path | str, volumes: Path | None = None) -> ParticleList:
+    """Read a table; volumes are looked for beside it, or in the folder `volumes`, under the particles' tags.
 
     Raises
     ------
@@ -66,8 +67,8 @@ def read_table(path: Path | str) -> ParticleList:
     return with_table(
         ParticleList(
             path=path,
-            folders=(path.parent, Path()),
-            names=numbered_names(path, tags, "particle_{:06d}.em"),
+            folders=name_folders(path, volumes),
+            names=numbered_names(path, tags, "particle_{:06d}.em", volumes),
             weighting=Transfer(),
             tilt_ranges=[
                 _tilt_range(path, row, values) for row, values in enumerate(table[:, 12:17].tolist(), start=1)

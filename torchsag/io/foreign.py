@@ -22,25 +22,39 @@ _LOG = logging.getLogger(__name__)
 _FOLDERS = (".", "particles", "subtomograms", "subtomos", "../particles", "../subtomograms", "../subtomos")
 
 
-def numbered_names(path: Path, numbers: Sequence[int], default: str) -> list[str]:
+def numbered_names(path: Path, numbers: Sequence[int], default: str, volumes: Path | None = None) -> list[str]:
     """Volume names of particles that a list knows by number.
 
     Looks beside the list, and in ``particles``, ``subtomograms`` or ``subtomos`` there or one level up, for volumes
     whose names end in the numbers; where that finds not all, names are made from `default`, such as
-    ``"particle_{:06d}.em"``.
+    ``"particle_{:06d}.em"``. Where the user names the folder, `volumes`, it is the only one, and names start with it.
     """
     wanted = set(numbers)
+    if volumes is not None:
+        found = _by_number(volumes, wanted, path)
+        return [str(volumes / found.get(number, default.format(number))) for number in numbers]
     for folder in (*_FOLDERS, *_data_folders(path, default.format(numbers[0]))):
-        found: dict[int, str] = {}
         if not (path.parent / folder).is_dir():
             continue
-        for file in sorted((path.parent / folder).iterdir()):
-            number = trailing_number(file.name)
-            if number in wanted and is_volume(file) and file != path:
-                found.setdefault(number, file.name if folder == "." else f"{folder}/{file.name}")
+        found = _by_number(path.parent / folder, wanted, path)
         if len(found) == len(wanted):
-            return [found[number] for number in numbers]
+            return [found[number] if folder == "." else f"{folder}/{found[number]}" for number in numbers]
     return [default.format(number) for number in numbers]
+
+
+def _by_number(folder: Path, wanted: set[int], path: Path) -> dict[int, str]:
+    """Volumes in a folder, the list itself left out, whose names end in wanted numbers."""
+    found: dict[int, str] = {}
+    for file in sorted(folder.iterdir()):
+        number = trailing_number(file.name)
+        if number in wanted and is_volume(file) and file != path:
+            found.setdefault(number, file.name)
+    return found
+
+
+def name_folders(path: Path, volumes: Path | None) -> tuple[Path, ...]:
+    """Where the names that `numbered_names` has made may start."""
+    return (path.parent, Path()) if volumes is None else (Path(),)
 
 
 def _data_folders(path: Path, first: str) -> list[str]:
@@ -62,7 +76,7 @@ def _data_folders(path: Path, first: str) -> list[str]:
         held = [name for name in inside if any((folder / name / f"{stem}{end}").is_file() for end in (".em", ".mrc"))]
         if len(held) > 1:
             raise InputError(
-                f"{path}: particles may be in {', '.join(held)} of {folder}; copy the table into the right one"
+                f"{path}: particles may be in {', '.join(held)} of {folder}; name the right one with volumes=..."
             )
         if held:
             return ["/".join([*[".."] * level, held[0]])]

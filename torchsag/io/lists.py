@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from torchsag.errors import InputError
@@ -21,43 +22,59 @@ from torchsag.particles import Corrected
 
 _LOG = logging.getLogger(__name__)
 _LIST_NAMES = ("particles.star", "particles.csv")
-_READERS = {".csv": read_csv_list, ".tbl": dynamo.read_table, ".xml": pytom.read_particle_list}
+_READERS = {".csv": read_csv_list, ".xml": pytom.read_particle_list}
 
 
-def read_list(source: Path | str) -> ParticleList:
+def read_list(source: Path | str, volumes: Path | str | None = None) -> ParticleList:
     """Read what a list says about its particles; the volumes need not be there.
+
+    Parameters
+    ----------
+    source
+        The list.
+    volumes
+        The folder in which its volumes are: where names start, or, for lists that know particles by number, where the
+        numbers are looked for. None finds out.
 
     Raises
     ------
     InputError
-        If there is no such list, it is empty or cannot be read, or a name or value in it cannot be one.
+        If there is no such list or folder, the list is empty or cannot be read, or a name or value in it cannot be one.
     """
-    return check_list(with_positions(_read(source)))
+    folder = None if volumes is None else Path(volumes)
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"volumes: expected the folder in which the volumes of {source} are, got {volumes}")
+    return check_list(with_positions(_read(source, folder)))
 
 
-def _read(source: Path | str) -> ParticleList:
+def _read(source: Path | str, volumes: Path | None) -> ParticleList:
     path = Path(source)
     require_regular(path)
     suffix = path.suffix.lower()
-    if suffix in _READERS:
-        return _READERS[suffix](path)
+    if suffix == ".tbl":
+        return dynamo.read_table(path, volumes)
+    if suffix == ".em" and path.is_file() and av3.is_motive_list(path):
+        return av3.read_motive_list(path, volumes)
     if suffix == ".star":
         blocks = read_star(path)
-        module = stopgap if stopgap.BLOCK in blocks else relion
-        return module.particle_list(path, blocks)
-    if suffix == ".em" and path.is_file() and av3.is_motive_list(path):
-        return av3.read_motive_list(path)
-    return _read_volumes(source)
+        if stopgap.BLOCK in blocks:
+            return stopgap.particle_list(path, blocks, volumes)
+        named = relion.particle_list(path, blocks)
+    elif suffix in _READERS:
+        named = _READERS[suffix](path)
+    else:
+        return _read_volumes(source, volumes)
+    return named if volumes is None else replace(named, folders=(volumes,))
 
 
-def _read_volumes(source: Path | str) -> ParticleList:
+def _read_volumes(source: Path | str, volumes: Path | None) -> ParticleList:
     """Volumes without a list."""
     path = Path(source)
     if path.is_dir():
         for name in _LIST_NAMES:
             if (path / name).is_file():
                 _LOG.info("%s: reading the list %s", path, name)
-                return _read(path / name)
+                return _read(path / name, volumes)
         files = [str(file) for file in path.iterdir() if is_volume(file)]
     elif path.exists() and not is_volume(path):
         raise InputError(f"{path}: unknown kind of particle list; expected .star, .csv, a folder, a glob or a stack")
@@ -67,6 +84,8 @@ def _read_volumes(source: Path | str) -> ParticleList:
         files = [file for file in glob.glob(str(source)) if is_volume(file)]
     else:
         raise InputError(f"{path}: no such file or folder; check the path")
+    if volumes is not None:
+        raise InputError(f"volumes: expected none, {source} is no list but names its volumes itself")
     if not files:
         raise InputError(f"{source}: expected at least one volume, got none; check the folder or the pattern")
     names: list[str] = []

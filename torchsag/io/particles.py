@@ -41,6 +41,7 @@ def read_particles(
     tilt_max_deg: float | int | None = None,
     weighting: Weighting | None = None,
     skip_bad: bool = False,
+    volumes: Path | str | None = None,
 ) -> ParticleSet:
     """Describe the particles of a list, a folder, a glob or a stack, and check all headers before anything runs.
 
@@ -60,6 +61,9 @@ def read_particles(
     skip_bad
         Whether particles whose files are missing or damaged stay in the set all the same, for `ParticleSet.load` to
         name and its caller to set aside.
+    volumes
+        The folder in which the volumes of a list are, where it cannot be found out: names start there, and lists that
+        know particles by number (Dynamo, AV3, STOPGAP) have them there.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def read_particles(
     fallback = _tilt_range(tilt_min_deg, tilt_max_deg)
     if voxel_size_angstrom is not None and not 0 < voxel_size_angstrom < float("inf"):
         raise InputError(f"voxel_size_angstrom: expected a value above 0, got {voxel_size_angstrom}")
-    listing = read_list(source)
+    listing = read_list(source, volumes)
     folder = find_folder(listing, any_volume=skip_bad)
     named = _sources(listing, folder)
     headers = _usable_headers(listing, named) if skip_bad else _headers(listing, named)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.io.atomic import write_text
 from torchsag.io.foreign import (
+    name_folders,
     numbered_names,
     particle_numbers,
     poses_and_positions,
@@ -54,8 +55,8 @@ def read_motive_list(path: Path | str) -> ParticleList:
     return particle_list(path, read_star(path))
 
 
-def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
-    """What the blocks of a STAR file say; see `read_motive_list`."""
+def particle_list(path: Path, blocks: dict[str, Block], volumes: Path | None = None) -> ParticleList:
+    """What the blocks of a STAR file say; see `read_motive_list`. Volumes are in `volumes` where that is given."""
     table = blocks.get(BLOCK)
     missing = [n for n in _COLUMNS if n != "halfset" and not (isinstance(table, Loop) and n in table.columns)]
     if not isinstance(table, Loop) or missing:
@@ -71,8 +72,8 @@ def particle_list(path: Path, blocks: dict[str, Block]) -> ParticleList:
     return with_table(
         ParticleList(
             path=path,
-            folders=(path.parent, Path()),
-            names=numbered_names(path, particles, "subtomo_{:d}.mrc"),
+            folders=name_folders(path, volumes),
+            names=numbered_names(path, particles, "subtomo_{:d}.mrc", volumes),
             weighting=Transfer(),
             tilt_ranges=tilts_by_tomogram(path, tomograms),
             rotations=zxz_to_matrix(_numbers(path, table, _ANGLES, LARGEST_ANGLE)),

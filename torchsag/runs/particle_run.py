@@ -28,6 +28,8 @@ class ParticleInput:
         In place of what the files say; None believes them.
     tilt_min_deg, tilt_max_deg
         Tilt range of particles whose list gives neither weight nor tilt range.
+    volumes
+        The folder in which the volumes of the list are; None finds out.
     """
 
     particles: str
@@ -35,6 +37,7 @@ class ParticleInput:
     voxel_size_angstrom: float | None = None
     tilt_min_deg: float | None = None
     tilt_max_deg: float | None = None
+    volumes: str | None = None
 
     def read(self, skip_bad: bool = False) -> ParticleSet:
         """The particles, their volumes unread; with `skip_bad` also those whose files are unusable.
@@ -51,6 +54,7 @@ class ParticleInput:
             tilt_max_deg=self.tilt_max_deg,
             weighting=self.weighting,
             skip_bad=skip_bad,
+            volumes=self.volumes,
         )
 
 
@@ -97,7 +101,8 @@ class ParticleRun(ParticleInput):
     # Settings that say how a run is carried out, not what it computes: they may change when it is resumed. The list
     # itself may be renamed or grow, each particle in it has a signature.
     how: ClassVar[frozenset[str]] = frozenset({
-        "particles", "out", "skip_bad", "resume", "chunk", "device", "parallel", "staging", "report", "strict",
+        "particles", "volumes", "out", "skip_bad", "resume", "chunk", "device", "parallel", "staging", "report",
+        "strict",
     })  # fmt: skip
 
     def __post_init__(self):

@@ -27,6 +27,8 @@ class Convert:
         In place of what the files say; None believes them.
     project
         For a RELION list: the folder in which RELION will run, from which names start; None is that of `out`.
+    volumes
+        The folder in which the volumes of the list are; None finds out.
     """
 
     source: str
@@ -34,6 +36,7 @@ class Convert:
     program: str | None = None
     voxel_size_angstrom: float | None = None
     project: str | None = None
+    volumes: str | None = None
 
     def __call__(self, provenance: Provenance) -> Outcome:
         """Write the file.
@@ -54,5 +57,6 @@ class Convert:
             voxel_size_angstrom=self.voxel_size_angstrom,
             program=self.program,
             project=self.project,
+            volumes=self.volumes,
         )
         return Outcome(notes=(f"{out}: {count} particles",))
