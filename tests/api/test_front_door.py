@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import torchsag
+from torchsag.alignment.aligner import calibrated
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.app.catalogue import choices
 from torchsag.app.from_python import component
@@ -76,7 +77,7 @@ def test_arrays_batches_sets_and_files_are_aligned_alike(simulated, tmp_path):
     batch = simulated.particles
     torchsag.write_particles(tmp_path / "list.star", batch)
     torchsag.write_map(tmp_path / "reference.mrc", simulated.reference)
-    expected = CurvatureSAGAligner().prepare(simulated.reference, torchsag.Symmetry())(batch)
+    expected = calibrated(CurvatureSAGAligner().prepare(simulated.reference, torchsag.Symmetry()), batch)(batch)
     volumes = batch.volumes
     ways = [
         torchsag.align(batch, simulated.reference),

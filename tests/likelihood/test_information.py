@@ -49,3 +49,15 @@ def test_shell_of_information_is_the_first_that_reaches_it():
     assert shell_of_information(density, 1.0) == 11  # never more than the box holds
     smooth = Blobs(24, reach=1.0, sigma=6.0).density()
     assert shell_of_information(smooth, 0.1) == 2
+
+
+def test_amplitude_counts_as_if_the_map_had_been_multiplied():
+    density = Blobs(20).density()
+    amplitude = torch.tensor([1.0, 1.0, 0.5, 0.2, 0.0])
+    found = pose_information(density, amplitude)
+    parts = torch.cat([torch.zeros(1, dtype=torch.float64), pose_information(density).diff()])
+    assert bool((found[4:] == 1).all())  # nothing is left beyond the fourth shell
+    assert float(found[2]) > float(pose_information(density)[2])
+    assert shell_of_information(density, 0.999, amplitude) <= 4
+    assert parts[4:].sum() > 0.01
+    torch.testing.assert_close(pose_information(density, torch.full((3,), 7.0)), pose_information(density))

@@ -19,6 +19,15 @@ def test_curvature_sag_is_exact_after_one_pass_on_linear_problems(fraction):
     torch.testing.assert_close(state.move, problem.minimum, rtol=1e-9, atol=1e-10)
 
 
+def test_a_first_batch_moves_by_its_share():
+    """Terms that all agree: after a quarter of them a quarter of the way, not all of it."""
+    one = LinearLeastSquares.random(problems=3, terms=1, rows=8)
+    same = LinearLeastSquares(one.matrices.expand(3, 8, 8, 6), one.targets.expand(3, 8, 8))
+    optimizer = CurvatureSAG(batch_fraction=0.25, damping=0.0, trust_radius=1e6)
+    state = optimizer.step(same, optimizer.init(torch.zeros(3, 6).double(), 8))
+    torch.testing.assert_close(state.move, 0.25 * one.minimum)
+
+
 def test_running_sums_are_the_sums_of_what_is_remembered():
     problem, _ = CloudRegistration.random(problems=2, terms=10, noise=1.0)
     optimizer = CurvatureSAG(batch_fraction=0.3)

@@ -94,6 +94,35 @@ class Aligner(Protocol):
         ...
 
 
+@runtime_checkable
+class CalibratingAligner(PreparedAligner, Protocol):
+    """A prepared aligner that learns from some of the particles how its reference compares with them."""
+
+    @property
+    def calibration_particles(self) -> int:
+        """How many particles it wants to see; 0 for none."""
+        ...
+
+    def calibrated(self, particles: ParticleBatch) -> PreparedAligner:
+        """The aligner for particles like these."""
+        ...
+
+
+def calibration_rows(aligner: PreparedAligner, count: int) -> range:
+    """Which of `count` particles an aligner is to be calibrated with: evenly spread, none for one that needs none.
+
+    They follow from the list alone, so that every process and every chunk comes to the same poses.
+    """
+    wanted = min(aligner.calibration_particles, count) if isinstance(aligner, CalibratingAligner) else 0
+    step = count // max(wanted, 1)
+    return range(0, wanted * step, max(step, 1))
+
+
+def calibrated(aligner: PreparedAligner, particles: ParticleBatch) -> PreparedAligner:
+    """The aligner calibrated with some particles; as it is where it needs none."""
+    return aligner.calibrated(particles) if isinstance(aligner, CalibratingAligner) else aligner
+
+
 def pose_only(
     observed: Observations,
     poses: Poses,

@@ -10,14 +10,20 @@
    candidate is the true one. The uncertainty is that of the Gaussian nearest to the posterior around the best candidate
    (`torchsag.likelihood.posterior`).
 
+Before all that, a few particles are aligned to learn how strong the reference is on each shell against what they show
+(`torchsag.likelihood.reference_amplitude`): low-passed and sharpened maps, noisy averages, maps from other microscopes.
+The bands follow from the information that is left.
+
 Limits: the noise of a particle depends on the shell alone where its weight is above zero; the covariance is that of the
-surroundings of one optimum, under an exact reference.
+surroundings of one optimum, under a reference whose errors are no larger than the particle's noise.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -32,11 +38,12 @@ from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import isolated, radius_of_gyration
 from torchsag.likelihood.contenders import Contenders
 from torchsag.likelihood.fisher import noise_variance, pose_covariance
-from torchsag.likelihood.information import shell_of_information
+from torchsag.likelihood.information import pose_information, shell_of_information
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.likelihood.posterior import EVALUATIONS, posterior_covariance
+from torchsag.likelihood.reference_amplitude import amplitude_by_shell, weighted_by_amplitude
 from torchsag.optim import CurvatureSAG, LengthScaling, Preconditioned
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.search.candidates import Candidates, Limits, Search
@@ -46,8 +53,13 @@ from torchsag.spectra.fourier_table import FourierTable
 from torchsag.timing import stage
 from torchsag.trajectory import note
 
+_log = logging.getLogger(__name__)
+
 _SAME_ANGLE = math.radians(3.0)  # candidates closer than this after a level have found the same optimum
 _SAME_SHIFT = 1.0  # voxels
+_CALIBRATIONS = 3  # at most
+_SAME_INFORMATION = 0.03
+_WITHIN = 12.592  # squared radius of the ellipsoid that holds 95 % of a Gaussian of six dimensions
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ class CurvatureSAGAligner:
     margin
         Loss of log-likelihood against the best at which a candidate is dropped. Generous: a candidate may not have
         arrived yet, and the noise of real particles is not quite what the likelihood takes it for.
+    calibration_particles
+        How many particles the reference's amplitude by shell is learnt from; 0 takes the reference at its word.
     """
 
     search: Search = field(default_factory=RotationalMatching)
@@ -88,6 +102,7 @@ class CurvatureSAGAligner:
     keep: Sequence[int] = (12, 4)
     passes: Sequence[float] = (3.0, 1.0, 2.0)
     margin: float = 60.0
+    calibration_particles: int = 24
 
     def __post_init__(self):
         object.__setattr__(self, "keep", tuple(self.keep))
@@ -102,6 +117,10 @@ class CurvatureSAGAligner:
             raise InputError(f"passes: expected one entry more than keep ({len(self.keep)}), got {len(self.passes)}")
         if not self.margin > 0:
             raise InputError(f"margin: expected a loss of log-likelihood above 0, got {self.margin}")
+        if self.calibration_particles < 0:
+            raise InputError(
+                f"calibration_particles: expected a number of particles, 0 or more, got {self.calibration_particles}"
+            )
 
     def prepare(
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
@@ -124,21 +143,61 @@ class PreparedCurvatureSAG:
         # A mask lowers the noise of every coefficient by this factor, and correlates them by as much.
         self._independent = 1.0 if self._mask is None else float(self._mask.square().mean())
         self._search = method.search.prepare(reference, symmetry, device)
-        density = isolated(reference.density.float()).to(device)
-        length = radius_of_gyration(density)
-        optimizer = Preconditioned(method.optimizer, LengthScaling(length))
-        shells = self._shells(reference, density, length)
-        table = FourierTable.from_density(density, shells[-1])
+        self._reference = DensityMap(isolated(reference.density.float()).to(device), reference.voxel_size)
+        self._length = radius_of_gyration(self._reference.density)
+        last = shell_of_information(self._reference.density, method.information)
+        self._table = FourierTable.from_density(self._reference.density, self._limited(last))
+        self._amplitude = torch.ones(self._table.max_shell, device=self._reference.density.device)
+        self._choose_bands()
+
+    @property
+    def calibration_particles(self) -> int:
+        """See `torchsag.alignment.aligner.CalibratingAligner`."""
+        return self._method.calibration_particles
+
+    @property
+    def last_shell(self) -> int:
+        """The largest Fourier shell that is looked at."""
+        return self._levels[-1].band.max_shell
+
+    @exact
+    def calibrated(self, particles: ParticleBatch) -> PreparedCurvatureSAG:
+        """The aligner with the reference's amplitude, shell by shell, as these particles show it.
+
+        Again with the better poses that it leads to, until it stays.
+        """
+        known = self._with_amplitude(torch.ones(self._table.max_shell, device=self._reference.density.device))
+        for _ in range(_CALIBRATIONS):
+            before, known = known, self._with_amplitude(known._measured_amplitude(particles))
+            if known._resembles(before):
+                break
+        _log.info("amplitude of the reference on shells 1, 2, ..: %s", _rounded(known._amplitude))
+        return known
+
+    def _with_amplitude(self, amplitude: Float[Tensor, " shells"]) -> PreparedCurvatureSAG:
+        other = copy(self)
+        other._amplitude = amplitude
+        other._choose_bands()
+        return other
+
+    def _measured_amplitude(self, particles: ParticleBatch) -> Float[Tensor, " shells"]:
+        found = self(particles)
+        seen = particles if self._mask is None else particles.masked(self._mask)
+        return amplitude_by_shell(seen, self._table, found.poses, found.covariances, found.ambiguity)
+
+    def _resembles(self, other: PreparedCurvatureSAG) -> bool:
+        """Whether the pose information up to each shell is the same but for a few percent of the whole."""
+        mine, theirs = (pose_information(self._reference.density, one._amplitude) for one in (self, other))
+        return float((mine - theirs).abs().max()) < _SAME_INFORMATION
+
+    def _choose_bands(self) -> None:
+        device, box = self._reference.density.device, self._reference.box[0]
+        optimizer = Preconditioned(self._method.optimizer, LengthScaling(self._length))
         self._levels = [
-            Level(
-                table.within(shell),
-                FourierBand.of(reference.box[0], shell, num_blocks=8, device=density.device),
-                optimizer,
-                passes,
-            )
-            for shell, passes in zip(shells, method.passes, strict=True)
+            Level(self._table.within(shell), FourierBand.of(box, shell, num_blocks=8, device=device), optimizer, passes)
+            for shell, passes in zip(self._shells(), self._method.passes, strict=True)
         ]
-        self._shell_band = FourierBand.by_shell(reference.box[0], self._levels[-1].band.max_shell, density.device)
+        self._shell_band = FourierBand.by_shell(box, self._levels[-1].band.max_shell, device)
 
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
@@ -146,6 +205,7 @@ class PreparedCurvatureSAG:
         with stage("transform"):
             if self._mask is not None:
                 particles = particles.masked(self._mask)
+            particles = weighted_by_amplitude(particles, self._amplitude)
             measured = [observe(particles, level.band) for level in self._levels]
             by_shell = observe(particles, self._shell_band)
         with stage("search"):
@@ -178,17 +238,22 @@ class PreparedCurvatureSAG:
         best = contenders[contenders.best(len(by_shell))]
         return residual_spectrum(by_shell, self._shell_band, self._levels[-1].table, best.poses, best.particle)
 
-    def _shells(self, reference: DensityMap, density: Tensor, length: float) -> list[int]:
+    def _shells(self) -> list[int]:
         """Bands from what a refinement from `basin_deg` away needs to what the reference can tell."""
-        box = reference.box[0]
-        last = shell_of_information(density, self._method.information)
-        if self._method.max_resolution_angstrom is not None:
-            last = min(last, max(2, int(box * reference.voxel_size / self._method.max_resolution_angstrom)))
-        first = min(last, max(4, round(180 / self._method.basin_deg * box / (2 * math.pi * length))))
+        box, density = self._reference.box[0], self._reference.density
+        last = shell_of_information(density, self._method.information, self._amplitude)
+        last = min(self._limited(last), self._table.max_shell)
+        first = min(last, max(4, round(180 / self._method.basin_deg * box / (2 * math.pi * self._length))))
         count = len(self._method.passes)
         if count == 1:
             return [last]
         return [round(first * (last / first) ** (step / (count - 1))) for step in range(count)]
+
+    def _limited(self, shell: int) -> int:
+        """No further than the resolution allowed."""
+        limit = self._method.max_resolution_angstrom
+        reach = self._reference.box[0] * self._reference.voxel_size
+        return shell if limit is None else min(shell, max(2, int(reach / limit)))
 
     def _noise_variance(self, observed: Observations, score: Tensor) -> Float[Tensor, " particles"]:
         return noise_variance(observed, score) / self._independent
@@ -207,28 +272,47 @@ class PreparedCurvatureSAG:
         variance = self._noise_variance(observed, chosen.score)
         sums = level.sums(observed, chosen.poses, chosen.particle)
         bound = pose_covariance(sums, chosen.amplitude, variance)
+        covariances = posterior_covariance(level, observed, chosen.poses, chosen.particle, variance, bound)
         power = observed.power.sum(-1).clamp_min(torch.finfo(variance.dtype).tiny)
         return AlignmentResult(
             # Of equivalent poses always the same one, whatever rounding preferred.
             poses=replace(chosen.poses, rotations=self._symmetry.nearest(chosen.poses.rotations, centres.rotations)),
             scores=chosen.score * power.rsqrt(),
-            covariances=posterior_covariance(level, observed, chosen.poses, chosen.particle, variance, bound),
-            ambiguity=self._ambiguity(contenders, chosen, variance),
+            covariances=covariances,
+            ambiguity=self._ambiguity(contenders, chosen, variance, covariances),
             converged=chosen.converged,
             passes=spent + EVALUATIONS,
         )
 
     def _ambiguity(
-        self, contenders: Contenders, chosen: Contenders, variance: Float[Tensor, " particles"]
+        self,
+        contenders: Contenders,
+        chosen: Contenders,
+        variance: Float[Tensor, " particles"],
+        covariances: Float[Tensor, "particles 6 6"],
     ) -> Float[Tensor, " particles"]:
         """Posterior probability of all other optima; their widths are taken as alike."""
         own = chosen.poses[contenders.particle]
-        apart = self._symmetry.distance(own.rotations, contenders.poses.rotations) > _SAME_ANGLE
-        apart |= (own.shifts - contenders.poses.shifts).norm(dim=-1) > _SAME_SHIFT
+        near = replace(contenders.poses, rotations=self._symmetry.nearest(contenders.poses.rotations, own.rotations))
+        move = own.move_to(near)
+        apart = (move[:, :3].norm(dim=-1) > _SAME_ANGLE) | (move[:, 3:].norm(dim=-1) > _SAME_SHIFT)
+        # What lies within the uncertainty of the best has not arrived yet, but is no other optimum.
+        apart &= ~(_mahalanobis(move, covariances[contenders.particle]) < _WITHIN)
         lost = 0.5 * (chosen.score.square()[contenders.particle] - contenders.score.square())
         weight = torch.where(apart, torch.exp(-lost / variance[contenders.particle]), 0)
         others = torch.zeros_like(variance).index_add_(0, contenders.particle, weight)
         return others / (1 + others)
+
+
+def _mahalanobis(move: Float[Tensor, "moves 6"], covariances: Float[Tensor, "moves 6 6"]) -> Float[Tensor, " moves"]:
+    """Squared length of moves in standard deviations; NaN where the covariance is."""
+    factor, failed = torch.linalg.cholesky_ex(covariances.double())
+    length = torch.linalg.solve_triangular(factor, move.double()[..., None], upper=False).square().sum((1, 2))
+    return torch.where(failed == 0, length, torch.nan)
+
+
+def _rounded(amplitude: Float[Tensor, " shells"]) -> str:
+    return " ".join(f"{value:.2f}" for value in amplitude.tolist())
 
 
 def _contenders(candidates: Candidates) -> Contenders:

@@ -27,6 +27,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.io import write_particles
 from torchsag.parallel import Serial
 from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs.calibration import calibrated_with
 from torchsag.runs.checkpoint import Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
 from torchsag.runs.chunked_sums import average_at
@@ -138,7 +139,8 @@ def align(
         if settings:
             raise InputError(f"{next(iter(settings))}: expected out= with it, a folder for the results, got none")
         where = pick_device(device)
-        chunks = ChunkAligner(given, aligner.prepare(target, group, where), where, seed, skip_bad)
+        prepared = calibrated_with(aligner.prepare(target, group, where), given, where)
+        chunks = ChunkAligner(given, prepared, where, seed, skip_bad)
         columns = align_in_chunks(chunks, chunk, Serial(), None, [])
         return _alignment(given, columns, group, where, chunk)
     common = {"method": aligner, "symmetry": group.name, "device": device, "chunk": chunk, "seed": seed}

@@ -68,6 +68,16 @@ def posterior_covariance(
     return covariance
 
 
+def spread_points(poses: Poses, scale: Float[Tensor, "poses 6 6"]) -> tuple[Poses, Float[Tensor, "points 6"]]:
+    """The rule's twelve points of each pose in a row, all of the same weight, and the moves that lead to them.
+
+    `scale` is a square root of the Gaussian's covariance, such as its Cholesky factor.
+    """
+    moves = (_RADIUS * torch.cat([scale.mT, -scale.mT], 1)).to(poses.shifts).flatten(0, 1)
+    each = torch.arange(len(poses), device=moves.device).repeat_interleave(EVALUATIONS)
+    return poses[each].retract(moves), moves
+
+
 def _gradients_around(
     level: Level,
     observed: Observations,
@@ -77,12 +87,11 @@ def _gradients_around(
     scale: Float[Tensor, "poses 6 6"],
 ) -> Float[Tensor, "poses 12 6"]:
     """Gradients of the log-likelihood at the rule's points, by coordinates in which `scale` is the unit matrix."""
-    steps = _RADIUS * torch.cat([scale.mT, -scale.mT], 1).to(poses.shifts)
-    each = torch.arange(len(poses), device=particle.device).repeat_interleave(steps.shape[1])
-    flat = steps.flatten(0, 1)
-    sums = level.sums(observed, poses[each].retract(flat), particle[each])
+    points, moves = spread_points(poses, scale)
+    each = torch.arange(len(poses), device=particle.device).repeat_interleave(EVALUATIONS)
+    sums = level.sums(observed, points, particle[each])
     gradient = log_likelihood_gradient(sums, variance[each])
     # From the tangent at each point, where the sums live, to the one in which the step was taken.
-    turning = (gradient[:, None, :3] @ left_jacobian(flat[:, :3]))[:, 0]
-    gradient = torch.cat([turning, gradient[:, 3:]], 1).unflatten(0, steps.shape[:2])
+    turning = (gradient[:, None, :3] @ left_jacobian(moves[:, :3]))[:, 0]
+    gradient = torch.cat([turning, gradient[:, 3:]], 1).unflatten(0, (len(poses), EVALUATIONS))
     return gradient.double() @ scale

@@ -59,6 +59,11 @@ class CurvatureSAG:
     not depend on the scale of the unknowns (the trust radius does), and on linear least squares it is exact after one
     pass. With ``batch_fraction = 1`` it is the Gauss-Newton method with a step cap.
 
+    Terms not seen yet count with the mean curvature of those seen and no gradient, as SAG's average over all terms
+    does. Without that the first batches go to their own minima, and where a batch alone says little those lie far
+    outside the basin (measured, batches of an eighth, SNR 0.003, reference of 60 angstrom: of 100 poses 83 were right
+    before a level of one pass, 74 after it).
+
     The idea of a memory of curvature is that of incremental Newton methods (Rodomanov & Kropotov 2016); here the
     blocks are those of least squares, always positive semi-definite.
 
@@ -101,7 +106,10 @@ class CurvatureSAG:
         terms = state.order.draw().to(state.move.device)
         _, gradients, blocks = require_curvature(objective, "CurvatureSAG").curvature(state.move, terms)
         state.memory.remember(terms, state.move, gradients, blocks)
-        step = damped_step(state.memory.block_sum, state.memory.gradient(state.move), self.damping)
+        num_terms = state.memory.blocks.shape[1]
+        seen = min(state.evaluations + len(terms), num_terms)  # the first pass visits every term once
+        curvature = state.memory.block_sum * (num_terms / seen)
+        step = damped_step(curvature, state.memory.gradient(state.move), self.damping)
         move = state.move + cap_step(step, self.trust_radius)
         return replace(
             state,

@@ -21,6 +21,7 @@ from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
 from torchsag.io import write_map, write_poses
 from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs.calibration import calibrated_with
 from torchsag.runs.central_slices import save_alignment_slices
 from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
@@ -178,6 +179,7 @@ class Align(ParticleRun):
         particles, device = inputs.particles, inputs.device
         reference = symmetrised(inputs.reference, inputs.symmetry)
         method = self.method.prepare(reference, inputs.symmetry, device)
+        method = calibrated_with(method, particles, device, inputs.centres)
         aligner = ChunkAligner(particles, method, device, self.seed, self.skip_bad, inputs.centres)
         count = len(particles)
         rows = range(count) if part is None else part.rows(count)

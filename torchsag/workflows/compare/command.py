@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner
+from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner, calibrated, calibration_rows
 from torchsag.errors import InputError
 from torchsag.evaluation import compare_poses
 from torchsag.evaluation.comparison_tables import TABLES, Row, Tables, summarise
@@ -204,6 +204,9 @@ class Compare:
 def _timed(aligner: PreparedAligner, particles: ParticleBatch, seed: int) -> tuple[AlignmentResult, float]:
     torch.manual_seed(seed)
     start = time.process_time()
+    rows = calibration_rows(aligner, len(particles))
+    if rows:
+        aligner = calibrated(aligner, particles[rows.start : rows.stop : rows.step])
     result = aligner(particles)
     return result, time.process_time() - start
 
