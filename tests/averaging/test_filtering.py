@@ -6,6 +6,7 @@ import torch
 from torchsag.averaging.filtering import (
     estimate_b_factor,
     figure_of_merit,
+    filter_locally,
     full_map_fsc,
     reference_weight,
     sharpen,
@@ -14,6 +15,7 @@ from torchsag.averaging.filtering import (
 )
 from torchsag.errors import InputError
 from torchsag.fourier import fourier_shell_correlation, shell_sums, to_half_spectrum
+from torchsag.fourier.filters import raised_cosine
 from torchsag.particles import DensityMap
 
 
@@ -88,3 +90,17 @@ def test_where_the_fsc_says_nothing_a_reference_is_low_passed():
     weight = reference_weight(torch.tensor([1.0, 0.1, 0.9, 0.9, 0.9, 0.9]), 2.0)
     assert float(weight[1]) > 0.9
     assert float(weight[4]) == 0.0
+
+
+def test_each_voxel_is_filtered_to_its_own_resolution():
+    n, voxel = 24, 5.0
+    noise = DensityMap(torch.randn(n, n, n, generator=torch.Generator().manual_seed(0)), voxel)
+    shells = torch.full((n, n, n), 8.0)
+    shells[: n // 2] = 4.5  # between two shells
+    found = filter_locally(noise, DensityMap(n * voxel / shells, voxel)).density
+    radius = torch.arange(24.0)
+    fine, four, five = (weigh_shells(noise, raised_cosine(radius, last, 2.0)).density for last in (8.0, 4.0, 5.0))
+    torch.testing.assert_close(found[n // 2 :], fine[n // 2 :])
+    torch.testing.assert_close(found[: n // 2], (four[: n // 2] + five[: n // 2]) / 2)
+    with pytest.raises(InputError, match="local filter: expected resolutions above 0"):
+        filter_locally(noise, DensityMap(shells * 0, voxel))

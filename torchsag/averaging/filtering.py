@@ -59,6 +59,42 @@ def weigh_shells(volume: DensityMap, weight: Float[Tensor, " shells"]) -> Densit
     return replace(volume, density=apply_shell_curve(volume.density, weight))
 
 
+def filter_locally(volume: DensityMap, resolution: DensityMap, edge_shells: float = 2.0) -> DensityMap:
+    """Low-pass a map around each voxel to the resolution there.
+
+    Parameters
+    ----------
+    volume
+        A map, unfiltered.
+    resolution
+        Angstrom, for each voxel, as of `torchsag.evaluation.local_resolution`.
+    edge_shells
+        Width of each low-pass's raised-cosine edge.
+
+    Notes
+    -----
+    The map is filtered at every Fourier shell that occurs; voxels between two shells are interpolated linearly.
+
+    Raises
+    ------
+    InputError
+        If the boxes differ or a resolution is not above 0.
+    """
+    if resolution.box != volume.box or not bool((resolution.density > 0).all()):
+        raise InputError(
+            f"local filter: expected resolutions above 0 angstrom in the map's box of {volume.box}, got "
+            f"{resolution.box} and at least {float(resolution.density.min()):g}"
+        )
+    n = max(volume.box)
+    reached = (n * volume.voxel_size / resolution.density).clamp(1, n // 2)
+    shells = torch.arange(math.ceil(n * math.sqrt(3) / 2) + 2, dtype=volume.density.dtype)
+    filtered = torch.zeros_like(volume.density)
+    for last in range(int(reached.min()), math.ceil(float(reached.max())) + 1):
+        share = (1 - (reached - last).abs()).clamp_min(0)
+        filtered += share * apply_shell_curve(volume.density, raised_cosine(shells, float(last), edge_shells))
+    return replace(volume, density=filtered)
+
+
 def sharpen(volume: DensityMap, b_factor_angstrom2: float) -> DensityMap:
     """Multiply amplitudes by ``exp(-B / (4 d^2))``, d the resolution: a negative B sharpens, a positive one blurs."""
     n = max(volume.box)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,19 @@ def write_fsc(path: Path, fsc: HalfMapFSC, others: Mapping[str, Float[Tensor, " 
         for shell, resolution in enumerate(resolutions):
             values = [f"{curve[shell]:.5f}" for curve in curves.values()]
             writer.writerow([shell, f"{resolution:.4f}" if math.isfinite(resolution) else "inf", *values])
+
+
+def write_fsc_xml(path: Path, fsc: HalfMapFSC, curve: str = "corrected") -> None:
+    """One curve over spatial frequency as EMDB takes it in a deposition (``fsc`` with ``coordinate``: ``x``, ``y``)."""
+    root = ElementTree.Element(
+        "fsc", title=f"torchsag FSC ({curve})", xaxis="Resolution (A-1)", yaxis="Correlation Coefficient"
+    )
+    for shell, value in enumerate(getattr(fsc, curve).tolist()):
+        point = ElementTree.SubElement(root, "coordinate")
+        ElementTree.SubElement(point, "x").text = f"{shell / (max(fsc.box) * fsc.voxel_size):.6f}"
+        ElementTree.SubElement(point, "y").text = f"{value:.6f}"
+    ElementTree.indent(root)
+    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from torchsag.averaging import MapSums
 from torchsag.averaging.outline import Outline
-from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
+from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
+from torchsag.runs.masked_comparison import MaskedComparison
 
 # Denominators below this part of their shell's mean count as that: a wedge's edge is not worth its noise.
 _FLOOR = 0.05
@@ -68,10 +69,15 @@ class HalfMapper:
         """A map of each group, unfiltered."""
         return sums.finish(symmetry, floor=_FLOOR)
 
+    @property
+    def comparison(self) -> MaskedComparison:
+        """How half-maps are compared."""
+        return MaskedComparison(self.outline, self.coarsest_angstrom, self.seed)
+
     def mask(self, density: DensityMap) -> Float[Tensor, "z y x"]:
         """Where the particle is in a map."""
-        return self.outline(density, self.coarsest_angstrom)
+        return self.comparison.mask(density)
 
     def compare(self, first: DensityMap, second: DensityMap) -> HalfMapFSC:
         """FSC of half-maps under the union of their masks."""
-        return compare_half_maps(first, second, torch.maximum(self.mask(first), self.mask(second)), self.seed)
+        return self.comparison.compare(first, second)

@@ -48,6 +48,34 @@ class NoiseAlone:
         return Finding(self.code, "wrong", text, evidence)
 
 
+@dataclass(frozen=True)
+class HalvesDisagree:
+    """Half-maps that have nothing in common, already at the coarsest resolutions.
+
+    Attributes
+    ----------
+    least_shell
+        Fourier shell up to which they must agree: on the few coefficients of the first ones noise may agree too (on
+        three in 4 of 100 pairs of white noise).
+    code
+        See `Finding`.
+    """
+
+    least_shell: float = 4.0
+    code: str = "halves_disagree"
+
+    def __call__(self, fsc: HalfMapFSC) -> Finding | None:
+        """Judge a curve."""
+        reached = max(fsc.box) * fsc.voxel_size / fsc.resolution()
+        if reached >= self.least_shell:
+            return None
+        text = (
+            f"the half-maps agree on {reached:.1f} Fourier shells only, as noise may: they stand in different places "
+            "or are of different hand, or there is nothing in them; do not trust this map"
+        )
+        return Finding(self.code, "wrong", text, {"resolution_angstrom": fsc.resolution(), "shells": reached})
+
+
 def noise_in_common(first: DensityMap, second: DensityMap) -> float:
     """Correlation of two half-maps outside of the sphere that the box holds, over the finer half of the frequencies.
 

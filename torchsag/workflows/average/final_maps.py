@@ -13,7 +13,7 @@ from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.evaluation.local_resolution import local_resolution
 from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap
-from torchsag.runs.half_mapper import HalfMapper
+from torchsag.runs.masked_comparison import MaskedComparison
 from torchsag.verdict import Finding
 from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, noise_in_common
 from torchsag.workflows.average.controls import Control, ControlledRun
@@ -127,7 +127,7 @@ class FinalMaps:
 
 
 def final_maps(
-    mapper: HalfMapper,
+    comparison: MaskedComparison,
     maps: HalfMaps,
     known: Known,
     symmetry: Symmetry,
@@ -137,7 +137,7 @@ def final_maps(
 
     Parameters
     ----------
-    mapper
+    comparison
         How the run compares half-maps.
     maps
         Half-maps, unfiltered.
@@ -148,27 +148,29 @@ def final_maps(
     b_factor_angstrom2
         For the sharpening; None estimates it, and applies none where the map is too coarse for that.
     """
-    fsc = mapper.compare(*maps)
+    fsc = comparison.compare(*maps)
     whole = _mean(maps)
-    mask = mapper.outline(whole, fsc.resolution())
+    mask = comparison.outline(whole, fsc.resolution())
     b_factor = _b_factor(whole, fsc) if b_factor_angstrom2 is None else b_factor_angstrom2
 
     def beside_truth(volume: DensityMap) -> MapComparison | None:
         if known.structure is None:
             return None
-        around = mapper.outline(known.structure, fsc.resolution())
+        around = comparison.outline(known.structure, fsc.resolution())
         return compare_with_map(volume, known.structure, around, known.symmetry, fsc.resolution())
 
     control = None
     if known.control is not None:
-        control = known.control.finding(ControlledRun(fsc, whole, known.reference, symmetry, mapper.coarsest_angstrom))
+        control = known.control.finding(
+            ControlledRun(fsc, whole, known.reference, symmetry, comparison.coarsest_angstrom)
+        )
     return FinalMaps(
         halves=maps,
         whole=whole,
         final=sharpen(weigh_shells(whole, figure_of_merit(fsc.corrected)), b_factor),
         mask=mask,
         fsc=fsc,
-        oracle=None if known.oracle is None else mapper.compare(*known.oracle),
+        oracle=None if known.oracle is None else comparison.compare(*known.oracle),
         truth=beside_truth(whole),
         oracle_truth=None if known.oracle is None else beside_truth(_mean(known.oracle)),
         local=local_resolution(*maps),

@@ -176,7 +176,7 @@ class AveragingLoop:
 
     def final_maps(self, maps: HalfMaps, known: Known, b_factor_angstrom2: float | None) -> FinalMaps:
         """What final half-maps show."""
-        return final_maps(self.mapper, maps, known, self.symmetry, b_factor_angstrom2)
+        return final_maps(self.mapper.comparison, maps, known, self.symmetry, b_factor_angstrom2)
 
     def shows_something(self, fsc: HalfMapFSC) -> bool:
         """Whether half-maps agree beyond the low-pass of the first references.
