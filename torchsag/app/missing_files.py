@@ -10,7 +10,9 @@ from typing import Any
 from torchsag.errors import InputError
 
 # Keys of torchsag's own components whose value is something to read.
-_READ = frozenset({"particles", "reference", "truth", "truth_map", "path", "in", "folder", "half1", "half2"})
+_READ = frozenset({
+    "particles", "positions", "tomogram", "reference", "truth", "truth_map", "path", "in", "folder", "half1", "half2",
+})  # fmt: skip
 
 
 def check_files(config: dict[str, Any]) -> None:

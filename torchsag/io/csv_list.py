@@ -23,20 +23,22 @@ _ANGLES = ("rot_deg", "tilt_deg", "psi_deg")
 _MATRIX = tuple(f"R{row}{column}" for row in range(3) for column in range(3))
 _SHIFTS = ("shift_x", "shift_y", "shift_z")
 _SHORT_SHIFTS = ("tx", "ty", "tz")
+_POSITION = ("x", "y", "z")
 _TILTS = ("tilt_min_deg", "tilt_max_deg")
 _AXIS = "tilt_axis_deg"
 _LABELS = ("volume", "weight", *_TILTS, _AXIS, "tomogram", "half", "class")
-COLUMNS = (*_LABELS, *_ANGLES, *_MATRIX, *_SHIFTS, *_SHORT_SHIFTS)
+COLUMNS = (*_LABELS, *_POSITION, *_ANGLES, *_MATRIX, *_SHIFTS, *_SHORT_SHIFTS)
 
 
-def read_csv_list(path: Path | str) -> ParticleList:
-    """Read a particle list.
+def read_csv_list(path: Path | str, named: bool = True) -> ParticleList:
+    """Read a particle list; one of positions alone need not name volumes, unless it must be `named`.
 
     Columns: ``volume`` (a path relative to the list, or ``000003@stack.mrcs``); optionally ``weight`` (Fourier weight
     volume, inverse noise variance unless told otherwise), ``tilt_min_deg`` and ``tilt_max_deg`` (``tilt_axis_deg``
-    where the axis is not y), ``tomogram``, ``half`` (1 or 2), ``class`` (0 for none), and a prior pose: ``rot_deg
-    tilt_deg psi_deg`` or ``R00 .. R22``, with ``shift_x shift_y shift_z`` or ``tx ty tz`` in voxels. An apostrophe in
-    front of ``= + - @`` is that of a spreadsheet and no part of a name.
+    where the axis is not y), ``tomogram``, ``x y z`` (where the box centre lies in it, voxels), ``half`` (1 or 2),
+    ``class`` (0 for none), and a prior pose: ``rot_deg tilt_deg psi_deg`` or ``R00 .. R22``, with ``shift_x shift_y
+    shift_z`` or ``tx ty tz`` in voxels. An apostrophe in front of ``= + - @`` is that of a spreadsheet and no part of a
+    name.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def read_csv_list(path: Path | str) -> ParticleList:
         For a missing file, an empty list, an unknown or incomplete column, or a value that is no number.
     """
     path = Path(path)
-    columns = _read_columns(path)
+    columns = _read_columns(path, named)
     count = len(columns["volume"])
     rotations, shifts = _poses(path, columns, count)
     weights = columns.get("weight")
@@ -60,11 +62,12 @@ def read_csv_list(path: Path | str) -> ParticleList:
         halves=_integers(path, columns, "half", (1, 2)),
         classes=_integers(path, columns, "class", (-LARGEST_NUMBER, LARGEST_NUMBER)),
         tomograms=columns.get("tomogram"),
+        positions=_numbers(path, columns, _POSITION) if any(name in columns for name in _POSITION) else None,
     )
     return with_table(listing)
 
 
-def _read_columns(path: Path) -> dict[str, list[str]]:
+def _read_columns(path: Path, named: bool) -> dict[str, list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = [row for row in csv.reader(file, skipinitialspace=True) if row]
@@ -80,14 +83,16 @@ def _read_columns(path: Path) -> dict[str, list[str]]:
             near = difflib.get_close_matches(name, COLUMNS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known columns are {', '.join(COLUMNS)}"
             raise InputError(f"{path}: unknown column {name!r}; {hint}")
-    if "volume" not in header or len(set(header)) < len(header):
+    if (named and "volume" not in header) or len(set(header)) < len(header):
         raise InputError(f"{path}: expected a column volume and no column twice, got {', '.join(header)}")
     if len(rows) == 1:
         raise InputError(f"{path}: expected at least one particle, got an empty list")
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(header):
             raise InputError(f"{path}: particle {number}: expected {len(header)} values, got {len(row)}")
-    return {name: [plain_text(row[k].strip()) for row in rows[1:]] for k, name in enumerate(header)}
+    columns = {name: [plain_text(row[k].strip()) for row in rows[1:]] for k, name in enumerate(header)}
+    columns.setdefault("volume", [f"position_{k:06d}" for k in range(1, len(rows))])
+    return columns
 
 
 def _numbers(path: Path, columns: dict[str, list[str]], names: tuple[str, ...]) -> Float[Tensor, "rows columns"]:

@@ -49,6 +49,19 @@ def read_em(path: Path | str) -> np.ndarray:
     return values.reshape(shape).astype(np.float32, copy=False)
 
 
+def map_em(path: Path | str) -> np.ndarray:
+    """The volume of a file of any size, axes (z, y, x), read only where it is looked at.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no EM file, or is cut short.
+    """
+    path = Path(path)
+    shape, dtype = _layout(path)
+    return np.memmap(path, dtype, "r", HEADER_BYTES, shape)
+
+
 def write_em(path: Path | str, volume: np.ndarray) -> None:
     """Write a volume ``[z y x]`` as float32; the format does not hold a voxel size.
 

@@ -23,7 +23,7 @@ from torchsag.io.regular_file import open_regular
 from torchsag.io.volume_header import VolumeHeader
 
 HEADER_BYTES = 1024
-SUFFIXES = (".mrc", ".mrcs", ".map", ".rec", ".ccp4")
+SUFFIXES = (".mrc", ".mrcs", ".map", ".rec", ".st", ".ccp4")
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 # IMOD writes bytes as mode 0 too; its stamp and a flag tell whether they are unsigned.
 _IMOD_STAMP, _IMOD_SIGNED = 1146047817, 1
@@ -108,6 +108,24 @@ def read_mrc_images(path: Path | str, sections: Sequence[int]) -> np.ndarray:
         raw = _read_bytes(path, file, whole, 0)
     images = np.frombuffer(raw, layout.dtype).reshape(count, rows, columns)
     return np.ascontiguousarray(images[list(sections)], dtype=np.float32)
+
+
+def map_mrc(path: Path | str) -> np.ndarray:
+    """The volume of a file of any size, axes (z, y, x), read only where it is looked at.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no MRC file, is cut short, is packed, or holds more than one volume.
+    """
+    path = Path(path)
+    if _is_gzip(path):
+        raise InputError(f"{path}: expected a file that is not packed, as only parts of it are read; gunzip it first")
+    with open_regular(path) as file:
+        layout = _layout(path, file)
+    if layout.header.count > 1:
+        raise InputError(f"{path}: expected one volume, got a stack of {layout.header.count}")
+    return np.memmap(path, layout.dtype, "r", layout.offset, layout.stored).transpose(layout.axes)
 
 
 def write_mrc(path: Path | str, volumes: np.ndarray, voxel_size: float, float16: bool = False) -> None:

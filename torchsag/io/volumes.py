@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -69,6 +70,18 @@ def read_volume(source: DensitySource) -> Float[Tensor, "z y x"]:
     if _is_em(source.path):
         return torch.from_numpy(em.read_em(source.path))
     return torch.from_numpy(mrc.read_mrc(source.path, source.index))
+
+
+def map_volume(path: Path) -> np.ndarray:
+    """The one volume of a file of any size, axes (z, y, x), in the file's own type, read where it is looked at.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, packed, a stack or of an unknown format.
+    """
+    _check_known(path)
+    return em.map_em(path) if _is_em(path) else mrc.map_mrc(path)
 
 
 def read_map(

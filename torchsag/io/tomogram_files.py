@@ -1,0 +1,110 @@
+"""Which file holds each tomogram that a list names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torchsag.errors import InputError
+from torchsag.io.particle_list import ParticleList
+from torchsag.io.star import Block, Loop, read_star
+from torchsag.io.tilt_stacks import find_tomograms
+from torchsag.io.volumes import is_volume
+
+RECONSTRUCTED = "rlnTomoReconstructedTomogram"
+
+
+def tomogram_files(listing: ParticleList, given: Path | None) -> list[Path]:
+    """The file of each particle's tomogram.
+
+    Parameters
+    ----------
+    listing
+        The list; its names of tomograms may be files, or names in a ``tomograms.star`` that tells the files
+        (``rlnTomoReconstructedTomogram``).
+    given
+        The one tomogram, or a folder where files have the names of tomograms.
+
+    Raises
+    ------
+    InputError
+        If a tomogram is not there, or several files could be it.
+    """
+    names = listing.tomograms
+    if given is not None and not given.exists():
+        raise InputError(f"tomogram: no such file or folder: {given}; check the path")
+    if given is not None and not given.is_dir():
+        others = sorted(set(names or ()))
+        if len(others) > 1:
+            raise InputError(
+                f"tomogram: {listing.path} names {len(others)} tomograms ({', '.join(others[:3])}, ...) and one file "
+                f"is given, {given}; give the folder that holds them, or a list of one tomogram"
+            )
+        return [given] * len(listing.names)
+    if names is None:
+        raise InputError(f"{listing.path}: names no tomograms; give the one it belongs to with tomogram=FILE")
+    reconstructed = {} if given is not None else _reconstructed(listing)
+    found = {name: _file(listing, name, given, reconstructed) for name in dict.fromkeys(names)}
+    return [found[name] for name in names]
+
+
+def _file(listing: ParticleList, name: str, folder: Path | None, reconstructed: dict[str, str]) -> Path:
+    if folder is not None:
+        return _in_folder(listing, name, folder)
+    said = reconstructed.get(name, name)
+    for start in listing.folders:
+        if said and is_volume(start / said) and (start / said).is_file():
+            return start / said
+    what = f"{said}, tomogram {name}" if said != name else name or "a tomogram without a name"
+    raise InputError(
+        f"{listing.path}: no such tomogram file: {what}; check the path, or give the folder that holds the tomograms "
+        "with tomogram=FOLDER"
+    )
+
+
+def _in_folder(listing: ParticleList, name: str, folder: Path) -> Path:
+    """``NAME.mrc`` before ``NAME_10.00Apx.mrc`` and ``rec_NAME.mrc``, of all suffixes."""
+    stem = (
+        Path(name).stem if Path(name).suffix in (".tomostar", ".mrc", ".rec", ".st", ".em", ".map") else Path(name).name
+    )
+    volumes = sorted(path for path in folder.iterdir() if is_volume(path) and path.is_file())
+    for fits in (_same, _longer):
+        files = [path for path in volumes if stem and fits(path.stem, stem)]
+        if len(files) == 1:
+            return files[0]
+        if files:
+            raise InputError(
+                f"tomogram: {_names(files)} in {folder} could all be tomogram {name} of {listing.path}; keep one, or "
+                "give a folder with one"
+            )
+    raise InputError(
+        f"tomogram: expected a file of tomogram {name} of {listing.path} in {folder}, got {_names(volumes) or 'none'}; "
+        f"name it {stem}.mrc"
+    )
+
+
+def _same(file: str, name: str) -> bool:
+    return file == name
+
+
+def _longer(file: str, name: str) -> bool:
+    return file.startswith(f"{name}_") or file == f"rec_{name}" or file == f"{name}.rec"
+
+
+def _names(files: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in files[:3]) + (", ..." if len(files) > 3 else "")
+
+
+def _reconstructed(listing: ParticleList) -> dict[str, str]:
+    """Files by the names of tomograms, as RELION 5's ``tomograms.star`` lists them; empty without one."""
+    try:
+        path = find_tomograms(listing)
+    except InputError:
+        return {}
+    if not path.is_file():
+        return {}
+    block: Block = read_star(path).get("global", {})
+    table = block.columns if isinstance(block, Loop) else {key: [value] for key, value in block.items()}
+    if RECONSTRUCTED not in table or "rlnTomoName" not in table:
+        return {}
+    return dict(zip(table["rlnTomoName"], table[RECONSTRUCTED], strict=True))

@@ -1,0 +1,1 @@
+"""What ``torchsag extract`` is made of."""
