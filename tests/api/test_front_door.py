@@ -95,7 +95,7 @@ def test_arrays_batches_sets_and_files_are_aligned_alike(simulated, tmp_path):
         assert found.average.box == (20, 20, 20)
     assert float(rotation_error_deg(ways[0].poses, simulated.poses).median()) < 3
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "list.mrcs", "list.star", "list_weights.mrcs", "reference.mrc",
+        "list.mrcs", "list.star", "list_weights.mrcs", "reference.mrc", "weights",
     ]  # fmt: skip
 
 

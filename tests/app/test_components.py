@@ -138,7 +138,9 @@ def test_a_yaml_cannot_swap_the_command(tmp_path, monkeypatch, capsys):
     (tmp_path / "experiment" / "swap.yaml").write_text(
         "# @package _global_\n_target_: torchsag.workflows.demo.Demo\nallow: [harmlesspackage]\n"
     )
-    words = ["convert", "in=a.star", "out=b.star", f"hydra.searchpath=[file://{tmp_path}]", "+experiment=swap"]
+    (tmp_path / "a.star").write_text("")
+    words = ["convert", f"in={tmp_path}/a.star", "out=b.star", f"hydra.searchpath=[file://{tmp_path}]"]
+    words.append("+experiment=swap")
     assert main(words) == 2
     assert "expected the command convert" in capsys.readouterr().err
 
@@ -175,8 +177,11 @@ def test_a_yaml_cannot_grant_itself_a_package_in_a_sweep(harmless, tmp_path, cap
         "weighting: {_target_: harmlesspackage.Thing}\n"
     )
     (tmp_path / "experiment" / "evil.yaml").write_text(text)
-    words = ["duplicates", "-m", "particles=a.star", "voxel_size_angstrom=1,2", f"hydra.searchpath=[file://{tmp_path}]"]
-    assert main([*words, f"out={tmp_path.parent}/sweep", "+experiment=evil"]) == 2
+    (tmp_path / "a.star").write_text("")
+    words = ["duplicates", "-m", f"particles={tmp_path}/a.star", "voxel_size_angstrom=1,2"]
+    assert (
+        main([*words, f"hydra.searchpath=[file://{tmp_path}]", f"out={tmp_path.parent}/sweep", "+experiment=evil"]) == 2
+    )
     assert not list(harmless.iterdir())
     assert "add allow=[harmlesspackage]" in capsys.readouterr().err
 

@@ -49,5 +49,5 @@ def test_wiener_damps_the_badly_measured_directions_more(blobs):
 
 def test_impossible_floors_are_refused():
     for rule in (ShellWeight, Wiener):
-        with pytest.raises(InputError, match=r"regularisation\.floor"):
+        with pytest.raises(InputError, match=r"^floor: expected"):
             rule(floor=0.0)

@@ -34,5 +34,5 @@ def test_ambiguous_poses_count_less():
 
 
 def test_an_impossible_part_is_refused():
-    with pytest.raises(InputError, match=r"strength\.part"):
+    with pytest.raises(InputError, match=r"^part: expected"):
         BestScores(part=0.0)

@@ -27,7 +27,9 @@ from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 from torchsag.spectra.gather import gather_torch
 from torchsag.spectra.gather_numba import gather_numba
-from torchsag.spectra.gridding import ContinuousSpectrum, interpolate
+from torchsag.spectra.gridding import WIDTH, ContinuousSpectrum, interpolate, tap_table
+from torchsag.spectra.scatter import scatter_torch
+from torchsag.spectra.scatter_numba import scatter_numba
 from torchsag.spectra.tables import Sphere, padded_table
 
 BAD = [float("nan"), float("inf"), float("-inf"), 1e3, -1e3, 1e20, -1e20, 3e38]
@@ -39,6 +41,7 @@ TRIED = {
     "torchsag.spectra.bounds",
     "torchsag.spectra.gather_numba",
     "torchsag.spectra.gridding_numba",
+    "torchsag.spectra.scatter_numba",
 }
 
 
@@ -159,6 +162,24 @@ def test_gridding_outside_of_the_samples_gives_no_number():
     _agree(torch.view_as_real(values), torch.view_as_real(twin))
     assert values[: len(bad)].isnan().all()
     assert values[len(bad) :].isfinite().all()
+
+
+def test_a_scatter_adds_within_its_grid_and_refuses_what_lies_outside():
+    size, shape = 12, (2, 12, 12, 12 // 2 + 1 + 2 * WIDTH)
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(2, 40, dtype=torch.complex64, generator=generator)
+    positions = torch.rand(40, 3, generator=generator) * torch.tensor([size / 2, size, size]) - torch.tensor([0, 6, 6])
+    positions[:3] = torch.tensor([[0.0, 0, 0], [size / 2, 5.5, -6], [size / 2 - 1e-3, -6, 5.99]])
+    kernel, twin = scatter_numba(values, positions, tap_table(), shape), scatter_torch(values, positions, shape)
+    _agree(torch.view_as_real(kernel), torch.view_as_real(twin))
+    for bad in BAD:
+        for axis in range(3):
+            if axis and abs(bad) < 1e4:
+                continue  # along y and z the grid goes round
+            away = positions.clone()
+            away[7, axis] = bad
+            with pytest.raises(IndexError, match="outside of the grid"):
+                scatter_numba(values, away, tap_table(), shape)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])

@@ -6,7 +6,6 @@ import random
 import numpy as np
 import pytest
 
-import torchsag
 from torchsag.errors import InputError
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.record import Unusable, read_record, write_record
@@ -61,7 +60,7 @@ def test_what_is_no_record_of_this_version_is_said_to_be_none(tmp_path, monkeypa
         np.savez(path, a=np.arange(3))
     else:
         with monkeypatch.context() as patch:
-            patch.setattr(torchsag, "__version__", "0.0.1")
+            patch.setattr("torchsag.runs.record.VERSION", "0.0.1")
             write_record(path, poses(1))
     with pytest.raises(Unusable, match=r"0\.0\.1" if what == "version" else "is"):
         read_record(path)

@@ -39,7 +39,7 @@ class LocalGrid:
     def __post_init__(self):
         for name in ("cone_deg", "max_shift", "step_deg"):
             if not getattr(self, name) > 0:
-                raise InputError(f"search.{name}: expected a value above 0, got {getattr(self, name)}")
+                raise InputError(f"{name}: expected a value above 0, got {getattr(self, name)}")
         if self.cone_deg > 4 * self.step_deg:
             raise InputError(
                 f"cone_deg: expected at most four times step_deg ({self.step_deg:g}), got {self.cone_deg:g}; "

@@ -10,6 +10,11 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from torchsag.spectra.bounds import within_box
+
+# No grid is larger; whole numbers below it are exact in single precision.
+_FAR = np.float32(2**23)
+
 
 def scatter_numba(
     values: Complex[Tensor, "channels points"],
@@ -34,9 +39,13 @@ def _add(grid, values, positions, table):
     channels, size = grid.shape[0], grid.shape[1]
     width = table.shape[1]
     steps = table.shape[0] - 2
+    # Along x the taps must fit into the grid, along y and z they go round.
+    low_x, high_x = np.float32(-(width // 2)), np.float32(grid.shape[3] - 3 * width // 2)
     starts = np.empty(3, np.int64)
     weights = np.empty((3, width), np.float32)
     for point in range(positions.shape[0]):
+        if not within_box(positions[point, 0], positions[point, 1], positions[point, 2], low_x, high_x, -_FAR, _FAR):
+            raise IndexError("scatter: a sample lies outside of the grid")
         for axis in range(3):
             place = positions[point, axis]
             low = np.floor(place)

@@ -11,6 +11,7 @@ from torchsag.errors import InputError
 from torchsag.particles import Transfer
 from torchsag.report.comparison import ComparisonPage
 from torchsag.runs.provenance import Provenance
+from torchsag.simulation.fast import FastPipeline
 from torchsag.simulation.structures import RibosomePhantom
 from torchsag.workflows.compare.command import Compare
 from torchsag.workflows.compare.trials import ListedTrial, SimulatedTrials, Trials
@@ -115,8 +116,9 @@ def test_correlation_at_the_truth_is_that_of_the_noise(compared):
 def test_listed_particles(tmp_path):
     structure = RibosomePhantom()
     simulate = Simulate(
-        structure=structure, out=str(tmp_path / "data"), n=3, snr=1.0, box=24, voxel_size_angstrom=16.0, device="cpu"
-    )
+        structure=structure, pipeline=FastPipeline(snr=1.0), out=str(tmp_path / "data"), n=3, box=24,
+        voxel_size_angstrom=16.0, device="cpu",
+    )  # fmt: skip
     simulate(Provenance("test"))
     trials = ListedTrial(
         particles=str(tmp_path / "data/particles.star"),
