@@ -36,7 +36,8 @@ def write_particles(
     """Write a RELION particle list, and beside it the volumes of particles that are in memory.
 
     These go to a stack of the list's name ending in ``.mrcs``, one weight for each distinct one to a stack ending in
-    ``_weights.mrcs``. Of particles on disk only the list is written; it names them where they are.
+    ``_weights.mrcs``, and in RELION's layout, where it has one for them, to the folder ``weights``. Of particles on
+    disk only the list is written; it names them where they are.
 
     Parameters
     ----------
