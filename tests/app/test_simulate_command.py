@@ -8,6 +8,7 @@ from torchsag.app.components import build
 from torchsag.app.composition import compose_command
 from torchsag.app.main import main
 from torchsag.app.structure_files import expand_structure_files
+from torchsag.errors import InputError
 from torchsag.io import read_particles, write_map
 from torchsag.particles import DensityMap
 from torchsag.simulation.pipeline import Pipeline
@@ -65,6 +66,11 @@ def test_files_stand_for_components():
         "others.two.path='x.cif'",
     ]
     assert expand_structure_files(["structure=capped", "out=a.mrc"]) == ["structure=capped", "out=a.mrc"]
+    assert expand_structure_files(["mask=a/m.mrc.gz"]) == ["mask=file", "mask.path='a/m.mrc.gz'"]
+    assert expand_structure_files(["focus=m.em"]) == ["mask@focus=file", "focus.path='m.em'"]
+    assert expand_structure_files(["mask=from_map", "mask.path=m.mrc"]) == ["mask=from_map", "mask.path=m.mrc"]
+    with pytest.raises(InputError, match="mask: expected a file ending in one of"):
+        expand_structure_files(["mask=a/m.txt"])
 
 
 def test_simulates_a_map_from_the_command_line(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""``structure=model.pdb``: a file in place of a component's name."""
+"""``structure=model.pdb``, ``mask=mask.mrc``: a file in place of a component's name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import PurePath
 
 from torchsag.errors import InputError
 
+_MAPS = (".mrc", ".mrcs", ".map", ".ccp4", ".rec", ".em")
 # What these components read, said here so that no command has to load them to understand its words.
 _COMPONENTS = {
-    "atoms": (".pdb", ".ent", ".cif", ".mmcif"),
-    "map": (".mrc", ".mrcs", ".map", ".ccp4", ".rec", ".em"),
+    "structure": {"atoms": (".pdb", ".ent", ".cif", ".mmcif"), "map": _MAPS},
+    "mask": {"file": _MAPS},
 }
 
 
 def expand_structure_files(words: Sequence[str]) -> list[str]:
-    """Replace each ``structure=FILE`` by the component that reads such files and its path.
+    """Replace each ``structure=FILE`` and ``mask=FILE`` by the component that reads such files and its path.
+
+    ``focus=FILE`` stands for ``mask@focus=FILE``.
 
     Raises
     ------
@@ -25,21 +28,24 @@ def expand_structure_files(words: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for word in words:
         key, _, value = word.partition("=")
-        component = component_for(value.strip("'\"")) if key.partition("@")[0].lstrip("+") == "structure" else None
-        if component is None and key == "structure" and "/" in value:
-            known = ", ".join(suffix for suffixes in _COMPONENTS.values() for suffix in suffixes)
-            raise InputError(f"structure: expected a file ending in one of {known} (or with .gz), got {value!r}")
+        key = "mask@focus" if key == "focus" and component_for(value.strip("'\""), "mask") else key
+        group, _, package = key.lstrip("+").partition("@")
+        known = _COMPONENTS.get(group, {})
+        component = component_for(value.strip("'\""), group)
+        if component is None and known and key == group and "/" in value:
+            endings = ", ".join(suffix for suffixes in known.values() for suffix in suffixes)
+            raise InputError(f"{group}: expected a file ending in one of {endings} (or with .gz), got {value!r}")
         if component is None:
             expanded.append(word)
             continue
-        package = key.partition("@")[2] or "structure"
         path = value.strip("'\"").replace("\\", "\\\\").replace("'", "\\'")
-        expanded += [f"{key}={component}", f"{package}.path='{path}'"]
+        expanded += [f"{key}={component}", f"{package or group}.path='{path}'"]
     return expanded
 
 
-def component_for(value: str) -> str | None:
-    """The component that reads a file of this name; None if none does."""
+def component_for(value: str, group: str = "structure") -> str | None:
+    """The component of a group that reads a file of this name; None if none does."""
     path = PurePath(value)
     suffix = PurePath(path.stem).suffix if path.suffix.lower() == ".gz" else path.suffix
-    return next((name for name, suffixes in _COMPONENTS.items() if suffix.lower() in suffixes), None)
+    known = _COMPONENTS.get(group, {})
+    return next((name for name, suffixes in known.items() if suffix.lower() in suffixes), None)

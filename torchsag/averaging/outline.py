@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.imaging.map_mask import mask_from_map
-from torchsag.imaging.masks import spherical_mask
+from torchsag.imaging.masks import cylindrical_mask, spherical_mask
 from torchsag.io import read_map
 from torchsag.particles import DensityMap
 
@@ -54,6 +54,38 @@ class SphericalOutline:
 
 
 @dataclass(frozen=True)
+class CylindricalOutline:
+    """A soft cylinder about the box's z axis.
+
+    Attributes
+    ----------
+    diameter_angstrom, height_angstrom
+        Where the mask has fallen to one half; None takes the largest that the box holds.
+    edge_angstrom
+        Width of the edge; None takes four voxels.
+    """
+
+    diameter_angstrom: float | None = None
+    height_angstrom: float | None = None
+    edge_angstrom: float | None = None
+
+    def __post_init__(self):
+        for name in ("diameter_angstrom", "height_angstrom", "edge_angstrom"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"mask.{name}: expected a length above 0, got {value}")
+
+    def __call__(self, half_map: DensityMap, resolution_angstrom: float) -> Float[Tensor, "z y x"]:
+        """The same cylinder for every map."""
+        voxel = half_map.voxel_size
+        edge = 4.0 if self.edge_angstrom is None else self.edge_angstrom / voxel
+        radius, half_height = (
+            None if length is None else length / 2 / voxel for length in (self.diameter_angstrom, self.height_angstrom)
+        )
+        return cylindrical_mask(half_map.box, radius, half_height, edge, half_map.density.device)
+
+
+@dataclass(frozen=True)
 class OutlineFromMap:
     """Drawn anew around each half's own map, so that no outline crosses between the halves.
 
@@ -65,11 +97,14 @@ class OutlineFromMap:
         Added all around.
     edge_angstrom
         Width of the soft edge.
+    threshold
+        Density that counts as particle, in the low-passed map; None finds it by Otsu's rule.
     """
 
     low_pass_angstrom: float = 40.0
     grow_angstrom: float = 20.0
     edge_angstrom: float = 25.0
+    threshold: float | None = None
 
     def __post_init__(self):
         if not (self.low_pass_angstrom > 0 and self.grow_angstrom >= 0 and self.edge_angstrom > 0):
@@ -82,9 +117,8 @@ class OutlineFromMap:
         """Around the density of this map."""
         voxel = half_map.voxel_size
         cutoff = max(self.low_pass_angstrom, min(resolution_angstrom, max(half_map.box) * voxel / 4))
-        return mask_from_map(
-            half_map.density, voxel, cutoff, grow=self.grow_angstrom / voxel, edge=self.edge_angstrom / voxel
-        )
+        grow, edge = self.grow_angstrom / voxel, self.edge_angstrom / voxel
+        return mask_from_map(half_map.density, voxel, cutoff, self.threshold, grow, edge)
 
 
 @dataclass(frozen=True)
