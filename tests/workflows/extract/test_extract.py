@@ -387,3 +387,25 @@ def test_rotations_are_those_of_the_structure(scene):
         particles.poses.rotations @ rotvec_to_matrix(torch.tensor([0.0, 0.0, 0.3])).double(), particles.poses.shifts
     )
     assert correlation(particles.load([0]).volumes[0], scene.blobs.volumes(off, BOX)[0]) < 0.98
+
+
+def test_dynamo_tables_count_voxels_and_keep_their_tilts(scene):
+    table = np.zeros((9, 35))
+    table[:, 0], table[:, 1], table[:, 12], table[:, 19] = range(1, 10), 1, 1, 1
+    table[:, 13], table[:, 14] = -55, 50
+    table[:, 23:26] = scene.positions / 2
+    table[:, 3:6] = 0.25
+    np.savetxt(scene.folder / "picks.tbl", table)
+    listed = str(scene.folder / "picks.tbl")
+    extract(
+        scene,
+        positions=listed,
+        tomogram=str(scene.folder / "TS_1.mrc"),
+        rescale=2.0,
+        tilt_min_deg=None,
+        tilt_max_deg=None,
+    )
+    particles = extracted(scene)
+    where = read_list(scene.folder / "out" / "particles.star").positions + particles.poses.shifts
+    assert float((where - scene.positions - 0.5).abs().max()) < 1e-5
+    assert (particles.weights[0].tilt_min_deg, particles.weights[0].tilt_max_deg) == (-55, 50)
