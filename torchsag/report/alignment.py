@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from torchsag.errors import InputError
 from torchsag.io import write_text
-from torchsag.report.figures import histograms, image_pairs, orthogonal_views, view_distribution
-from torchsag.report.page import Section, render, verdict_section
+from torchsag.report.bookkeeping import bookkeeping_section
+from torchsag.report.figures import histograms, image_pairs
+from torchsag.report.maps import map_section
+from torchsag.report.next_steps import next_section
+from torchsag.report.page import Picture, Section, render, verdict_headline
+from torchsag.report.particles import believed, numbers, particle_section, set_aside_section, views_section
+from torchsag.report.run_files import density_if_kept, read_run
+from torchsag.report.wording import digits
+
+_NEXT = (
+    "The average resembles the reference whatever the particles are. For a resolution, run torchsag average with "
+    "poses.star as particles: its halves never share a reference.",
+    "Look through the particles below: does each resemble what the reference predicts for it?",
+)
 
 
 @dataclass(frozen=True)
 class AlignmentPage:
-    """Slices, scores, shifts, orientations and, with true poses, errors.
+    """Maps, scores, shifts, orientations and, with true poses, errors.
 
     Attributes
     ----------
@@ -35,86 +46,84 @@ class AlignmentPage:
         InputError
             If the files are missing.
         """
-        metrics, slices = _load(folder)
+        metrics, slices = read_run(folder, "alignment")
+        average, voxel_size = {"average": slices["average"]}, float(metrics["voxel_size_angstrom"])
+        density = {"average": density_if_kept(folder, "average.mrc")}
+        table = metrics["particles"]
         sections = [
-            verdict_section(metrics),
-            _run(metrics),
-            _maps(slices),
+            map_section("The average", density, average, voxel_size),
+            _fit(metrics),
+            next_section(metrics, _NEXT),
+            replace(map_section("The reference", {}, {"reference": slices["reference"]}, voxel_size), place="body"),
             _particles(slices),
-            *_distributions(metrics),
-            _faults(metrics),
+            views_section(metrics, metrics["symmetry"]),
+            _errors(metrics),
+            _expected(metrics),
+            particle_section(metrics),
+            set_aside_section(table["name"], table["fault"]),
+            bookkeeping_section(metrics),
         ]
-        text = render(self.title, sections)
-        write_text(folder / "report.html", text)
+        write_text(folder / "report.html", render(self.title, verdict_headline(metrics, _result(metrics)), sections))
 
 
-def _load(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        with np.load(folder / "slices.npz", allow_pickle=False) as archive:
-            return metrics, dict(archive)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder}: expected the files of a finished alignment (metrics.json, slices.npz), got: {error}"
-        ) from error
+def _result(metrics: Mapping[str, Any]) -> str:
+    summary = metrics["summary"]
+    aligned = f"{summary['aligned']} of {len(metrics['particles']['name'])} particles aligned"
+    error = summary.get("median_rotation_error_deg")
+    if error is None:
+        return aligned
+    return f"{aligned}, {digits(error)}° from their true orientations in the median"
 
 
-def _run(metrics: dict[str, Any]) -> Section:
-    names = ("method", "particle_list", "reference", "symmetry", "voxel_size_angstrom", "device", "threads", "seed")
-    rows = [(name.replace("_", " "), str(metrics[name])) for name in names]
-    rows += [(k.replace("_", " "), f"{v:.4g}") for k, v in metrics["summary"].items() if v is not None]
-    rows += [(f"CPU seconds, {name}", f"{v:.4g}") for name, v in metrics["stage_cpu_seconds"].items()]
-    rows += [("versions", ", ".join(f"{name} {v}" for name, v in metrics["versions"].items()))]
-    return Section("Run", rows=rows)
-
-
-def _maps(slices: dict[str, np.ndarray]) -> Section:
-    return Section(
-        "Reference and average of the aligned particles",
-        "All particles were aligned to the one reference, so the average resembles it even where the particles do "
-        "not: it is no proof of resolution.",
-        orthogonal_views({"reference": slices["reference"], "average": slices["average"]}),
+def _fit(metrics: Mapping[str, Any]) -> Section:
+    quantities = {"correlation": numbers(metrics, "score"), "shift (Å)": numbers(metrics, "shift_angstrom")}
+    medians = ", ".join(f"median {name} {_median(values)}" for name, values in quantities.items())
+    text = (
+        "One hump is normal, two are two kinds of particles; shifts piled up at their limit: the search was too small."
     )
+    picture = Picture(histograms(quantities), f"Histograms over the particles: {medians}", text)
+    return Section("How well particles fit", pictures=[picture], place="first")
 
 
 def _particles(slices: dict[str, np.ndarray]) -> Section:
-    return Section(
-        "Particles and what the reference predicts for them",
+    names = [str(name) for name in slices["names"]]
+    picture = Picture(
+        image_pairs(slices["particles"], slices["expected"], names, ("particle", "reference")),
+        f"Central slices of {len(names)} particles above what the reference predicts for each",
         "Above: central slices of particles, low-passed. Below: the reference at the pose found, seen through the "
         "particle's own missing wedge or weight.",
-        image_pairs(slices["particles"], slices["expected"], list(slices["names"]), ("particle", "reference")),
+        tonal=True,
+    )
+    return Section("Particles and what the reference predicts for them", pictures=[picture])
+
+
+def _errors(metrics: Mapping[str, Any]) -> Section | None:
+    if "rotation_error_deg" not in metrics["particles"]:
+        return None
+    errors = {
+        "rotation error (°)": numbers(metrics, "rotation_error_deg"),
+        "shift error (Å)": numbers(metrics, "shift_error_angstrom"),
+    }
+    return Section(
+        "Errors against the true poses", "Symmetry is divided out.", [Picture(histograms(errors), _described(errors))]
     )
 
 
-def _distributions(metrics: dict[str, Any]) -> list[Section]:
-    table = {
-        name: np.array([np.nan if v is None else v for v in values], dtype=float)
-        for name, values in metrics["particles"].items()
-        if name not in ("name", "fault")
+def _expected(metrics: Mapping[str, Any]) -> Section | None:
+    if not believed(metrics) or not np.isfinite(numbers(metrics, "rotation_sigma_deg")).any():
+        return None
+    expected = {
+        "expected rotation error (°)": numbers(metrics, "rotation_sigma_deg"),
+        "expected shift error (Å)": numbers(metrics, "shift_sigma_angstrom"),
     }
-    scores = {"score": table["score"], "shift (angstrom)": table["shift_angstrom"]}
-    sections = [Section("Scores and shifts", figure=histograms(scores))]
-    if "rotation_error_deg" in table:
-        errors = {
-            "rotation error (deg)": table["rotation_error_deg"],
-            "shift error (angstrom)": table["shift_error_angstrom"],
-        }
-        sections.append(Section("Errors against the true poses", "Symmetry is divided out.", histograms(errors)))
-    if np.isfinite(table["rotation_sigma_deg"]).any() and metrics.get("verdict", {}).get("trust") != "no":
-        expected = {
-            "rotation (deg)": table["rotation_sigma_deg"],
-            "shift (angstrom)": table["shift_sigma_angstrom"],
-        }
-        sections.append(
-            Section(
-                "Expected errors", "From each particle's own pose covariance (root of its trace).", histograms(expected)
-            )
-        )
-    views = view_distribution(table["view_longitude_deg"], table["view_latitude_deg"])
-    return [*sections, Section("Angular distribution", "Direction of the beam in the frame of the reference.", views)]
+    text = "From each particle's own pose covariance (root of its trace)."
+    return Section("Expected errors", text, [Picture(histograms(expected), _described(expected))])
 
 
-def _faults(metrics: dict[str, Any]) -> Section | None:
-    table = metrics["particles"]
-    rows = [(name, fault) for name, fault in zip(table["name"], table["fault"], strict=True) if fault]
-    return Section("Particles set aside", rows=rows) if rows else None
+def _described(quantities: Mapping[str, np.ndarray]) -> str:
+    return "Histograms: " + ", ".join(f"{name}, median {_median(values)}" for name, values in quantities.items())
+
+
+def _median(values: np.ndarray) -> str:
+    values = values[np.isfinite(values)]
+    return digits(float(np.median(values))) if values.size else "unknown"

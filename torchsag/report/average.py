@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from torchsag.errors import InputError
 from torchsag.io import write_text
-from torchsag.report.figures import blank, histograms, orthogonal_views, view_distribution
-from torchsag.report.page import Section, render, verdict_section
+from torchsag.report.bookkeeping import bookkeeping_section
+from torchsag.report.curves import at_nyquist, fsc_plot
+from torchsag.report.figures import blank, histograms, local_resolution, log_scale, map_views
+from torchsag.report.maps import map_section
+from torchsag.report.next_steps import next_section
+from torchsag.report.page import Picture, Section, render, verdict_headline
+from torchsag.report.particles import believed, numbers, particle_section, views_section
+from torchsag.report.run_files import density_if_kept, read_fsc, read_run
+from torchsag.report.wording import digits
+from torchsag.runs.central_slices import orthogonal_slices
 
-_SHOWN_ITERATIONS = 6
-_CURVES = ("unmasked", "masked", "randomised", "corrected")
-_FURTHER = {
-    "oracle": ("half-maps at the true poses", "k:"),
-    "truth": ("average against the true structure", "-."),
-    "oracle_truth": ("average at the true poses against the true structure", "k-."),
-}
+_SHOWN_ITERATIONS = 4
+_NEXT = (
+    "Turn average.mrc in a map viewer, and compare half1.mrc with half2.mrc: what only one of them shows is noise.",
+    "Does one structure explain all particles? Run torchsag classify with poses.star as particles.",
+)
 
 
 @dataclass(frozen=True)
 class AveragePage:
-    """Maps and resolution by iteration, FSC curves, orientations, scores and uncertainty.
+    """Map, FSC, local resolution, progress, orientations, scores and uncertainty.
 
     Attributes
     ----------
@@ -37,121 +42,122 @@ class AveragePage:
     title: str = "Average"
 
     def __call__(self, folder: Path) -> None:
-        """Write ``report.html`` from ``metrics.json``, ``fsc.csv`` and ``slices.npz`` in `folder`.
+        """Write ``report.html`` from ``metrics.json``, ``fsc.csv``, ``slices.npz`` and maps in `folder`.
 
         Raises
         ------
         InputError
             If the files are missing.
         """
-        try:
-            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            with (folder / "fsc.csv").open(encoding="utf-8") as file:
-                fsc = list(csv.DictReader(file))
-            with np.load(folder / "slices.npz", allow_pickle=False) as archive:
-                slices = dict(archive)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder}: expected the files of a finished average (metrics.json, fsc.csv, slices.npz), got: {error}"
-            ) from error
-        maps = [_maps(slices), _local(slices)]
+        metrics, slices = read_run(folder, "average")
+        curves = read_fsc(folder, "average")
+        voxel_size = float(metrics["voxel_size_angstrom"])
+        final = {"average": slices["final"]}
         sections = [
-            verdict_section(metrics),
-            _run(metrics),
-            _curves(fsc),
-            *maps,
+            map_section("The map", {"average": density_if_kept(folder, "average.mrc")}, final, voxel_size),
+            _resolution(metrics, curves),
+            next_section(metrics, _NEXT),
+            _local(slices["local resolution"], density_if_kept(folder, "mask.mrc"), voxel_size),
+            views_section(metrics, metrics["symmetry"]),
             _progress(metrics),
-            *_particles(metrics),
+            _iterations(slices, voxel_size),
+            _scores(metrics),
+            _expected(metrics),
+            particle_section(metrics),
+            bookkeeping_section(metrics),
         ]
-        write_text(folder / "report.html", render(self.title, sections))
+        write_text(folder / "report.html", render(self.title, verdict_headline(metrics, _result(metrics)), sections))
 
 
-def _run(metrics: dict[str, Any]) -> Section:
-    names = (
-        "method",
-        "particle_list",
-        "reference",
-        "control",
-        "symmetry",
-        "voxel_size_angstrom",
-        "device",
-        "threads",
-        "seed",
+def _result(metrics: Mapping[str, Any]) -> str:
+    summary = metrics["summary"]
+    resolution = summary["resolution_0.143_angstrom"]
+    reached = "no resolution" if resolution is None else f"{digits(resolution)} Å at FSC 0.143"
+    return f"{summary['particles'] - summary['set_aside']} particles, {reached}"
+
+
+def _resolution(metrics: Mapping[str, Any], curves: dict[str, np.ndarray]) -> Section:
+    summary = metrics["summary"]
+    crossings = {threshold: summary.get(f"resolution_{threshold:g}_angstrom") for threshold in (0.143, 0.5)}
+    unmasked = summary.get("resolution_0.143_unmasked_angstrom")
+    nyquist = 2 * float(metrics["voxel_size_angstrom"])
+    said = [f"{_angstrom(crossings[0.143], nyquist)} at 0.143", f"{_angstrom(crossings[0.5], nyquist)} at 0.5"]
+    said.append(f"{_angstrom(unmasked, nyquist)} at 0.143 without a mask")
+    caption = (
+        "Two half-maps that never shared a reference. Shaded: what the mask adds, taken away in the corrected curve; "
+        "it is known from maps with random phases, which only the mask can make agree."
     )
-    rows = [(name.replace("_", " "), str(metrics.get(name))) for name in names]
-    rows += [(k.replace("_", " "), str(v) if v is None else f"{v:.4g}") for k, v in metrics["summary"].items()]
-    rows += [("versions", ", ".join(f"{name} {v}" for name, v in metrics["versions"].items()))]
-    return Section("Run", rows=rows)
+    alt = "Fourier shell correlation over resolution: " + ", ".join(said)
+    picture = Picture(fsc_plot(curves, float(metrics["voxel_size_angstrom"]), crossings), alt, caption)
+    return Section("Resolution", ", ".join(said) + ".", [picture], place="first")
 
 
-def _curves(fsc: list[dict[str, str]]) -> Section:
-    figure = blank(figsize=(6.5, 4))
-    axis = figure.add_subplot()
-    frequency = [0.0 if row["resolution_angstrom"] == "inf" else 1 / float(row["resolution_angstrom"]) for row in fsc]
-    for name in _CURVES:
-        axis.plot(frequency, [float(row[name]) for row in fsc], label=name)
-    for name, (label, style) in _FURTHER.items():
-        if name in fsc[0]:
-            axis.plot(frequency, [float(row[name]) for row in fsc], style, label=label)
-    for threshold in (0.143, 0.5):
-        axis.axhline(threshold, color="grey", linewidth=0.7)
-    axis.set(xlabel="spatial frequency (1/angstrom)", ylabel="FSC", ylim=(-0.1, 1.02))
-    axis.legend(fontsize=7)
+def _angstrom(value: float | None, nyquist: float) -> str:
+    if value is None:
+        return "none"
+    return f"{digits(value)} Å{' (Nyquist)' if value <= at_nyquist(nyquist) else ''}"
+
+
+def _local(slices: np.ndarray, mask: np.ndarray | None, voxel_size: float) -> Section:
+    inside = np.isfinite(slices) if mask is None else orthogonal_slices(torch.from_numpy(mask)) > 0.5
+    values = slices[inside] if inside.any() else slices
+    low, high = digits(float(values.min())), digits(float(values.max()))
     text = (
-        "Correlation of two half-maps that never shared a reference. Corrected: what a mask alone adds, measured by "
-        "making phases random, is taken away."
+        "Where the correlation of the half-maps in a small window falls below 0.5; blank outside the mask. "
+        f"In these slices from {low} to {high} Å."
     )
-    return Section("Fourier shell correlation", text, figure)
+    alt = f"Central slices of local resolution in colour, from {low} to {high} angstrom, blank outside the mask"
+    return Section("Local resolution", text, [Picture(local_resolution(slices, inside, voxel_size), alt, tonal=True)])
 
 
-def _maps(slices: dict[str, np.ndarray]) -> Section:
-    iterations = [name for name in slices if name.startswith("iteration ")]
-    picked = sorted({round(i) for i in np.linspace(0, len(iterations) - 1, min(_SHOWN_ITERATIONS, len(iterations)))})
-    views = {iterations[i]: slices[iterations[i]] for i in picked}
-    return Section(
-        "Maps",
-        "Central slices of the sum of both half-maps, unfiltered, and of the final map, weighted by its FSC.",
-        orthogonal_views({**views, "final": slices["final"]}),
-    )
+def _iterations(slices: dict[str, np.ndarray], voxel_size: float) -> Section | None:
+    names = [name for name in slices if name.startswith("iteration ")]
+    picked = sorted({round(i) for i in np.linspace(0, len(names) - 1, min(_SHOWN_ITERATIONS, len(names)))})
+    if not names:
+        return None
+    width = slices["final"].shape[-1] * voxel_size
+    views = {names[i]: (slices[names[i]], width) for i in picked}
+    figure = map_views(views)
+    alt = f"Central slices of the sum of both half-maps after {len(views)} iterations"
+    return Section("The map by iteration", "Sum of both half-maps, unfiltered.", [Picture(figure, alt, tonal=True)])
 
 
-def _local(slices: dict[str, np.ndarray]) -> Section:
-    text = (
-        "Where the correlation of the half-maps in a small window falls below 0.5, angstrom; dark is fine. "
-        f"From {slices['local resolution'].min():.1f} to {slices['local resolution'].max():.1f}."
-    )
-    return Section("Local resolution", text, orthogonal_views({"local": slices["local resolution"]}))
-
-
-def _progress(metrics: dict[str, Any]) -> Section:
+def _progress(metrics: Mapping[str, Any]) -> Section:
     table = metrics["iterations"]
     number = [row["iteration"] for row in table]
     figure = blank(figsize=(9, 3))
     left, right = figure.subplots(1, 2)
     for name, label in (("resolution_0.143_angstrom", "FSC 0.143"), ("resolution_0.5_angstrom", "FSC 0.5")):
         left.plot(number, [np.nan if row[name] is None else row[name] for row in table], "o-", label=label)
-    left.set(xlabel="iteration", ylabel="resolution (angstrom)")
-    left.legend()
-    right.semilogy(number, [max(row["median_change_deg"] or 0, 1e-3) for row in table], "o-", label="pose change")
+    left.set(xlabel="iteration", ylabel="resolution (Å)")
+    right.plot(number, [max(row["median_change_deg"] or 0, 1e-3) for row in table], "o-", label="pose change")
     if "median_rotation_error_deg" in table[0]:
-        right.semilogy(number, [row["median_rotation_error_deg"] for row in table], "s-", label="error against truth")
-    right.set(xlabel="iteration", ylabel="median (deg)")
-    right.legend()
+        right.plot(number, [row["median_rotation_error_deg"] for row in table], "s-", label="error against truth")
+    right.set(xlabel="iteration", ylabel="median over the particles (°)")
+    log_scale(right.set_yscale, right.yaxis)
+    for axis in (left, right):
+        axis.locator_params(axis="x", integer=True)
+        axis.legend()
     figure.tight_layout()
-    return Section("Progress", figure=figure)
+    best = metrics["summary"].get("best_iteration")
+    text = "" if best is None else f"Iteration {best} of {len(table)} was kept: the one whose half-maps agreed best."
+    alt = f"Resolution and median change of poses over {len(table)} iterations"
+    return Section("Progress", text, [Picture(figure, alt)])
 
 
-def _particles(metrics: dict[str, Any]) -> list[Section]:
-    table = {
-        name: np.array([np.nan if v is None else v for v in metrics["particles"][name]], dtype=float)
-        for name in ("score", "rotation_sigma_deg", "shift_sigma_angstrom", "view_longitude_deg", "view_latitude_deg")
+def _scores(metrics: Mapping[str, Any]) -> Section:
+    half, score = np.array(metrics["particles"]["half"]), numbers(metrics, "score")
+    scores = {f"correlation, half {number}": score[half == number] for number in (1, 2)}
+    alt = "Histograms of the particles' correlations with the reference of their half"
+    return Section("Scores", "Of each half against its own reference.", [Picture(histograms(scores), alt)])
+
+
+def _expected(metrics: Mapping[str, Any]) -> Section | None:
+    if not believed(metrics) or not np.isfinite(numbers(metrics, "rotation_sigma_deg")).any():
+        return None
+    expected = {
+        "expected rotation error (°)": numbers(metrics, "rotation_sigma_deg"),
+        "expected shift error (Å)": numbers(metrics, "shift_sigma_angstrom"),
     }
-    half = np.array(metrics["particles"]["half"])
-    scores = {f"score, half {number}": table["score"][half == number] for number in (1, 2)}
-    sections = [Section("Scores", "Of each half against its own reference.", histograms(scores))]
-    if np.isfinite(table["rotation_sigma_deg"]).any() and metrics.get("verdict", {}).get("trust") != "no":
-        expected = {"rotation (deg)": table["rotation_sigma_deg"], "shift (angstrom)": table["shift_sigma_angstrom"]}
-        text = "From each particle's own pose covariance (root of its trace), under an exact reference."
-        sections.append(Section("Expected errors", text, histograms(expected)))
-    views = view_distribution(table["view_longitude_deg"], table["view_latitude_deg"])
-    return [*sections, Section("Angular distribution", "Direction of the beam in the frame of the map.", views)]
+    text = "From each particle's own pose covariance (root of its trace), under an exact reference."
+    return Section("Expected errors", text, [Picture(histograms(expected), "Histograms of expected errors of poses")])

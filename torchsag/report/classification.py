@@ -1,24 +1,37 @@
-"""The page of a classification."""
+"""The page of a classification, from the files that the run left."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchsag.errors import InputError
 from torchsag.io import write_text
-from torchsag.report.figures import blank, histograms, orthogonal_views
-from torchsag.report.page import Section, render, verdict_section
+from torchsag.report.bookkeeping import bookkeeping_section
+from torchsag.report.figures import blank, histograms
+from torchsag.report.maps import map_section
+from torchsag.report.next_steps import next_section
+from torchsag.report.page import Picture, Section, render, verdict_headline
+from torchsag.report.particles import numbers, particle_section, views_section
+from torchsag.report.run_files import density_if_kept, read_run
+from torchsag.report.wording import digits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FIRST_SCREEN = 2
+_NEXT = (
+    "Open the maps of the classes side by side at one contour: is the difference something a molecule can do?",
+    "Run again with another seed=: classes that stay are more than chance.",
+)
 
 
 @dataclass(frozen=True)
 class ClassificationPage:
-    """Slices of every class, sizes by round, scores, stability, and whether classes are orientations.
+    """Maps of every class, sizes by round, scores, stability, and whether classes are orientations.
 
     Attributes
     ----------
@@ -29,99 +42,119 @@ class ClassificationPage:
     title: str = "Classification"
 
     def __call__(self, folder: Path) -> None:
-        """Write ``report.html`` from ``metrics.json`` and ``slices.npz`` in `folder`.
+        """Write ``report.html`` from ``metrics.json``, ``slices.npz`` and maps in `folder`.
 
         Raises
         ------
         InputError
             If the files are missing.
         """
-        try:
-            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            with np.load(folder / "slices.npz", allow_pickle=False) as archive:
-                slices = dict(archive)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder}: expected the files of a finished classification (metrics.json, slices.npz), got: {error}"
-            ) from error
+        metrics, slices = read_run(folder, "classification")
         sections = [
-            verdict_section(metrics),
-            _run(metrics),
-            _maps(slices),
-            _rounds(metrics["rounds"]),
+            *_maps(folder, slices, float(metrics["voxel_size_angstrom"])),
+            _sizes(metrics),
+            next_section(metrics, _NEXT),
             _stability(metrics),
-            *_particles(metrics),
+            _scores(metrics),
+            _components(metrics),
+            views_section(metrics, metrics["common_symmetry"]),
+            particle_section(metrics),
+            _settled(metrics["rounds"]),
+            bookkeeping_section(metrics),
         ]
-        write_text(folder / "report.html", render(self.title, sections))
+        write_text(folder / "report.html", render(self.title, verdict_headline(metrics, _result(metrics)), sections))
 
 
-def _run(metrics: dict[str, Any]) -> Section:
-    names = ("method", "particle_list", "symmetry", "common_symmetry", "voxel_size_angstrom", "device", "seed")
+def _result(metrics: Mapping[str, Any]) -> str:
     summary = metrics["summary"]
-    rows = [(name.replace("_", " "), str(metrics[name])) for name in names]
-    rows += [("particles", str(summary["particles"])), ("set aside", str(summary["set_aside"]))]
+    count = len(summary["sizes"])
+    sizes = " and ".join(str(size) for size in summary["sizes"])
+    of = "1 class" if count == 1 else f"{count} classes"
+    outside = f", {summary['fit_nothing']} particles fit none" if summary["fit_nothing"] else ""
+    return f"{of} of {sizes} particles{outside}"
+
+
+def _maps(folder: Path, slices: dict[str, np.ndarray], voxel_size: float) -> list[Section]:
+    classes = {name: images for name, images in slices.items() if name != "common average"}
+    names = list(classes)
+    sections = []
+    for start, heading in ((0, "The classes"), (_FIRST_SCREEN, "Further classes")):
+        picked = names[start:] if start else names[:_FIRST_SCREEN]
+        if not picked:
+            continue
+        surfaces = {name: density_if_kept(folder, f"class_{int(name.split()[-1]):03d}.mrc") for name in picked}
+        section = map_section(heading, surfaces, {name: classes[name] for name in picked}, voxel_size)
+        sections.append(section if not start else replace(section, place="body"))
+    common = map_section("What all have in common", {}, {"all particles": slices["common average"]}, voxel_size)
+    return [*sections, replace(common, place="body")]
+
+
+def _sizes(metrics: Mapping[str, Any]) -> Section:
+    summary, table = metrics["summary"], metrics["rounds"]
     pairs = zip(summary["sizes"], summary["resolution_0.143_angstrom"], strict=True)
-    rows += [
-        (f"class {number}", f"{size} particles, {'no' if resolution is None else resolution} angstrom at FSC 0.143")
-        for number, (size, resolution) in enumerate(pairs, start=1)
+    rows = [
+        (f"class {number}", f"{size} particles, {'no resolution' if found is None else digits(found) + ' Å'}")
+        for number, (size, found) in enumerate(pairs, start=1)
     ]
-    rows += [("class 0, fit nothing", f"{summary['fit_nothing']} particles")]
-    rows += [("seconds", str(summary["wall_seconds"]))]
-    rows += [("versions", ", ".join(f"{name} {v}" for name, v in metrics["versions"].items()))]
-    text = (
-        "Half-maps share the labels, which all particles had a part in, so that an FSC can be a little too good. "
-        "Each half was aligned to its own maps."
-    )
-    return Section("Run", text, rows=rows)
-
-
-def _maps(slices: dict[str, np.ndarray]) -> Section:
-    text = "Central slices of the common average and of every class, each weighted by its FSC; class 0 fits nothing."
-    return Section("Classes", text, orthogonal_views(slices))
-
-
-def _rounds(table: Sequence[dict[str, Any]]) -> Section:
+    if summary["fit_nothing"]:
+        rows.append(("class 0, fits nothing", f"{summary['fit_nothing']} particles"))
     rounds = [row for row in table if row["round"] > 0]
     seed = rounds[0]["seed"] if rounds else None
     rounds = [row for row in rounds if row["seed"] == seed]
-    figure = blank(figsize=(9, 3))
+    text = (
+        "Resolution at FSC 0.143; half-maps share the labels, which all particles had a part in, so that it can be a "
+        "little too good."
+    )
+    alt = "Particles in each class, and mean log-likelihood, by round: " + ", ".join(f"{a} {b}" for a, b in rows)
+    caption = f"Seed {seed}, before merging. Each particle was left out of the average it was compared with."
+    picture = Picture(_rounds(rounds), alt, caption)
+    return Section("Sizes and resolution", text, [picture], rows=rows, place="first")
+
+
+def _rounds(rounds: Sequence[dict[str, Any]]) -> Figure:
+    figure = blank(figsize=(6.6, 2.6))
     left, right = figure.subplots(1, 2)
     number = [row["round"] for row in rounds]
-    left.plot(number, [row["score"] for row in rounds], "o-")
-    left.set(xlabel="round", ylabel="mean log-likelihood")
-    for sizes in zip(*(row["sizes"] for row in rounds), strict=True):
-        right.plot(number, sizes)
-    right.set(xlabel="round", ylabel="particles in each class")
-    figure.tight_layout()
-    text = f"Seed {seed}, before merging. Each particle was left out of the average it was compared with."
-    settled = [row for row in table if row["round"] < 0]
+    for position, sizes in enumerate(zip(*(row["sizes"] for row in rounds), strict=True), start=1):
+        left.plot(number, sizes, label=f"class {position}")
+    left.set(xlabel="round", ylabel="particles in each class")
+    left.set_ylim(bottom=0)
+    if rounds and len(rounds[0]["sizes"]) <= 8:
+        left.legend(fontsize=7)
+    right.plot(number, [row["score"] for row in rounds], "o-")
+    right.set(xlabel="round", ylabel="mean log-likelihood")
+    right.ticklabel_format(axis="y", useOffset=False)
+    figure.tight_layout(pad=0.3, w_pad=1.5)
+    return figure
+
+
+def _settled(table: Sequence[dict[str, Any]]) -> Section | None:
     rows = [
         (
             f"stage {row['stage']}, seed {row['seed']}: completed likelihood {row['completed_likelihood']:.1f}",
             "classes of " + ", ".join(f"{size:.0f}" for size in row["sizes"]),
         )
-        for row in settled
+        for row in table
+        if row["round"] < 0
     ]
-    return Section("Rounds", text, figure, rows)
+    return Section("Rounds of every seed", rows=rows, place="folded") if rows else None
 
 
-def _stability(metrics: dict[str, Any]) -> Section:
+def _stability(metrics: Mapping[str, Any]) -> Section:
     summary = metrics["summary"]
     rows = [
-        ("adjusted Rand index between seeds", _numbers(summary["seeds_pairwise_rand"])),
+        ("agreement between seeds (adjusted Rand index, 1 is perfect)", _numbers(summary["seeds_pairwise_rand"])),
         ("particles in the same class as from the first seed", _numbers(summary["seeds_same_class_as_first"])),
         (
             "variance of the wedge's direction that classes explain",
-            f"{summary['wedge_explains']:.4f}, by chance {summary['wedge_explains_by_chance']:.4f}, "
+            f"{summary['wedge_explains']:.3f}, by chance {summary['wedge_explains_by_chance']:.3f}, "
             f"p = {summary['wedge_p_value']:.3f}",
         ),
     ]
     if "principal_components_rand" in summary:
-        rows.append(
-            ("adjusted Rand index, k-means on components", f"{summary['principal_components_rand']:.3f}"),
-        )
+        rows.append(("agreement with k-means on principal components", f"{summary['principal_components_rand']:.3f}"))
     if "adjusted_rand_index" in summary:
-        rows.append(("adjusted Rand index against truth", f"{summary['adjusted_rand_index']:.4f}"))
+        rows.append(("agreement with the true classes", f"{summary['adjusted_rand_index']:.3f}"))
         rows += [
             (f"true class {number}", ", ".join(f"{count:.0f}" for count in row))
             for number, row in enumerate(summary["confusion_true_by_found"], start=1)
@@ -130,27 +163,31 @@ def _stability(metrics: dict[str, Any]) -> Section:
     return Section("Can it be trusted", text, rows=rows)
 
 
-def _particles(metrics: dict[str, Any]) -> list[Section]:
-    table = metrics["particles"]
-    label = np.array(table["class"])
+def _scores(metrics: Mapping[str, Any]) -> Section:
+    label = np.array(metrics["particles"]["class"])
     quantities = {
-        "correlation with own class": np.array(table["score"], dtype=float)[label > 0],
-        "probability of own class": np.array(table["probability"], dtype=float),
+        "correlation with own class": numbers(metrics, "score")[label > 0],
+        "probability of own class": numbers(metrics, "probability"),
     }
-    sections = [Section("Particles", figure=histograms(quantities))]
-    if "principal_components" in table:
-        places = np.array(table["principal_components"], dtype=float)
-        if places.shape[1] >= 2:
-            figure = blank(figsize=(5, 4))
-            axis = figure.add_subplot()
-            for number in np.unique(label):
-                own = places[label == number]
-                axis.plot(own[:, 0], own[:, 1], ".", label=f"class {number}")
-            axis.set(xlabel="component 1", ylabel="component 2")
-            axis.legend(fontsize=8)
-            text = "Of the constrained correlations of all pairs; the classification did not look at these."
-            sections.append(Section("Principal components", text, figure))
-    return sections
+    alt = "Histograms of the particles' correlation with their class, and of its probability"
+    return Section("How well particles fit", pictures=[Picture(histograms(quantities), alt)])
+
+
+def _components(metrics: Mapping[str, Any]) -> Section | None:
+    places = np.array(metrics["particles"].get("principal_components", ()), dtype=float)
+    if places.ndim != 2 or places.shape[1] < 2:
+        return None
+    figure = blank(figsize=(5, 4))
+    axis = figure.add_subplot()
+    label = np.array(metrics["particles"]["class"])
+    for number, marker in zip(np.unique(label).tolist(), "os^vD<>ph*XP" * 20, strict=False):
+        own = places[label == number]
+        axis.plot(own[:, 0], own[:, 1], marker, markersize=4, linestyle="none", label=f"class {number}")
+    axis.set(xlabel="component 1", ylabel="component 2")
+    axis.legend(fontsize=8)
+    text = "Of the constrained correlations of all pairs; the classification did not look at these."
+    alt = "Particles by their first two principal components, marked by class"
+    return Section("Principal components", text, [Picture(figure, alt)])
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchsag.evaluation.comparison_tables import Row, Tables
 from torchsag.io import write_text
-from torchsag.report.figures import blank
-from torchsag.report.page import Section, render
+from torchsag.report.curves import angstrom_axis
+from torchsag.report.figures import blank, log_scale
+from torchsag.report.page import Headline, Picture, Section, Table, render
+from torchsag.report.wording import digits
 
 if TYPE_CHECKING:
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _MARKERS = "os^vD<>ph*XP"
@@ -42,32 +43,109 @@ class ComparisonPage:
         """
         tables = Tables.read(folder)
         known = tables.summary[0]["median_rotation_error_deg"] is not None
-        plots = {
-            "correlation": (
-                "Correlation", "Mean over the particles; bars are standard deviations.", _correlations(tables.summary)
+        plots = _plots(tables, known)
+        for name, (_, picture) in plots.items():
+            picture.figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
+        leading = list(plots)[:2]
+        sections = [
+            Section(heading, pictures=[picture], place="first" if name in leading else "body")
+            for name, (heading, picture) in plots.items()
+        ]
+        sections += [_numbers(tables.summary), _tests(tables.tests)]
+        write_text(folder / "report.html", render(self.title, _headline(tables.summary, known), sections))
+
+
+def _headline(summary: Sequence[Row], known: bool) -> Headline:
+    """Which method came nearest to the truth, or correlates best where there is none; a list by trial if many."""
+    trials = list(dict.fromkeys(row["trial"] for row in summary))
+    best = {trial: _best([row for row in summary if row["trial"] == trial], known) for trial in trials}
+    does = "errs least" if known else "correlates best"
+    winners = list(dict.fromkeys(row["method"] for row in best.values()))
+    if len(winners) == 1:
+        where = f" in all {len(trials)} trials" if len(trials) > 1 else ""
+        sentence = f"{winners[0]} {does}{where}."
+    else:
+        sentence = f"No method {does} everywhere."
+    if not known:
+        sentence += " No true poses are known."
+    return Headline(sentence, findings=[f"{trial}: {_said(row, known)}." for trial, row in best.items()])
+
+
+def _best(rows: Sequence[Row], known: bool) -> Row:
+    if known:
+        return min(rows, key=lambda row: row["median_rotation_error_deg"])
+    return max(rows, key=lambda row: row["mean_ccc"])
+
+
+def _said(row: Row, known: bool) -> str:
+    if not known:
+        return f"{row['method']}, correlation {digits(row['mean_ccc'])}"
+    bound = row["bound_rotation_deg"]
+    limit = f" (Cramer-Rao bound: {digits(bound)}° root mean square)" if bound else ""
+    return f"{row['method']}, {digits(row['median_rotation_error_deg'])}° in the median{limit}"
+
+
+def _plots(tables: Tables, known: bool) -> dict[str, tuple[str, Picture]]:
+    """By the name of the file: heading and picture, the most telling first."""
+    summary = tables.summary
+    methods = ", ".join(_by_method(summary))
+    reached = _convergence(tables.convergence, "median_rotation_error_deg" if known else "mean_ccc")
+    plots = {
+        "time": (
+            "Time",
+            Picture(
+                _seconds(summary), f"CPU seconds per particle of {methods}", "CPU seconds per particle, preparation "
+                "not counted.",
             ),
-            "time": ("Time", "CPU seconds per particle, preparation not counted.", _seconds(tables.summary)),
-            "convergence": (
-                "Convergence",
+        ),
+        "correlation": (
+            "Correlation",
+            Picture(
+                _correlations(summary), f"Mean correlation of {methods} by trial", "Mean over the particles; bars are "
+                "standard deviations.",
+            ),
+        ),
+        "convergence": (
+            "Convergence",
+            Picture(
+                reached, f"What {methods} reached by evaluations of the objective",
                 "By evaluations of the objective over all of a particle's data, its candidates together; the search "
                 "is not counted. The last mark is the result.",
-                _convergence(tables.convergence, "median_rotation_error_deg" if known else "mean_ccc"),
             ),
-            "fsc": (
-                "Fourier shell correlation",
+        ),
+        "fsc": (
+            "Fourier shell correlation",
+            Picture(
+                _fsc(tables.fsc), f"Fourier shell correlation over resolution, by trial, of {methods}",
                 "Averages of every other particle, symmetry imposed, no mask; dashed: at the true poses, where known.",
-                _fsc(tables.fsc),
             ),
-        }  # fmt: skip
-        if known:
-            text = "Median over the particles, symmetry divided out; dashed: the Cramer-Rao bound (root mean square)."
-            plots = {"errors": ("Rotation error", text, _errors(tables.summary)), **plots}
-        for name, (_, _, figure) in plots.items():
-            figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
-        sections = [Section(*plot) for plot in plots.values()]
-        text = "Mean difference, p of the Wilcoxon signed-rank test after Holm's correction, effect sizes."
-        sections.append(Section("Paired tests", text, rows=_tests(tables.tests)))
-        write_text(folder / "report.html", render(self.title, sections))
+        ),
+    }  # fmt: skip
+    if not known:
+        return plots
+    errors = Picture(
+        _errors(summary),
+        f"Median rotation error of {methods} by trial, beside the Cramer-Rao bound",
+        "Median over the particles, symmetry divided out; dashed: the Cramer-Rao bound, a root mean square, "
+        "which is larger than a median.",
+    )
+    return {"errors": ("Rotation error", errors), **plots}
+
+
+def _numbers(summary: Sequence[Row]) -> Section:
+    columns = {
+        "trial": "trial",
+        "method": "method",
+        "median_rotation_error_deg": "rotation error, median (°)",
+        "median_shift_error_angstrom": "shift error, median (Å)",
+        "mean_ccc": "correlation, mean",
+        "fsc_0143_angstrom": "resolution, FSC 0.143 (Å)",
+        "cpu_seconds": "CPU seconds per particle",
+    }
+    shown = [name for name in columns if any(row.get(name) is not None for row in summary)]
+    rows = [[row[name] for name in shown] for row in summary]
+    table = Table("Every method in every trial", [columns[name] for name in shown], rows)
+    return Section("All numbers", table=table)
 
 
 def _by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -99,8 +177,8 @@ def _errors(summary: Sequence[Row]) -> Figure:
         axis.set_xlabel("SNR (signal variance over the box / noise variance per voxel)")
     else:
         axis.set_xticks(range(len(trials)), trials)
-    _log_scale(axis.set_yscale, axis.yaxis)
-    axis.set_ylabel("median rotation error (deg)")
+    log_scale(axis.set_yscale, axis.yaxis)
+    axis.set_ylabel("median rotation error (°)")
     axis.legend(fontsize=7)
     return figure
 
@@ -116,26 +194,16 @@ def _convergence(steps: Sequence[Row], quantity: str) -> Figure:
             marker = _MARKERS[number % len(_MARKERS)]
             spent, reached = ([row[key] for row in rows] for key in ("evaluations", quantity))
             axis.plot(spent, reached, f"{marker}-", markevery=[len(rows) - 1], label=name)
-        _log_scale(axis.set_xscale, axis.xaxis)
+        log_scale(axis.set_xscale, axis.xaxis)
         if quantity == "median_rotation_error_deg":
-            _log_scale(axis.set_yscale, axis.yaxis)
+            log_scale(axis.set_yscale, axis.yaxis)
         axis.set_title(trial, fontsize=9)
         axis.set_xlabel("evaluations per particle")
-        axis.set_ylabel({"mean_ccc": "CCC"}.get(quantity, "rotation error (deg)"))
+        axis.set_ylabel({"mean_ccc": "CCC"}.get(quantity, "rotation error (°)"))
     if steps:
         axes[-1].legend(fontsize=7)
     figure.tight_layout()
     return figure
-
-
-def _log_scale(set_scale: Callable[[str], None], axis: Axis) -> None:
-    """Few and plain labels, as an axis often spans less than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    set_scale("log")
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _fsc(rows: Sequence[Row]) -> Figure:
@@ -150,7 +218,7 @@ def _fsc(rows: Sequence[Row]) -> Figure:
             axis.plot(frequency, [row["fsc"] for row in curve], style, label=name)
         axis.axhline(0.143, color="grey", linewidth=0.7)
         axis.set_title(trial, fontsize=9)
-        axis.set_xlabel("spatial frequency (1/angstrom)")
+        angstrom_axis(axis, max(1 / row["resolution_angstrom"] for row in rows))
     axes[0].set_ylabel("FSC")
     axes[-1].legend(fontsize=7)
     figure.tight_layout()
@@ -184,12 +252,16 @@ def _seconds(summary: Sequence[Row]) -> Figure:
     return figure
 
 
-def _tests(tests: Sequence[Row]) -> list[tuple[str, str]]:
-    return [
-        (
-            f"{row['trial']}, {row['quantity']}: {row['first']} less {row['second']}",
-            f"{row['mean_difference']:.3g} (p {row['wilcoxon_p_holm']:.2g}, Cohen's d {row['cohen_d']:.2f}, "
-            f"rank-biserial {row['rank_biserial']:.2f})",
-        )
-        for row in tests
-    ]
+def _tests(tests: Sequence[Row]) -> Section:
+    words = {
+        "ccc": "correlation",
+        "rotation_error_deg": "rotation error (°)",
+        "shift_error_angstrom": "shift error (Å)",
+    }
+    columns = (
+        "trial", "quantity", "method", "less method", "mean difference", "p", "Cohen's d", "rank-biserial correlation"
+    )  # fmt: skip
+    keys = ("first", "second", "mean_difference", "wilcoxon_p_holm", "cohen_d", "rank_biserial")
+    rows = [[row["trial"], words.get(row["quantity"], row["quantity"]), *(row[key] for key in keys)] for row in tests]
+    caption = "Every pair of methods: p of the Wilcoxon signed-rank test after Holm's correction, effect sizes"
+    return Section("Paired tests", table=Table(caption, columns, rows))

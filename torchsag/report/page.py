@@ -1,66 +1,219 @@
-"""One HTML file that needs nothing beside it."""
+"""One HTML file that needs nothing beside it: verdict, then what matters most, then the rest, bookkeeping folded."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal
 
+from torchsag.report.wording import digits
 from torchsag.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; color: #222 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-table { border-collapse: collapse } td, th { padding: .15rem .9rem .15rem 0; text-align: left }
-img { max-width: 100% } p.note { color: #555 }
-"""
+_DOTS_PER_INCH = 120
+_ICON = "data:,"  # or a browser asks the server for one
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, in words for those who cannot see it, and what is to be known beside it.
+
+    Attributes
+    ----------
+    figure
+        What is drawn.
+    alt
+        What it shows, with its main numbers.
+    caption
+        Beneath it.
+    tonal
+        Its shades mean something, so that a dark page must not turn them.
+    """
+
+    figure: Figure
+    alt: str
+    caption: str = ""
+    tonal: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Many rows under a line of headings; a browser with scripts sorts it by any column.
+
+    Attributes
+    ----------
+    caption
+        What it is a table of.
+    columns
+        Headings, with units.
+    rows
+        Numbers and texts; None leaves a cell empty.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of a page: text, then a figure, then a table of label and value."""
+    """A headed part of a page.
+
+    Attributes
+    ----------
+    heading, text
+        In words.
+    pictures
+        Figures, one below another.
+    points
+        A list.
+    rows
+        Pairs of label and value.
+    table
+        Many rows.
+    place
+        ``first``: beside others on the first screen; ``folded``: closed until someone opens it.
+    """
 
     heading: str
     text: str = ""
-    figure: Figure | None = None
+    pictures: Sequence[Picture] = ()
+    points: Sequence[str] = ()
     rows: Sequence[tuple[str, str]] = ()
+    table: Table | None = None
+    place: Literal["first", "body", "folded"] = "body"
 
 
-def verdict_section(metrics: Mapping[str, Any]) -> Section | None:
-    """Whether the run can be believed, for the top of its page; None where the run says nothing of it."""
+@dataclass(frozen=True)
+class Headline:
+    """The verdict in a sentence.
+
+    Attributes
+    ----------
+    sentence
+        Whether the result can be believed, or what came out.
+    trust
+        ``yes``, ``doubt``, ``no``, or nothing where the run does not judge itself.
+    findings
+        What the sentence rests on.
+    """
+
+    sentence: str
+    trust: str = ""
+    findings: Sequence[str] = ()
+
+
+def verdict_headline(metrics: Mapping[str, Any], result: str) -> Headline:
+    """Whether the run can be believed, and the `result` in a clause beside it."""
     if "verdict" not in metrics:
-        return None
+        return Headline(_sentence(result))
     verdict = Verdict.from_record(metrics["verdict"])
-    rows = [(f"{finding.severity}: {finding.code}", finding.text) for finding in verdict.findings]
-    return Section("Verdict", verdict.lines()[0].removeprefix("verdict: ").capitalize() + ".", rows=rows)
+    said = _sentence(verdict.lines()[0].removeprefix("verdict: "))
+    findings = [f"{finding.severity.capitalize()}: {finding.text}." for finding in verdict.findings]
+    if verdict.trust == "no":
+        result = "no number on this page is to be quoted"
+    return Headline(f"{said} {_sentence(result)}".strip(), verdict.trust, findings)
 
 
-def render(title: str, sections: Sequence[Section | None]) -> str:
-    """The page as text; figures are embedded, and sections that are None are left out."""
+def render(title: str, headline: Headline, sections: Sequence[Section | None]) -> str:
+    """The page as text; figures are embedded, and sections that are None are left out.
+
+    Everything is escaped, and a policy in the page forbids the browser to load anything or to run any other script.
+    """
+    shown = [section for section in sections if section is not None]
+    style, script = (files("torchsag.report").joinpath(name).read_text("utf-8") for name in ("style.css", "sort.js"))
+    policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}"
+    first = "".join(_section(section) for section in shown if section.place == "first")
     parts = [
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">",
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+        f"<title>{html.escape(title)}</title><link rel='icon' href='{_ICON}'>",
+        f"<style>{style}</style></head><body><main>",
         f"<h1>{html.escape(title)}</h1>",
+        _headline(headline),
+        f"<div class='first'>{first}</div>" if first else "",
+        *(_section(section) for section in shown if section.place == "body"),
+        *(_section(section) for section in shown if section.place == "folded"),
+        f"</main><script>{script}</script></body></html>\n",
     ]
-    for section in filter(None, sections):
-        parts.append(f"<h2>{html.escape(section.heading)}</h2>")
-        if section.text:
-            parts.append(f"<p class='note'>{html.escape(section.text)}</p>")
-        if section.figure is not None:
-            parts.append(f"<img alt='{html.escape(section.heading)}' src='{_embed(section.figure)}'>")
-        if section.rows:
-            cells = (f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in section.rows)
-            parts.append(f"<table>{''.join(cells)}</table>")
-    return "\n".join([*parts, "</body></html>\n"])
+    return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip().rstrip(".")
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _headline(headline: Headline) -> str:
+    return (
+        f"<div class='verdict {html.escape(headline.trust)}'><h2>{html.escape(headline.sentence)}</h2>"
+        f"{_points(headline.findings)}</div>"
+    )
+
+
+def _section(section: Section) -> str:
+    heading = f"<h2>{html.escape(section.heading)}</h2>"
+    body = [f"<p class='soft'>{html.escape(section.text)}</p>"] if section.text else []
+    body += [_picture(picture) for picture in section.pictures]
+    body.append(_points(section.points))
+    if section.rows:
+        cells = (f"<tr><th scope='row'>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in section.rows)
+        body.append(f"<table>{''.join(cells)}</table>")
+    if section.table is not None:
+        body.append(_table(section.table))
+    inside = "".join(body)
+    if section.place == "folded":
+        return f"<details><summary>{heading}</summary>{inside}</details>"
+    return f"<section>{heading}{inside}</section>"
+
+
+def _points(points: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(point)}</li>' for point in points)}</ul>" if points else ""
+
+
+def _picture(picture: Picture) -> str:
+    caption = f"<figcaption>{html.escape(picture.caption)}</figcaption>" if picture.caption else ""
+    kind = "" if picture.tonal else " class='plot'"
+    return f"<figure><img{kind} alt='{html.escape(picture.alt)}' src='{_embed(picture.figure)}'>{caption}</figure>"
+
+
+def _table(table: Table) -> str:
+    numeric = [
+        all(isinstance(row[at], (int, float, type(None))) for row in table.rows) for at in range(len(table.columns))
+    ]
+    classes = [" class='number'" if each else "" for each in numeric]
+    head = "".join(f"<th scope='col'{c}>{html.escape(n)}</th>" for c, n in zip(classes, table.columns, strict=True))
+    rows = (
+        "".join(f"<td{c}>{html.escape(_cell(value))}</td>" for c, value in zip(classes, row, strict=True))
+        for row in table.rows
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    name = html.escape(table.caption)
+    return (
+        f"<p class='soft'>{name}</p><div class='scroll' tabindex='0' role='region' aria-label='{name}'>"
+        f"<table class='sortable' aria-label='{name}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return digits(value) if isinstance(value, float) else str(value)
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 def _embed(figure: Figure) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
