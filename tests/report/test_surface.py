@@ -45,3 +45,9 @@ def test_map_of_unequal_sides_is_padded():
     views = Surface.of(blob((7, 7, 7))[:, 4:12], PIXELS).views
     assert views.shape[1] == views.shape[2]
     assert np.isfinite(views).any(axis=(1, 2)).all()
+
+
+def test_empty_map_has_no_surface():
+    views = Surface.of(np.zeros((8, 8, 8), dtype=np.float32), PIXELS).views
+    assert views.shape[0] == 3
+    assert np.isnan(views).all()

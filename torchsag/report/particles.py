@@ -49,10 +49,10 @@ def views_section(metrics: Mapping[str, Any], symmetry: str) -> Section:
     views = ViewDensity.of(longitude, latitude, Symmetry(symmetry))
     percent = f"{100 * views.lacking_part:.0f} %"
     text = (
-        f"How often the beam passed along each direction, in the frame of the map (z is up, x in the middle), expanded "
+        "How often the beam passed along each direction, in the frame of the map (z is up, x in the middle), expanded "
         f"by {symmetry}; a view from the opposite side is the same. Hatched: {percent} of all directions have less "
-        "than a tenth of the mean. Each particle is seen under many tilts: a gap here need not be one in the map, and the "
-        "verdict says where it is."
+        "than a tenth of the mean. Each particle is seen under many tilts: a gap here need not be one in the map, and "
+        "the verdict says where it is."
     )
     alt = f"Density of views on an equal-area map of the sphere; {percent} of all directions lack views"
     return Section("Orientations", text, [Picture(view_density(views), alt, tonal=True)])

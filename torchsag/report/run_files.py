@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from torchsag.errors import InputError
-from torchsag.io import read_map
+from torchsag.io.volumes import read_volume
+from torchsag.particles import VolumeSource
 from torchsag.report.curves import read_curves
 
 
@@ -44,8 +45,11 @@ def read_fsc(folder: Path, kind: str, name: str = "fsc.csv") -> dict[str, np.nda
 
 
 def density_if_kept(folder: Path, name: str) -> np.ndarray | None:
-    """A map of the run, ``[z, y, x]``; None if it has been moved away, as a page can do without its surface."""
-    return read_map(folder / name).density.numpy() if (folder / name).is_file() else None
+    """A map of the run, ``[z, y, x]``; None if it has been moved away, as a page can do without its surface.
+
+    A class may be empty everywhere, which `torchsag.io.read_map` refuses.
+    """
+    return read_volume(VolumeSource(folder / name)).numpy() if (folder / name).is_file() else None
 
 
 def _unfinished(folder: Path, kind: str, names: str, error: Exception) -> InputError:
