@@ -50,6 +50,14 @@ def _errors(poses, truth):
     return turned, (poses.shifts - truth.shifts).norm(dim=-1)
 
 
+def test_converged_says_whether_a_pose_has_arrived():
+    reference, particles, _ = _simulated()
+    _, result = _aligned()
+    assert result.converged.all()
+    hasty = CurvatureSAGAligner(passes=(0.2, 0.2, 0.2)).prepare(reference, C1)(particles)
+    assert not hasty.converged.all()
+
+
 @pytest.mark.parametrize("box", [32, 33])
 def test_recovers_poses_from_nothing(box):
     _, particles, truth = _simulated(box)

@@ -109,7 +109,7 @@ def test_outline_from_a_file_is_checked(tmp_path):
 
 
 def test_impossible_lengths_are_refused():
-    with pytest.raises(InputError, match=r"mask\.diameter_angstrom"):
+    with pytest.raises(InputError, match=r"^diameter_angstrom: expected"):
         SphericalOutline(diameter_angstrom=-1.0)
     with pytest.raises(InputError, match="mask: expected"):
         OutlineFromMap(edge_angstrom=0.0)

@@ -10,7 +10,7 @@ from fourier_problems import noisy
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.geometry import Symmetry
 from torchsag.likelihood.contenders import Contenders
-from torchsag.likelihood.fisher import noise_variance, pose_covariance
+from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.posterior import posterior_covariance
 from torchsag.optim import CurvatureSAG
@@ -38,6 +38,15 @@ def test_with_little_noise_it_is_the_fisher_matrix_at_the_optimum():
     level, observed, found, variance, fisher = _at_optimum(noise=0.002)
     covariance = posterior_covariance(level, observed, found.poses, found.particle, variance, fisher)
     torch.testing.assert_close(covariance, fisher, rtol=0.02, atol=0.02 * float(fisher.abs().max()))
+
+
+def test_the_step_left_is_how_far_the_pose_is_from_its_optimum_in_standard_errors():
+    level, observed, found, variance, fisher = _at_optimum(noise=0.002)
+    for errors in (0.0, 0.3, 2.0):
+        away = errors * torch.linalg.cholesky(fisher)[:, :, 3]  # along one column of a square root: that many errors
+        poses = found.poses.retract(away)
+        left = remaining_step(level.sums(observed, poses, found.particle), variance, fisher)
+        torch.testing.assert_close(left, torch.full_like(left, errors), atol=0.02, rtol=0.05)
 
 
 def test_it_solves_its_own_equation():

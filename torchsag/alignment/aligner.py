@@ -33,7 +33,8 @@ class AlignmentResult:
     ambiguity
         Posterior probability that the pose lies in another, separated candidate; NaN where the method gives none.
     converged
-        Whether the method's own stopping rule was met.
+        Whether the pose has arrived: the method's own stopping rule was met, or what was left to go is far below the
+        pose's uncertainty.
     passes
         Evaluations of all of the particle's data that refinement spent, its candidates together.
     """

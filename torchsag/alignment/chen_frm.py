@@ -87,7 +87,7 @@ class ChenFRM:
             )
         for name in ("max_rounds", "peak_rounds"):
             if getattr(self, name) < 1:
-                raise InputError(f"method.{name}: expected at least 1, got {getattr(self, name)}")
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if not self.settled_voxels > 0:
             raise InputError(f"settled_voxels: expected a distance above 0, got {self.settled_voxels}")
 

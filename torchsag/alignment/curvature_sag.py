@@ -37,7 +37,7 @@ from torchsag.geometry.precision import exact
 from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import isolated, radius_of_gyration
 from torchsag.likelihood.contenders import Contenders
-from torchsag.likelihood.fisher import noise_variance, pose_covariance
+from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
 from torchsag.likelihood.information import pose_information, shell_of_information
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
@@ -58,6 +58,7 @@ _log = logging.getLogger(__name__)
 _SAME_ANGLE = math.radians(3.0)  # candidates closer than this after a level have found the same optimum
 _SAME_SHIFT = 1.0  # voxels
 _CALIBRATIONS = 3  # at most
+_ARRIVED = 0.5  # standard errors: what is left adds at most 2 % to the root mean square error
 _SAME_INFORMATION = 0.03
 _WITHIN = 12.592  # squared radius of the ellipsoid that holds 95 % of a Gaussian of six dimensions
 
@@ -280,7 +281,7 @@ class PreparedCurvatureSAG:
             scores=chosen.score * power.rsqrt(),
             covariances=covariances,
             ambiguity=self._ambiguity(contenders, chosen, variance, covariances),
-            converged=chosen.converged,
+            converged=remaining_step(sums, variance, bound) < _ARRIVED,
             passes=spent + EVALUATIONS,
         )
 

@@ -44,7 +44,7 @@ class SphericalOutline:
         for name in ("diameter_angstrom", "edge_angstrom"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise InputError(f"mask.{name}: expected a length above 0, got {value}")
+                raise InputError(f"{name}: expected a length above 0, got {value}")
 
     def __call__(self, half_map: DensityMap, resolution_angstrom: float) -> Float[Tensor, "z y x"]:
         """The same sphere for every map."""

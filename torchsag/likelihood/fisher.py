@@ -36,6 +36,17 @@ def log_likelihood_gradient(sums: BlockSums, variance: Float[Tensor, " poses"]) 
     return slope / variance[:, None]
 
 
+def remaining_step(
+    sums: BlockSums, variance: Float[Tensor, " poses"], covariance: Float[Tensor, "poses 6 6"]
+) -> Float[Tensor, " poses"]:
+    """Length of the Gauss-Newton step still to be taken from a pose, in the pose's own standard errors; NaN for none.
+
+    A pose that is s of them away from its optimum has ``s^2 / 6`` more mean squared error than the optimum.
+    """
+    gradient = log_likelihood_gradient(sums, variance).to(covariance)
+    return torch.einsum("pi,pij,pj->p", gradient, covariance, gradient).clamp_min(0).sqrt()
+
+
 def fisher_information(
     sums: BlockSums, amplitude: Float[Tensor, " poses"], variance: Float[Tensor, " poses"]
 ) -> Float[Tensor, "poses 6 6"]:
