@@ -115,3 +115,12 @@ def test_half_and_full_weights_are_each_others_inverse(box):
     half = half_weight(weight)
     torch.testing.assert_close(half, to_half_spectrum(_volume(box)).abs())
     torch.testing.assert_close(full_weight(half, box), weight)
+
+
+def test_what_is_kept_between_calls_serves_gradients_after_an_inference():
+    box = (6, 4, 10)  # of no other test: made here first
+    with torch.inference_mode():
+        to_half_spectrum(torch.ones(box))
+    volume = torch.ones(box, requires_grad=True)
+    to_half_spectrum(volume).abs().square().sum().backward()
+    assert volume.grad is not None

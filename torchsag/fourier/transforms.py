@@ -36,6 +36,7 @@ def _is_even(box: tuple[int, int, int]) -> bool:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # kept for later calls, which may need gradients
 def _signs(box: tuple[int, int, int], device: torch.device) -> Float[Tensor, "z y kx"]:
     """``(-1)^(kx + ky + kz)``: moving the origin by half an even box. Exact, and a third of the time of a shift."""
     z, y, x = box

@@ -39,6 +39,7 @@ class FourierBand:
 
     @staticmethod
     @lru_cache(maxsize=32)
+    @torch.inference_mode(False)  # kept for later calls, which may need gradients
     def of(box: int, max_shell: int, num_blocks: int = 1, device: torch.device | str = "cpu") -> FourierBand:
         """Blocks of equal size, each a random sample of the band: one alone says roughly what the whole sum says."""
         frequencies = _half_ball(max_shell)
@@ -50,6 +51,7 @@ class FourierBand:
 
     @staticmethod
     @lru_cache(maxsize=32)
+    @torch.inference_mode(False)  # kept for later calls, which may need gradients
     def by_shell(box: int, max_shell: int, device: torch.device | str = "cpu") -> FourierBand:
         """One block per shell: block b holds shell ``b + 1``."""
         frequencies = _half_ball(max_shell)

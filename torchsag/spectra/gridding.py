@@ -93,6 +93,7 @@ def interpolate(
 
 
 @cache
+@torch.inference_mode(False)  # kept for later calls, which may need gradients
 def tap_table() -> Float[Tensor, "steps taps"]:
     """The kernel's taps at fractions of a sample; linear interpolation between rows errs by 1e-6."""
     fractions = torch.linspace(0, 1, _TABLE_STEPS + 1, dtype=torch.float64)[:, None]
