@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
-from torchsag.alignment.sag import SAGAlignment
+from torchsag.alignment.sag import SAGAligner
 from torchsag.alignment.shared_candidates import SharedCandidates
 from torchsag.averaging import MapSums
 from torchsag.geometry import Poses, Symmetry
@@ -146,7 +146,7 @@ def candidates(bench: Bench) -> dict:
     """One particle with 64 candidates, by the paper's Algorithms 2 and 3."""
     matching = RotationalMatching(degree=14, num_candidates=64, separation_deg=12.0)
     reference = read_map(bench.folder / "reference.mrc")
-    method = SAGAlignment(search=matching, max_candidates=64).prepare(reference, Symmetry("C1"))
+    method = SAGAligner(search=matching, max_candidates=64).prepare(reference, Symmetry("C1"))
     particle = bench.aligner().particles.load(range(1))
 
     def align(workers: Workers) -> None:

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from torchsag.alignment.candidate_refinement import CandidateRefinement
-from torchsag.alignment.sag import SAGAlignment
+from torchsag.alignment.sag import SAGAligner
 from torchsag.evaluation import compare_poses
 from torchsag.fourier import to_half_spectrum
 from torchsag.geometry import Symmetry
@@ -24,7 +24,7 @@ particles, truth = simulate_particles(reference, 8, 0.1)
 beads = (torch.rand(particles.volumes.shape, generator=torch.Generator().manual_seed(1)) < 1e-3).float()
 spoilt = replace(particles, spectra=particles.spectra + to_half_spectrum(30 * particles.volumes.std() * beads))
 
-settings = SAGAlignment(resolution_angstrom=None, max_candidates=2)
+settings = SAGAligner(resolution_angstrom=None, max_candidates=2)
 figure = Figure(figsize=(5, 3))
 axis = figure.subplots()
 for place, loss in enumerate((settings.loss, RobustDistance(), StudentT())):

@@ -10,8 +10,8 @@ import torch
 
 from torchsag.alignment.aligner import Aligner, PreparedAligner
 from torchsag.alignment.candidate_refinement import CandidateRefinement
-from torchsag.alignment.sag import SAGAlignment
-from torchsag.alignment.sag_basic import BasicSAGAlignment
+from torchsag.alignment.sag import SAGAligner
+from torchsag.alignment.sag_basic import BasicSAGAligner
 from torchsag.app.components import build
 from torchsag.app.composition import compose_command
 from torchsag.errors import InputError
@@ -71,17 +71,17 @@ def test_yaml_lists_every_field_and_builds(name):
     method = build(config)
     assert isinstance(method, Aligner)
     assert set(config) == {"_target_", *(field.name for field in dataclasses.fields(method))}
-    if isinstance(method, SAGAlignment):
+    if isinstance(method, SAGAligner):
         assert method == type(method)()  # the yaml's values are the class's defaults
 
 
 @pytest.mark.parametrize(
     "method",
     [
-        SAGAlignment(search=STAY),
-        BasicSAGAlignment(search=STAY, max_passes=20.0),
-        SAGAlignment(search=STAY, partition=XSlices()),
-        SAGAlignment(search=STAY, loss=RobustDistance()),
+        SAGAligner(search=STAY),
+        BasicSAGAligner(search=STAY, max_passes=20.0),
+        SAGAligner(search=STAY, partition=XSlices()),
+        SAGAligner(search=STAY, loss=RobustDistance()),
         general(),
         general(optimizer=LevenbergMarquardt(), partition=WholeVolume()),
         general(
@@ -150,14 +150,14 @@ def test_covariance_is_the_scatter():
 def test_batch_does_not_matter():
     reference, particles, truth = simulated()
     start = disturbed(particles, truth, 5.0, 1.0)
-    aligner = SAGAlignment(search=STAY, max_passes=5.0).prepare(reference, C1)
+    aligner = SAGAligner(search=STAY, max_passes=5.0).prepare(reference, C1)
     whole, parts = aligner(start), [aligner(start[:1]), aligner(start[1:])]
     torch.testing.assert_close(Poses.concatenate([p.poses for p in parts]).rotations, whole.poses.rotations)
 
 
 def test_loss_that_is_no_sum_refuses_sag():
     with pytest.raises(InputError, match=r"^SAG needs a loss that is a sum over terms, which CrossCorrelation is not"):
-        SAGAlignment(loss=CrossCorrelation())
+        SAGAligner(loss=CrossCorrelation())
 
 
 @pytest.mark.parametrize(("field", "value"), [("max_candidates", 0), ("max_passes", 0.0)])
@@ -173,7 +173,7 @@ def test_sag_reaches_the_optimum_of_levenberg_marquardt():
     start = disturbed(particles, truth, 7.0, 1.0)
     yardstick = general(optimizer=LevenbergMarquardt(), resolution_angstrom=24.0, max_passes=60.0)
     best = yardstick.prepare(reference, C1)(start)
-    found = SAGAlignment(search=STAY, resolution_angstrom=24.0).prepare(reference, C1)(start)
+    found = SAGAligner(search=STAY, resolution_angstrom=24.0).prepare(reference, C1)(start)
     away = best.poses.move_to(found.poses)
     for part in (slice(0, 3), slice(3, 6)):
         bound = best.covariances[:, part, part].diagonal(dim1=1, dim2=2).sum(1)
@@ -192,12 +192,12 @@ def ribosomes(folder):
 def test_real_ribosomes_come_closer(shared_data):
     reference, particles, truth = ribosomes(shared_data)
     start = disturbed(particles, truth, 5.0, 0.0)[:10]
-    result = SAGAlignment(search=STAY, max_passes=15.0).prepare(reference, C1)(start)
+    result = SAGAligner(search=STAY, max_passes=15.0).prepare(reference, C1)(start)
     assert float(errors(result.poses, truth[:10])[0].median()) < 2.5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [SAGAlignment(), BasicSAGAlignment()], ids=["sag", "sag_basic"])
+@pytest.mark.parametrize("method", [SAGAligner(), BasicSAGAligner()], ids=["sag", "sag_basic"])
 def test_real_ribosomes_are_found(shared_data, method):
     reference, particles, truth = ribosomes(shared_data)
     result = method.prepare(reference, C1)(particles)

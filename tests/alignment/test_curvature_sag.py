@@ -17,7 +17,7 @@ from torchsag.alignment.aligner import (
     calibration_rows,
 )
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
-from torchsag.alignment.sag import SAGAlignment
+from torchsag.alignment.sag import SAGAligner
 from torchsag.app.components import build
 from torchsag.app.composition import compose_command
 from torchsag.errors import InputError
@@ -176,7 +176,7 @@ def test_who_is_calibrated_and_with_whom():
     assert list(calibration_rows(aligner, 0)) == []
     trusting = CurvatureSAGAligner(calibration_particles=0).prepare(reference, C1)
     assert list(calibration_rows(trusting, 10)) == []
-    plain = SAGAlignment().prepare(reference, C1)
+    plain = SAGAligner().prepare(reference, C1)
     assert list(calibration_rows(plain, 10)) == []
     assert calibrated(plain, _simulated()[1]) is plain
 

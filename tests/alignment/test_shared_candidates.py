@@ -6,7 +6,7 @@ import torch
 from thread_ranks import on_ranks
 
 from torchsag.alignment.aligner import AlignmentResult
-from torchsag.alignment.sag import SAGAlignment
+from torchsag.alignment.sag import SAGAligner
 from torchsag.alignment.shared_candidates import CandidateAligner, SharedCandidates
 from torchsag.geometry import Symmetry
 from torchsag.search.rotational_matching import RotationalMatching
@@ -20,7 +20,7 @@ def prepared():
     reference = density_of(ribosome_phantom(), 24, 16.0)
     particles, _ = simulate_particles(reference, 2, 0.3, max_shift=1.0)
     search = RotationalMatching(degree=8, num_candidates=7, separation_deg=20.0)
-    method = SAGAlignment(search=search, resolution_angstrom=48.0, max_candidates=7, max_passes=8.0)
+    method = SAGAligner(search=search, resolution_angstrom=48.0, max_candidates=7, max_passes=8.0)
     return method.prepare(reference, Symmetry("C1")), particles
 
 

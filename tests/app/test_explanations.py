@@ -46,7 +46,7 @@ def test_a_variant_is_explained_by_what_it_varies():
 
 
 def test_inherited_attributes():
-    inherited = documentation("torchsag.alignment.sag.SAGAlignment")[1]
+    inherited = documentation("torchsag.alignment.sag.SAGAligner")[1]
     assert (
         inherited["max_candidates"]
         == documentation("torchsag.alignment.candidate_refinement.CandidateRefinement")[1]["max_candidates"]

@@ -20,7 +20,7 @@ _FINE_MATCHING = RotationalMatching(degree=14, num_candidates=10, separation_deg
 
 
 @dataclass(frozen=True)
-class SAGAlignment(CandidateRefinement):
+class SAGAligner(CandidateRefinement):
     """Fine alignment by the stochastic average gradient over slices, from the candidates of a search.
 
     Differs from the paper in four points, each because the paper's own choice is biased or slow: slices lie along the
