@@ -172,7 +172,7 @@ def test_who_is_calibrated_and_with_whom():
     aligner = CurvatureSAGAligner(calibration_particles=4).prepare(reference, C1)
     assert isinstance(aligner, CalibratingAligner)
     assert list(calibration_rows(aligner, 10)) == [0, 2, 4, 6]
-    assert list(calibration_rows(aligner, 3)) == [0, 1, 2]
+    assert list(calibration_rows(aligner, 3)) == []  # they would show their own noise
     assert list(calibration_rows(aligner, 0)) == []
     trusting = CurvatureSAGAligner(calibration_particles=0).prepare(reference, C1)
     assert list(calibration_rows(trusting, 10)) == []

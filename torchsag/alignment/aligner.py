@@ -16,6 +16,7 @@ from torchsag.likelihood.observations import Observations
 from torchsag.particles import DensityMap, ParticleBatch
 
 _PER_PARTICLE = ("scores", "covariances", "ambiguity", "converged", "passes")
+_FEWEST = 8  # particles to calibrate with
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,14 @@ class CalibratingAligner(PreparedAligner, Protocol):
 
 
 def calibration_rows(aligner: PreparedAligner, count: int) -> range:
-    """Which of `count` particles an aligner is to be calibrated with: evenly spread, none for one that needs none.
+    """Which of `count` particles an aligner is to be calibrated with: evenly spread; none for one that needs none, and
+    none of a list so short that it would show its own noise.
 
     They follow from the list alone, so that every process and every chunk comes to the same poses.
     """
-    wanted = min(aligner.calibration_particles, count) if isinstance(aligner, CalibratingAligner) else 0
+    if count < _FEWEST or not isinstance(aligner, CalibratingAligner):
+        return range(0)
+    wanted = min(aligner.calibration_particles, count)
     step = count // max(wanted, 1)
     return range(0, wanted * step, max(step, 1))
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from torchsag.errors import InputError
@@ -86,6 +85,8 @@ def close_positions(
             groups["" if tomograms is None else tomograms[row]].append(row)
     pairs: Pairs = []
     for rows in groups.values():
+        from scipy.spatial import KDTree  # most lists have no positions
+
         tree = KDTree(places[torch.tensor(rows)].double().numpy())
         close = tree.query_pairs(least_distance, output_type="ndarray")
         pairs += [(rows[a], rows[b]) for a, b in np.asarray(close).tolist()]
