@@ -1,6 +1,7 @@
 """What torch's own optimizers do, ours does: the same tests run on both."""
 
 import copy
+import inspect
 import io
 import pickle
 
@@ -24,7 +25,8 @@ class ToldSAG(SAG):
     def step(self, closure=None):
         visits = getattr(self, "visits", 0)
         self.visits = visits + 1
-        return super().step(closure, visits % 2)
+        # Bare: torch hooks the step of every class of which an optimizer is made, and would call hooks for both.
+        return inspect.unwrap(SAG.step)(self, closure, visits % 2)
 
 
 OPTIMIZERS = [lambda p, lr=0.05, **k: torch.optim.SGD(p, lr=lr, **k), torch.optim.Adam, ToldSAG]
