@@ -395,8 +395,8 @@ def test_dynamo_tables_count_voxels_and_keep_their_tilts(scene):
     table[:, 13], table[:, 14] = -55, 50
     table[:, 23:26] = scene.positions / 2
     table[:, 3:6] = 0.25
-    folder = scene.folder / "lists"  # the folder above it, where volumes are looked for too, is this test's own
-    folder.mkdir()
+    folder = scene.folder / "project" / "tables" / "picked"  # folders above, where volumes are looked for, are its own
+    folder.mkdir(parents=True)
     np.savetxt(folder / "picks.tbl", table)
     listed = str(folder / "picks.tbl")
     extract(
