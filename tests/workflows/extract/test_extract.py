@@ -395,7 +395,7 @@ def test_dynamo_tables_count_voxels_and_keep_their_tilts(scene):
     table[:, 13], table[:, 14] = -55, 50
     table[:, 23:26] = scene.positions / 2
     table[:, 3:6] = 0.25
-    folder = scene.folder / "project" / "tables" / "picked"  # folders above, where volumes are looked for, are its own
+    folder = scene.folder / "1/2/3/4/5/6"  # volumes are looked for in five folders above: all its own
     folder.mkdir(parents=True)
     np.savetxt(folder / "picks.tbl", table)
     listed = str(folder / "picks.tbl")
