@@ -26,7 +26,7 @@ import torch
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.app.main import main as torchsag
 from torchsag.averaging import MapSums
-from torchsag.averaging.outline import SphericalOutline
+from torchsag.averaging.mask import SphericalMask
 from torchsag.fourier import low_pass
 from torchsag.geometry import Symmetry
 from torchsag.io import read_particles
@@ -34,7 +34,7 @@ from torchsag.particles import ParticleSet
 from torchsag.runs.provenance import versions
 from torchsag.runs.truth import true_poses
 
-OUTLINE = SphericalOutline(diameter_angstrom=300.0, edge_angstrom=36.0)
+OUTLINE = SphericalMask(diameter_angstrom=300.0, edge_angstrom=36.0)
 FILTERS = (60.0, 45.0, 30.0)
 PARTS = 5
 NO_SYMMETRY = Symmetry("C1")

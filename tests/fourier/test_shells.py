@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from torchsag.fourier import fourier_shell_correlation, shell_sums, to_half_spectrum, to_spectrum
+from torchsag.fourier import (
+    first_below,
+    fourier_shell_correlation,
+    last_above,
+    shell_sums,
+    to_half_spectrum,
+    to_spectrum,
+)
 from torchsag.fourier.shells import resolution_at
 
 
@@ -50,6 +57,14 @@ def test_shell_sums_count_every_coefficient_of_the_ball(n):
     z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     shell = (z**2 + y**2 + x**2).double().sqrt().round()
     assert counts.tolist() == [int((shell == k).sum()) for k in range(n // 2 + 1)]
+
+
+def test_where_a_curve_falls_below_and_where_it_was_last_above():
+    curve = torch.tensor([0.1, 0.9, 0.2, 0.6, 0.1])
+    assert first_below(curve, 0.5) == 2
+    assert first_below(curve, 0.0) == len(curve)
+    assert last_above(curve, 0.5) == 3
+    assert last_above(curve, 1.0) == -1
 
 
 def test_resolution_is_interpolated_between_the_shells_around_the_crossing():

@@ -53,7 +53,7 @@ def test_a_mask_around_a_map_holds_its_density(folder):
 
 def test_other_commands_take_the_file_as_a_plain_word():
     config = compose_command("average", expand_structure_files(["particles=p", "out=o", "mask=m.mrc"]))
-    assert config["mask"] == {"_target_": "torchsag.averaging.outline.OutlineFromFile", "path": "m.mrc"}
+    assert config["mask"] == {"_target_": "torchsag.averaging.mask.MaskFromFile", "path": "m.mrc"}
     config = compose_command("classify", expand_structure_files(["particles=p", "out=o", "mask=m.mrc", "focus=f.mrc"]))
     assert (config["mask"]["path"], config["focus"]["path"]) == ("m.mrc", "f.mrc")
 

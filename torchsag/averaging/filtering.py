@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.errors import InputError
-from torchsag.fourier import shell_sums, to_half_spectrum
+from torchsag.fourier import first_below, shell_sums, to_half_spectrum
 from torchsag.fourier.filters import raised_cosine
 from torchsag.fourier.radial import apply_shell_curve
 from torchsag.particles import DensityMap
@@ -27,7 +27,7 @@ def full_map_fsc(fsc: Float[Tensor, " shells"]) -> Float[Tensor, " shells"]:
 
 def figure_of_merit(fsc: Float[Tensor, " shells"], threshold: float = 0.143) -> Float[Tensor, " shells"]:
     """Weight ``sqrt(2 F / (1 + F))`` of each shell up to where the curve first falls below `threshold`, zero beyond."""
-    keep = torch.arange(len(fsc), device=fsc.device) < _first_below(fsc, threshold)
+    keep = torch.arange(len(fsc), device=fsc.device) < first_below(fsc, threshold)
     return full_map_fsc(fsc).sqrt() * keep
 
 
@@ -36,16 +36,11 @@ def reference_weight(fsc: Float[Tensor, " shells"], coarsest_shell: float) -> Fl
 
     Where that is not beyond `coarsest_shell`, a low-pass there instead: a curve of so few shells says nothing.
     """
-    last = _first_below(fsc, 0.143)
+    last = first_below(fsc, 0.143)
     shells = torch.arange(len(fsc), dtype=torch.float32)
     if last <= coarsest_shell:
         return raised_cosine(shells, coarsest_shell, 2.0)
     return fsc.clamp(0, 1) * (shells < last)
-
-
-def _first_below(fsc: Float[Tensor, " shells"], threshold: float) -> int:
-    below = (fsc[1:] < threshold).nonzero()
-    return int(below[0]) + 1 if len(below) else len(fsc)
 
 
 def wiener_weight(fsc: Float[Tensor, " shells"]) -> Float[Tensor, " shells"]:

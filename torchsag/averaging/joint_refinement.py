@@ -26,7 +26,7 @@ from torch import Tensor
 
 from torchsag.averaging.reconstruct import MapSums
 from torchsag.errors import InputError
-from torchsag.fourier import from_half_spectrum, to_half_spectrum
+from torchsag.fourier import from_half_spectrum, last_above, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
 from torchsag.optim import SAG
 from torchsag.particles import ParticleBatch
@@ -134,7 +134,7 @@ class _Problem:
     def around(particles: ParticleBatch, poses: Poses, symmetry: Symmetry, trust: Float[Tensor, " shells"]) -> _Problem:
         """Everything at the poses given."""
         n = particles.box[0]
-        last = min(int((trust > 0).nonzero().max()), (n - 1) // 2)
+        last = min(last_above(trust), (n - 1) // 2)
         band = FourierBand.of(n, last)
         # The map goes a little further than the data that are compared: interpolation looks at its neighbours.
         reach = min(last + _MARGIN, (n - 1) // 2)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.errors import InputError
-from torchsag.fourier import fourier_shell_correlation, to_half_spectrum
+from torchsag.fourier import first_below, fourier_shell_correlation, to_half_spectrum
 from torchsag.fourier.radial import randomise_phases
 from torchsag.fourier.shells import resolution_at
 from torchsag.particles import DensityMap
@@ -57,9 +57,7 @@ class HalfMapFSC:
 
     def area(self, threshold: float = 0.143) -> float:
         """Area under the corrected curve up to where it first falls below `threshold`, in shells."""
-        below = (self.corrected[1:] < threshold).nonzero()
-        last = int(below[0]) + 1 if len(below) else len(self.corrected)
-        return float(self.corrected[1:last].sum())
+        return float(self.corrected[1 : first_below(self.corrected, threshold)].sum())
 
     def shell_resolutions(self) -> Float[Tensor, " shells"]:
         """Resolution of each shell, angstrom; infinity for shell 0."""
@@ -92,8 +90,7 @@ def compare_half_maps(
         return fourier_shell_correlation(to_half_spectrum(a.double()), to_half_spectrum(b.double()), box).float()
 
     unmasked = correlation(first.density, second.density)
-    below = (unmasked[1:] < _RANDOMISE_BELOW).nonzero()
-    start = int(below[0]) + 1 if len(below) else len(unmasked) - 1
+    start = min(first_below(unmasked, _RANDOMISE_BELOW), len(unmasked) - 1)
     if mask is None:
         return HalfMapFSC(unmasked, unmasked, torch.zeros_like(unmasked), unmasked, start, box, first.voxel_size)
     masked = correlation(first.density * mask, second.density * mask)

@@ -3,7 +3,7 @@
 from torchsag.fourier.filters import apply_filter, low_pass
 from torchsag.fourier.frequencies import half_frequencies, half_shells, hermitian_multiplicity
 from torchsag.fourier.resize import crop, crop_spectrum, pad, pad_spectrum, resample
-from torchsag.fourier.shells import fourier_shell_correlation, shell_sums
+from torchsag.fourier.shells import first_below, fourier_shell_correlation, last_above, shell_sums
 from torchsag.fourier.shift import phase_ramp
 from torchsag.fourier.transforms import (
     from_half_spectrum,
@@ -17,6 +17,7 @@ __all__ = [
     "apply_filter",
     "crop",
     "crop_spectrum",
+    "first_below",
     "fourier_shell_correlation",
     "from_half_spectrum",
     "from_spectrum",
@@ -24,6 +25,7 @@ __all__ = [
     "half_shells",
     "half_weight",
     "hermitian_multiplicity",
+    "last_above",
     "low_pass",
     "pad",
     "pad_spectrum",

@@ -28,15 +28,26 @@ def fourier_shell_correlation(first: HalfSpectra, second: HalfSpectra, box: Box)
     )
 
 
+def first_below(curve: Float[Tensor, " shells"], threshold: float) -> int:
+    """Number of the first shell, from 1, at which a curve is below `threshold`; the number of shells if at none."""
+    below = (curve[1:] < threshold).nonzero()
+    return int(below[0]) + 1 if len(below) else len(curve)
+
+
+def last_above(curve: Float[Tensor, " shells"], threshold: float = 0.0) -> int:
+    """Number of the last shell at which a curve is above `threshold`; -1 if at none."""
+    above = (curve > threshold).nonzero()
+    return int(above[-1]) if len(above) else -1
+
+
 def resolution_at(fsc: Float[Tensor, " shells"], box: Box, voxel_size: float, threshold: float = 0.143) -> float:
     """Resolution (angstrom) where an FSC curve first falls below `threshold`, linear between shells.
 
     A curve that never falls returns the Nyquist resolution; one that is below at shell 1 returns infinity.
     """
-    below = (fsc[1:] < threshold).nonzero()
-    if len(below) == 0:
+    shell = first_below(fsc, threshold)
+    if shell == len(fsc):
         return max(box) * voxel_size / (len(fsc) - 1)
-    shell = int(below[0]) + 1
     if shell == 1:
         return float("inf")
     high, low = float(fsc[shell - 1]), float(fsc[shell])

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.alignment.aligner import PreparedAligner, calibrated, calibration_rows
-from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
+from torchsag.particles import ParticleSet
+from torchsag.runs.usable_particles import load_usable
 from torchsag.timing import stage
 
 
@@ -22,17 +23,9 @@ def calibrated_with(
     Particles that cannot be used are left out here: whether they end the run is decided where they are aligned.
     `centres` is as in `torchsag.runs.chunked_alignment.ChunkAligner`.
     """
-    rows = list(calibration_rows(method, len(particles)))
-
-    def load() -> ParticleBatch:
-        batch = particles.load(rows, device)
-        return batch if centres is None else batch.recentred(centres[torch.tensor(rows)])
-
-    if not rows:
-        return method
+    rows = calibration_rows(method, len(particles))
     with stage("calibration"):
-        try:
-            return calibrated(method, load())
-        except ParticleError as error:
-            rows = [row for row in rows if row not in error.faults]
-        return calibrated(method, load()) if rows else method
+        batch, rows, _ = load_usable(particles, rows, device)
+        if batch is None:
+            return method
+        return calibrated(method, batch if centres is None else batch.recentred(centres[torch.tensor(rows)]))

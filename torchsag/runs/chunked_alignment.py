@@ -15,9 +15,10 @@ from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.parallel import Workers, fair_chunk
-from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
+from torchsag.particles import ParticleBatch, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.progress import progress
+from torchsag.runs.usable_particles import load_usable
 from torchsag.timing import StageClock, stage
 
 _log = logging.getLogger(__name__)
@@ -113,16 +114,7 @@ class ChunkAligner:
 
     def _load(self, rows: range) -> tuple[ParticleBatch | None, list[int], dict[int, str]]:
         with stage("reading"):
-            try:
-                return self.particles.load(rows, self.device), list(rows), {}
-            except ParticleError as error:
-                if not self.skip_bad:
-                    raise ParticleError(
-                        {row: f"{reason}; or add skip_bad=true to set it aside" for row, reason in error.faults.items()}
-                    ) from error
-                faults = error.faults
-            good = [row for row in rows if row not in faults]
-            return self.particles.load(good, self.device) if good else None, good, faults
+            return load_usable(self.particles, rows, self.device, self.skip_bad)
 
 
 def align_in_chunks(

@@ -11,7 +11,8 @@ from torch import Tensor
 from torchsag.averaging import MapSums
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers, fair_chunk
-from torchsag.particles import DensityMap, ParticleBatch, ParticleError, ParticleSet
+from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs.usable_particles import load_usable
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,13 @@ class ChunkSums:
         """The sums of these rows, on the CPU."""
         sums = MapSums.empty(self.particles.box, self.particles.voxel_size, self.groups, device=self.device)
         finite = self.poses.shifts.isfinite().all(-1)
-        batch, kept = self._load([row for row in rows if finite[row]])
+        usable = [row for row in rows if finite[row]]
+        batch, usable, _ = load_usable(self.particles, usable, self.device, self.skip_bad)
         if batch is not None:
+            kept = torch.tensor(usable)
             strength = None if self.strength is None else self.strength[kept].to(self.device)
             sums.add(batch, self.poses[kept].to(self.device), (self.group[kept] - 1).to(self.device), strength)
         return sums.to("cpu")
-
-    def _load(self, rows: list[int]) -> tuple[ParticleBatch | None, Integer[Tensor, " kept"]]:
-        """The usable ones of these particles, and which they are."""
-        try:
-            batch = self.particles.load(rows, self.device) if rows else None
-            return batch, torch.tensor(rows, dtype=torch.long)
-        except ParticleError as error:
-            if not self.skip_bad:
-                raise ParticleError(
-                    {row: f"{reason}; or add skip_bad=true to set it aside" for row, reason in error.faults.items()}
-                ) from error
-            return self._load([row for row in rows if row not in error.faults])
 
 
 def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:

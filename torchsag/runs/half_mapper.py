@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.averaging import MapSums
-from torchsag.averaging.outline import Outline
+from torchsag.averaging.mask import Mask
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
@@ -29,7 +29,7 @@ class HalfMapper:
     ----------
     particles, halves
         The set, and 1 or 2 for each particle.
-    outline
+    mask
         Makes the masks of the FSC.
     coarsest_angstrom
         The resolution at which outlines are drawn.
@@ -39,7 +39,7 @@ class HalfMapper:
 
     particles: ParticleSet
     halves: Integer[Tensor, " particles"]
-    outline: Outline
+    mask: Mask
     coarsest_angstrom: float
     device: torch.device
     chunk: int
@@ -72,11 +72,11 @@ class HalfMapper:
     @property
     def comparison(self) -> MaskedComparison:
         """How half-maps are compared."""
-        return MaskedComparison(self.outline, self.coarsest_angstrom, self.seed)
+        return MaskedComparison(self.mask, self.coarsest_angstrom, self.seed)
 
-    def mask(self, density: DensityMap) -> Float[Tensor, "z y x"]:
+    def mask_around(self, density: DensityMap) -> Float[Tensor, "z y x"]:
         """Where the particle is in a map."""
-        return self.comparison.mask(density)
+        return self.comparison.mask_around(density)
 
     def compare(self, first: DensityMap, second: DensityMap) -> HalfMapFSC:
         """FSC of half-maps under the union of their masks."""

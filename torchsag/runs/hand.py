@@ -8,7 +8,6 @@ particles before the run: a chiral structure fits one of the two better, particl
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -16,7 +15,8 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner
 from torchsag.geometry import Symmetry
-from torchsag.particles import DensityMap, ParticleError, ParticleSet, TiltStack
+from torchsag.particles import DensityMap, ParticleSet, TiltStack
+from torchsag.runs.usable_particles import load_usable
 
 _LOG = logging.getLogger(__name__)
 _SAMPLE = 16
@@ -39,23 +39,14 @@ def shows_mirror_image(
     """
     stacks = [row for row, source in enumerate(particles.volumes) if isinstance(source, TiltStack)]
     rows = stacks[:: max(1, -(-len(stacks) // _SAMPLE))]
-    rows = _usable(particles, rows) if rows else []
-    if len(rows) < _LEAST:
+    batch, rows, _ = load_usable(particles, rows, device)
+    if batch is None or len(rows) < _LEAST:
         return False
-    batch = particles.load(rows, device)
     given, mirrored = (
         method.prepare(one, symmetry, device)(batch).scores.double().cpu()
         for one in (reference, mirror_image(reference))
     )
     return _is_larger(mirrored - given)
-
-
-def _usable(particles: ParticleSet, rows: Sequence[int]) -> list[int]:
-    try:
-        particles.load(rows)
-    except ParticleError as error:
-        return [row for row in rows if row not in error.faults]
-    return list(rows)
 
 
 def _is_larger(difference: Float[Tensor, " particles"]) -> bool:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.averaging.outline import Outline
+from torchsag.averaging.mask import Mask
 from torchsag.evaluation.half_map_fsc import HalfMapFSC, compare_half_maps
 from torchsag.particles import DensityMap
 
@@ -19,7 +19,7 @@ class MaskedComparison:
 
     Attributes
     ----------
-    outline
+    mask
         Makes the masks.
     coarsest_angstrom
         The resolution at which outlines are drawn.
@@ -27,14 +27,16 @@ class MaskedComparison:
         Of the random phases.
     """
 
-    outline: Outline
+    mask: Mask
     coarsest_angstrom: float
     seed: int = 0
 
-    def mask(self, density: DensityMap) -> Float[Tensor, "z y x"]:
+    def mask_around(self, density: DensityMap) -> Float[Tensor, "z y x"]:
         """Where the particle is in a map."""
-        return self.outline(density, self.coarsest_angstrom)
+        return self.mask(density, self.coarsest_angstrom)
 
     def compare(self, first: DensityMap, second: DensityMap) -> HalfMapFSC:
         """FSC of half-maps under the union of their masks."""
-        return compare_half_maps(first, second, torch.maximum(self.mask(first), self.mask(second)), self.seed)
+        return compare_half_maps(
+            first, second, torch.maximum(self.mask_around(first), self.mask_around(second)), self.seed
+        )

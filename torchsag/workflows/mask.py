@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from torchsag.averaging.outline import Outline, OutlineFromMap, SphericalOutline
+from torchsag.averaging.mask import Mask, MaskFromMap, SphericalMask
 from torchsag.errors import InputError
 from torchsag.io import read_map, write_map
 from torchsag.particles import DensityMap
@@ -39,7 +39,7 @@ class MakeMask:
     source: str | None = None
     box: int | None = None
     voxel_size_angstrom: float | None = None
-    mask: Outline = field(default_factory=SphericalOutline)
+    mask: Mask = field(default_factory=SphericalMask)
 
     def __post_init__(self):
         if (self.source is None) == (self.box is None):
@@ -51,7 +51,7 @@ class MakeMask:
             raise InputError(
                 f"voxel_size_angstrom: expected angstrom per voxel above 0 beside box=, got {self.voxel_size_angstrom}"
             )
-        if self.source is None and isinstance(self.mask, OutlineFromMap):
+        if self.source is None and isinstance(self.mask, MaskFromMap):
             raise InputError("in: expected a map to draw the mask around for mask=from_map, got none; give in=MAP")
 
     def __call__(self, provenance: Provenance) -> Outcome:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from torchsag.averaging.filtering import filter_locally, sharpen
-from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.mask import Mask, SphericalMask
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import compare_half_maps
 from torchsag.geometry import Symmetry
@@ -61,7 +61,7 @@ class Postprocess:
     half1: str
     half2: str
     out: str
-    mask: Outline = field(default_factory=SphericalOutline)
+    mask: Mask = field(default_factory=SphericalMask)
     b_factor_angstrom2: float | None = None
     voxel_size_angstrom: float | None = None
     strict: bool = False

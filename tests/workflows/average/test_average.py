@@ -13,7 +13,7 @@ import torch
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.averaging.frames import bring_back
 from torchsag.averaging.halves import ListedHalves
-from torchsag.averaging.outline import SphericalOutline
+from torchsag.averaging.mask import SphericalMask
 from torchsag.averaging.starts import ListedPoses
 from torchsag.errors import InputError
 from torchsag.fourier import fourier_shell_correlation, low_pass, to_half_spectrum
@@ -69,7 +69,7 @@ def settings(data, tmp_path):
         method=LOCAL,
         start=ListedPoses(),
         symmetry="D7",
-        mask=SphericalOutline(diameter_angstrom=250.0, edge_angstrom=40.0),
+        mask=SphericalMask(diameter_angstrom=250.0, edge_angstrom=40.0),
         truth=str(data / "true.star"),
         iterations=2,
         parts=1,

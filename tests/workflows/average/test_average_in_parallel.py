@@ -7,7 +7,7 @@ import torch
 from thread_ranks import on_ranks
 
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
-from torchsag.averaging.outline import SphericalOutline
+from torchsag.averaging.mask import SphericalMask
 from torchsag.io import read_map, read_particles, write_map, write_poses
 from torchsag.particles import DensityMap
 from torchsag.runs.provenance import Provenance
@@ -35,7 +35,7 @@ def settings(tmp_path):
         out=str(tmp_path / "one"),
         reference=str(tmp_path / "reference.mrc"),
         method=CurvatureSAGAligner(search=LocalGrid(cone_deg=10.0, max_shift=3.0), keep=(), passes=(2.0,)),
-        mask=SphericalOutline(diameter_angstrom=280.0, edge_angstrom=40.0),
+        mask=SphericalMask(diameter_angstrom=280.0, edge_angstrom=40.0),
         iterations=2,
         parts=2,
         chunk=2,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
-from torchsag.averaging.outline import SphericalOutline
+from torchsag.averaging.mask import SphericalMask
 from torchsag.averaging.starts import ListedPoses
 from torchsag.classification.cooling import LinearCooling
 from torchsag.classification.mco_a import MCOA
@@ -69,7 +69,7 @@ def settings(data, out):
         start=ListedPoses(),
         common_iterations=0,
         class_alignments=0,
-        mask=SphericalOutline(260.0, 40.0),
+        mask=SphericalMask(260.0, 40.0),
         resolution_angstrom=45.0,
         repeats=2,
         wedge_pca=WedgePCA(),

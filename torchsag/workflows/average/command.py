@@ -187,7 +187,7 @@ class Average(AveragingSettings, ParticleRun):
         mapper = HalfMapper(
             particles=particles,
             halves=halves,
-            outline=self.mask,
+            mask=self.mask,
             coarsest_angstrom=self.initial_resolution_angstrom,
             device=pick_device(self.device),
             chunk=self.chunk,

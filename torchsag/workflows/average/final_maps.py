@@ -150,13 +150,13 @@ def final_maps(
     """
     fsc = comparison.compare(*maps)
     whole = _mean(maps)
-    mask = comparison.outline(whole, fsc.resolution())
+    mask = comparison.mask(whole, fsc.resolution())
     b_factor = _b_factor(whole, fsc) if b_factor_angstrom2 is None else b_factor_angstrom2
 
     def beside_truth(volume: DensityMap) -> MapComparison | None:
         if known.structure is None:
             return None
-        around = comparison.outline(known.structure, fsc.resolution())
+        around = comparison.mask(known.structure, fsc.resolution())
         return compare_with_map(volume, known.structure, around, known.symmetry, fsc.resolution())
 
     control = None

@@ -12,6 +12,7 @@ from torchsag.alignment.aligner import Aligner, AlignmentResult
 from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.frames import as_particle, bring_back, onto_axes
 from torchsag.averaging.symmetry_axes import find_symmetry_axes
+from torchsag.fourier import last_above
 from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap
 
@@ -30,7 +31,7 @@ def composed(result: AlignmentResult, members: Bool[Tensor, " particles"], pose:
 
 def axes_pose(half_map: DensityMap, symmetry: Symmetry, trust: Float[Tensor, " shells"]) -> Poses:
     """What the poses of a half are composed with so that its map stands on the axes of a symmetry."""
-    last = int((trust > _LEAST_TRUST).nonzero().max())
+    last = last_above(trust, _LEAST_TRUST)
     axes = find_symmetry_axes(weigh_shells(half_map, trust), symmetry, max(3, last))
     _log.info("%s axes found, agreement %.2f", symmetry.name, axes.agreement)
     return axes.pose

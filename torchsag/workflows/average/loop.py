@@ -26,6 +26,7 @@ from torchsag.averaging.filtering import reference_weight, weigh_shells
 from torchsag.averaging.frames import bring_back
 from torchsag.averaging.joint_refinement import Polish
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
+from torchsag.fourier import last_above
 from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers
@@ -168,7 +169,7 @@ class AveragingLoop:
         self, sums: MapSums, symmetry: Symmetry, weight: Float[Tensor, " shells"], placement: Poses | None = None
     ) -> Float[Tensor, "halves parts z y x"]:
         """For each part of each half the average of the half's other parts, filtered."""
-        last = int((weight > 0).nonzero().max()) + 1
+        last = last_above(weight) + 1
         others = sums.without_each(self.parts).within(min(last, self.particles.box[0] // 2))
         made = self.settings.regularisation(others, symmetry, weight)
         framed = [*made[: self.parts], *(_bring_back(m, placement) for m in made[self.parts :])]
@@ -245,7 +246,7 @@ class AveragingLoop:
     def reference(self, state: AveragingState, half: int, part: int = 0) -> DensityMap:
         """What a part of a half is aligned to: the half's other parts, filtered and masked."""
         filtered = DensityMap(state.references[half - 1, part], self.particles.voxel_size)
-        mask = self.mapper.mask(filtered)
+        mask = self.mapper.mask_around(filtered)
         return replace(filtered, density=filtered.density * mask)
 
     def scores_and_noise(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -282,7 +283,7 @@ class AveragingLoop:
         if self.common_frame:
             return None
         first, second = (weigh_shells(m, weight) for m in maps)
-        return placement(first, second, self.mapper.mask(first), self.settings.method, symmetry)
+        return placement(first, second, self.mapper.mask_around(first), self.settings.method, symmetry)
 
     def _is_local(self, state: AveragingState) -> bool:
         if self.settings.local_method is None or not state.rows or not state.symmetric:

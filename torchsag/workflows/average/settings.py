@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from torchsag.alignment.aligner import Aligner
-from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.mask import Mask, SphericalMask
 from torchsag.averaging.regularisation import Regularisation, ShellWeight
 from torchsag.averaging.strength import Equal, Strength
 from torchsag.errors import InputError
@@ -49,7 +49,7 @@ class AveragingSettings:
     parts: int = 5
     regularisation: Regularisation = field(default_factory=ShellWeight)
     strength: Strength = field(default_factory=Equal)
-    mask: Outline = field(default_factory=SphericalOutline)
+    mask: Mask = field(default_factory=SphericalMask)
     initial_resolution_angstrom: float = 60.0
     local_below_deg: float = 5.0
 

@@ -9,7 +9,7 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from torchsag.averaging.filtering import figure_of_merit, reference_weight, weigh_shells
-from torchsag.averaging.outline import Outline
+from torchsag.averaging.mask import Mask
 from torchsag.averaging.reconstruct import MapSums
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
@@ -39,12 +39,12 @@ class ClassMap:
         """The map of both halves, weighted by what the FSC says it is worth."""
         return weigh_shells(self.whole, figure_of_merit(self.fsc.corrected))
 
-    def reference(self, half: int, outline: Outline, coarsest_angstrom: float) -> DensityMap:
+    def reference(self, half: int, mask: Mask, coarsest_angstrom: float) -> DensityMap:
         """What one half is aligned to: its own map, weighted by the FSC, low-passed where that says nothing."""
         own = self.halves[half - 1]
         coarsest_shell = own.box[0] * own.voxel_size / coarsest_angstrom
         filtered = weigh_shells(own, reference_weight(self.fsc.corrected, coarsest_shell))
-        return replace(filtered, density=filtered.density * outline(filtered, coarsest_angstrom))
+        return replace(filtered, density=filtered.density * mask(filtered, coarsest_angstrom))
 
 
 def class_maps(

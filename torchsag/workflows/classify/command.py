@@ -20,7 +20,7 @@ from torchsag.averaging.starts import RandomOrientations, Start
 from torchsag.classification.wedge_pca import WedgePCA
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
-from torchsag.particles import ParticleError, ParticleSet
+from torchsag.particles import ParticleSet
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
 from torchsag.runs.half_mapper import HalfMapper
@@ -31,6 +31,7 @@ from torchsag.runs.particle_run import ParticleRun
 from torchsag.runs.provenance import Provenance
 from torchsag.runs.signatures import file_signature, particle_signatures
 from torchsag.runs.truth import true_classes
+from torchsag.runs.usable_particles import load_usable
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
@@ -218,13 +219,7 @@ class Classify(ClassificationSettings, ParticleRun):
         """Rows of particles that can be read; the others end the run unless they may be set aside."""
 
         def faults(rows: range) -> dict[int, str]:
-            try:
-                particles.load(rows)
-            except ParticleError as error:
-                if not self.skip_bad:
-                    raise
-                return error.faults
-            return {}
+            return load_usable(particles, rows, skip_bad=self.skip_bad)[2]
 
         count = len(particles)
         chunks = [range(start, min(start + self.chunk, count)) for start in range(0, count, self.chunk)]
@@ -244,7 +239,7 @@ class Classify(ClassificationSettings, ParticleRun):
         mapper = HalfMapper(
             particles=particles.select(usable.tolist()),
             halves=halves,
-            outline=self.mask,
+            mask=self.mask,
             coarsest_angstrom=self.initial_resolution_angstrom,
             device=pick_device(self.device),
             chunk=self.chunk,

@@ -211,7 +211,7 @@ class ClassificationLoop:
         shifts = present.shifts[:, None].repeat(1, 1 + len(maps), 1)
         for number, one in enumerate(maps, start=1):
             for half in (1, 2):
-                reference = one.reference(half, self.mapper.outline, self.mapper.coarsest_angstrom)
+                reference = one.reference(half, self.mapper.mask, self.mapper.coarsest_angstrom)
                 members = self.mapper.members(half)
                 subset = replace(self.particles.select(members.tolist()), poses=present[members].to(torch.float64))
                 prepared = self.settings.alignment.prepare(reference, self.settings.group, self.mapper.device)

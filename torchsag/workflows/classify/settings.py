@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from torchsag.alignment.aligner import Aligner
-from torchsag.averaging.outline import Outline, SphericalOutline
+from torchsag.averaging.mask import Mask, SphericalMask
 from torchsag.classification.classifier import Classifier
 from torchsag.classification.first_classes import FirstClasses, RandomLabels
 from torchsag.classification.mates import symmetry_mates
@@ -55,8 +55,8 @@ class ClassificationSettings:
     symmetry: str = "C1"
     common_symmetry: str | None = None
     class_alignments: int = 1
-    mask: Outline = field(default_factory=SphericalOutline)
-    focus: Outline | None = None
+    mask: Mask = field(default_factory=SphericalMask)
+    focus: Mask | None = None
     resolution_angstrom: float = 32.0
     contrast: float = 0.3
     noise_class: bool = True
@@ -91,6 +91,6 @@ class ClassificationSettings:
         return Symmetry(self.common_symmetry or self.symmetry)
 
     @property
-    def focus_or_mask(self) -> Outline:
+    def focus_or_mask(self) -> Mask:
         """What outlines where classes may differ."""
         return self.mask if self.focus is None else self.focus

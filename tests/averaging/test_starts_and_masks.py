@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchsag.averaging.outline import Outline, OutlineFromFile, OutlineFromMap, SphericalOutline
+from torchsag.averaging.mask import Mask, MaskFromFile, MaskFromMap, SphericalMask
 from torchsag.averaging.starts import BestParticles, ListedPoses, RandomOrientations, Start
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, random_rotations
@@ -80,36 +80,36 @@ def _ball(n=32, radius=7.0):
     return DensityMap(spherical_mask((n, n, n), radius, 2.0) + 0.2 * noise, 5.0)
 
 
-def test_spherical_outline_has_its_diameter():
-    mask = SphericalOutline(diameter_angstrom=100.0, edge_angstrom=20.0)(_ball(), 60.0)
+def test_spherical_mask_has_its_diameter():
+    mask = SphericalMask(diameter_angstrom=100.0, edge_angstrom=20.0)(_ball(), 60.0)
     row = mask[16, 16, 16:]
     assert float(row[10]) == pytest.approx(0.5)
     assert float(row[8]) == pytest.approx(1.0)
     assert float(row[12]) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_outline_from_the_map_holds_the_particle():
-    outline = OutlineFromMap(low_pass_angstrom=30.0, grow_angstrom=10.0, edge_angstrom=15.0)
-    assert isinstance(outline, Outline)
+def test_mask_from_the_map_holds_the_particle():
+    outline = MaskFromMap(low_pass_angstrom=30.0, grow_angstrom=10.0, edge_angstrom=15.0)
+    assert isinstance(outline, Mask)
     mask = outline(_ball(), 30.0)
     assert float(mask[16, 16, 10:22].min()) == 1
     assert float(mask[16, 16, 0]) == 0
 
 
-def test_outline_from_a_file_is_checked(tmp_path):
+def test_mask_from_a_file_is_checked(tmp_path):
     good, wrong_box, not_a_mask = (tmp_path / name for name in ("good.mrc", "box.mrc", "values.mrc"))
     write_map(good, DensityMap(spherical_mask((32, 32, 32), 8.0), 5.0))
     write_map(wrong_box, DensityMap(spherical_mask((16, 16, 16), 4.0), 5.0))
     write_map(not_a_mask, DensityMap(5 * spherical_mask((32, 32, 32), 8.0), 5.0))
-    torch.testing.assert_close(OutlineFromFile(str(good))(_ball(), 60.0), spherical_mask((32, 32, 32), 8.0))
+    torch.testing.assert_close(MaskFromFile(str(good))(_ball(), 60.0), spherical_mask((32, 32, 32), 8.0))
     with pytest.raises(InputError, match="expected a mask of"):
-        OutlineFromFile(str(wrong_box))(_ball(), 60.0)
+        MaskFromFile(str(wrong_box))(_ball(), 60.0)
     with pytest.raises(InputError, match="values from 0 to 1"):
-        OutlineFromFile(str(not_a_mask))(_ball(), 60.0)
+        MaskFromFile(str(not_a_mask))(_ball(), 60.0)
 
 
 def test_impossible_lengths_are_refused():
     with pytest.raises(InputError, match=r"^diameter_angstrom: expected"):
-        SphericalOutline(diameter_angstrom=-1.0)
+        SphericalMask(diameter_angstrom=-1.0)
     with pytest.raises(InputError, match="mask: expected"):
-        OutlineFromMap(edge_angstrom=0.0)
+        MaskFromMap(edge_angstrom=0.0)

@@ -17,7 +17,7 @@ from torchsag.particles import DensityMap
 
 
 @runtime_checkable
-class Outline(Protocol):
+class Mask(Protocol):
     """A soft mask, 0 to 1: a frozen dataclass and one yaml under ``conf/mask``."""
 
     def __call__(self, half_map: DensityMap, resolution_angstrom: float) -> Float[Tensor, "z y x"]:
@@ -26,7 +26,7 @@ class Outline(Protocol):
 
 
 @dataclass(frozen=True)
-class SphericalOutline:
+class SphericalMask:
     """A soft sphere about the box centre.
 
     Attributes
@@ -54,7 +54,7 @@ class SphericalOutline:
 
 
 @dataclass(frozen=True)
-class CylindricalOutline:
+class CylindricalMask:
     """A soft cylinder about the box's z axis.
 
     Attributes
@@ -86,7 +86,7 @@ class CylindricalOutline:
 
 
 @dataclass(frozen=True)
-class OutlineFromMap:
+class MaskFromMap:
     """Drawn anew around each half's own map, so that no outline crosses between the halves.
 
     Attributes
@@ -122,7 +122,7 @@ class OutlineFromMap:
 
 
 @dataclass(frozen=True)
-class OutlineFromFile:
+class MaskFromFile:
     """A mask from a file.
 
     Attributes
