@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,50 @@ def test_a_loss_from_a_folder_of_ones_own(installed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "mylosses.cauchy.Cauchy" in (tmp_path / "out" / "config.yaml").read_text()
     assert (tmp_path / "out" / "summary.csv").exists()
+
+
+def interpreter(version):
+    """A Python of this version: on the search path, or one that pyenv keeps."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for found in [shutil.which(f"python{version}"), *kept.glob(f"{version}.*/bin/python{version}")]:
+        # pyenv's stand-ins are on the search path for versions that are not chosen, and only say so.
+        if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
+            return found
+    return pytest.skip(f"no Python {version} here")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.10", "3.13"])
+def test_a_fresh_environment_of_the_oldest_and_the_newest_python(version, tmp_path):
+    fresh = tmp_path / "fresh"
+    subprocess.run([interpreter(version), "-m", "venv", fresh], check=True)
+    python, elsewhere = fresh / "bin" / "python", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", tmp_path / "dist", REPOSITORY], check=True)
+    subprocess.run([*pip, "install", next((tmp_path / "dist").glob("torchsag-*.whl"))], check=True)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+
+    def say(*words):
+        done = subprocess.run(words, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    command = str(fresh / "bin" / "torchsag")
+    say(command, "simulate", "out=s", "n=4", "box=24", "snr=3", "voxel_size_angstrom=16")
+    say(command, "align", "particles=s/particles.star", "reference=s/reference.mrc", "out=a", "threads=1")
+    assert {"poses.star", "average.mrc", "report.html"} <= {path.name for path in (elsewhere / "a").iterdir()}
+    front = "import torchsag as t; print(len(t.align('s/particles.star', 's/reference.mrc').poses))"
+    assert say(str(python), "-c", front).endswith("4\n")
+
+
+@pytest.mark.slow
+def test_what_is_uploaded_passes_the_check_of_twine(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "tools"], check=True)
+    python = tmp_path / "tools" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "-q", "install", "build", "twine"], check=True)
+    subprocess.run([python, "-m", "build", "-o", tmp_path / "dist", REPOSITORY], check=True, capture_output=True)
+    made = sorted((tmp_path / "dist").iterdir())
+    assert {path.suffix for path in made} == {".whl", ".gz"}
+    checked = subprocess.run([python, "-m", "twine", "check", "--strict", *made], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout

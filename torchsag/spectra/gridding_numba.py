@@ -12,6 +12,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.spectra.bounds import within
+from torchsag.spectra.taps_numba import fill_taps
 
 TAPS = 4
 """Width of the kernel in samples; the compiler needs to know it."""
@@ -42,7 +43,6 @@ def interpolate_numba(
 @numba.njit(fastmath=True, cache=True, nogil=True)
 @unwrap
 def _fill(out, samples, positions, table, begin, end):
-    steps = table.shape[0] - 2
     starts = np.empty(3, np.int64)
     weights = np.empty((3, TAPS), np.float32)
     sums = np.empty(2 * TAPS, np.float32)
@@ -55,15 +55,7 @@ def _fill(out, samples, positions, table, begin, end):
             out[point] = complex(np.nan, np.nan)
             continue
         for axis in range(3):
-            place = positions[point, axis]
-            low = np.floor(place)
-            starts[axis] = np.int64(low) - (TAPS // 2 - 1)
-            row = (place - low) * np.float32(steps)
-            index = np.int64(row)
-            rest = row - np.float32(index)
-            for tap in range(TAPS):
-                here = table[index, tap]
-                weights[axis, tap] = here + rest * (table[index + 1, tap] - here)
+            starts[axis] = fill_taps(positions[point, axis], table, weights[axis])
         column = 2 * starts[0]
         for i in range(2 * TAPS):
             sums[i] = 0

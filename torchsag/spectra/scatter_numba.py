@@ -11,6 +11,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.spectra.bounds import within_box
+from torchsag.spectra.taps_numba import fill_taps
 
 # No grid is larger; whole numbers below it are exact in single precision.
 _FAR = np.float32(2**23)
@@ -38,7 +39,6 @@ def scatter_numba(
 def _add(grid, values, positions, table):
     channels, size = grid.shape[0], grid.shape[1]
     width = table.shape[1]
-    steps = table.shape[0] - 2
     # Along x the taps must fit into the grid, along y and z they go round.
     low_x, high_x = np.float32(-(width // 2)), np.float32(grid.shape[3] - 3 * width // 2)
     starts = np.empty(3, np.int64)
@@ -47,15 +47,7 @@ def _add(grid, values, positions, table):
         if not within_box(positions[point, 0], positions[point, 1], positions[point, 2], low_x, high_x, -_FAR, _FAR):
             raise IndexError("scatter: a sample lies outside of the grid")
         for axis in range(3):
-            place = positions[point, axis]
-            low = np.floor(place)
-            starts[axis] = np.int64(low) - (width // 2 - 1)
-            row = (place - low) * np.float32(steps)
-            index = np.int64(row)
-            rest = row - np.float32(index)
-            for tap in range(width):
-                first = table[index, tap]
-                weights[axis, tap] = first + rest * (table[index + 1, tap] - first)
+            starts[axis] = fill_taps(positions[point, axis], table, weights[axis])
         first_x = starts[0] + width
         for k in range(width):
             z = (starts[2] + k) % size
