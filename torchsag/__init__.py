@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torchsag.api.aligning import Alignment, align
     from torchsag.api.averaging import Averaged, average
     from torchsag.api.classifying import Classification, classify
+    from torchsag.api.editing import edit_map
     from torchsag.api.simulating import Simulation, simulate
     from torchsag.errors import InputError
     from torchsag.geometry import Poses, Symmetry
@@ -52,6 +53,7 @@ _HOMES = {
     "align": "torchsag.api.aligning",
     "average": "torchsag.api.averaging",
     "classify": "torchsag.api.classifying",
+    "edit_map": "torchsag.api.editing",
     "read_map": "torchsag.io",
     "read_particles": "torchsag.io",
     "simulate": "torchsag.api.simulating",
@@ -75,6 +77,7 @@ __all__ = [
     "align",
     "average",
     "classify",
+    "edit_map",
     "read_map",
     "read_particles",
     "simulate",

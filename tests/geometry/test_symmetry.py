@@ -118,3 +118,9 @@ def test_what_a_group_says_of_itself(name, fold, cyclic, dihedral, generators):
     assert symmetry.fold_about_z == fold
     assert (symmetry.is_cyclic, symmetry.is_dihedral) == (cyclic, dihedral)
     assert len(symmetry.generators) == generators
+
+
+@pytest.mark.parametrize("name", ["C7", "D7", "T", "O", "I"])
+def test_counting_x_backwards_leaves_the_axes_of_every_group(name):
+    """So that the mirror image of a symmetric map has its axes where they were."""
+    assert Symmetry(name).is_closed_under(torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)))

@@ -9,6 +9,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+import torchsag
 from torchsag.errors import InputError
 from torchsag.io.mrc import read_mrc, read_mrc_header, write_mrc
 
@@ -211,3 +212,34 @@ class TestFilesThatLie:
         (tmp_path / "a.mrc.gz").write_bytes(packed[:-200])
         with pytest.raises(InputError, match="truncated"):
             read_mrc(tmp_path / "a.mrc.gz")
+
+
+def test_the_first_label_names_program_and_version_and_the_second_what_was_done(tmp_path, volume):
+    write_mrc(tmp_path / "a.mrc", volume, 2.5, label="flip µ" + "y" * 100)
+    with mrcfile.open(tmp_path / "a.mrc") as file:
+        assert [text.rstrip() for text in file.get_labels()] == [f"torchsag {torchsag.__version__}", "flip " + "y" * 75]
+    write_mrc(tmp_path / "b.mrc", volume, 2.5)
+    with mrcfile.open(tmp_path / "b.mrc") as file:
+        assert [text.rstrip() for text in file.get_labels()] == [f"torchsag {torchsag.__version__}"]
+
+
+def test_where_the_first_voxel_lies(tmp_path, volume):
+    write_mrc(tmp_path / "a.mrc", volume, 2.5, origin=(-10.0, 2.5, 7.0))
+    assert read_mrc_header(tmp_path / "a.mrc").origin == (-10.0, 2.5, 7.0)
+    with mrcfile.open(tmp_path / "a.mrc", mode="r+") as file:
+        assert file.header.origin.tolist() == (-10.0, 2.5, 7.0)
+        file.header.origin = (0.0, 0.0, 0.0)
+        file.nstart = (1, 2, 3)
+    assert read_mrc_header(tmp_path / "a.mrc").origin == (2.5, 5.0, 7.5)
+
+
+def test_starts_are_listed_by_stored_axis(shared_data):
+    with mrcfile.open(shared_data / "maps/EMD-3001.map") as file:
+        header = file.header
+        starts = (header.nxstart, header.nystart, header.nzstart)
+        stored = dict(zip(map(int, (header.mapc, header.mapr, header.maps)), map(int, starts), strict=True))
+        counts = (header.mx, header.my, header.mz)
+        sizes = [float(cell) / int(count) for cell, count in zip(header.cella.tolist(), counts, strict=True)]
+    expected = [stored[axis] * size for axis, size in zip((1, 2, 3), sizes, strict=True)]
+    assert any(expected)
+    np.testing.assert_allclose(read_mrc_header(shared_data / "maps/EMD-3001.map").origin, expected, rtol=1e-5)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import subprocess
 from xml.etree import ElementTree
 
 import pytest
@@ -69,6 +71,28 @@ def test_the_curve_for_emdb_is_the_corrected_one(folder):
         assert point.tag == "coordinate"
         assert 1 / float(point.find("x").text) == pytest.approx(float(row["resolution_angstrom"]), rel=1e-3)
         assert float(point.find("y").text) == pytest.approx(float(row["corrected"]), abs=2e-5)
+
+
+def read_emdb_fsc(path):
+    """Frequencies and correlations of a file in the form that EMDB takes, whoever wrote it."""
+    root = ElementTree.parse(path).getroot()
+    assert (root.tag, root.attrib["xaxis"]) == ("fsc", "Resolution (A-1)")
+    assert root.attrib["yaxis"] == "Correlation Coefficient"
+    assert [[child.tag for child in point] for point in root] == [["x", "y"]] * len(root)
+    return zip(*([float(child.text) for child in point] for point in root), strict=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("relion_postprocess") is None, reason="RELION is not installed")
+def test_relion_writes_the_curve_in_the_same_form(folder):
+    main(["mask", "in=half1.mrc", "out=mask.mrc", "mask.diameter_angstrom=260"])
+    assert main(["postprocess", "half1=half1.mrc", "half2=half2.mrc", "out=run", "mask=mask.mrc"]) == 0
+    words = ["--i", "half1.mrc", "--i2", "half2.mrc", "--o", "relion", "--angpix", str(VOXEL), "--mask", "mask.mrc"]
+    # It ends with an error where it cannot draw its pdf; the curve is written before.
+    subprocess.run(["relion_postprocess", *words], capture_output=True, check=False)
+    (theirs_x, theirs_y), (x, y) = read_emdb_fsc("relion_fsc.xml"), read_emdb_fsc("run/fsc.xml")
+    assert x[1:] == pytest.approx(theirs_x[1:], rel=1e-3)
+    assert y[1:5] == pytest.approx(theirs_y[1:5], abs=0.02)
 
 
 @pytest.mark.parametrize(("second", "code"), [("another.mrc", "halves_disagree"), ("half2.mrc", None)])

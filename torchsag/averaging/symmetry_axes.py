@@ -7,6 +7,7 @@ agree best, shell by shell, puts the axes of the group onto the axes of the map.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,7 +46,9 @@ class SymmetryAxes:
     agreement: float
 
 
-def find_symmetry_axes(volume: DensityMap, symmetry: Symmetry, last_shell: int) -> SymmetryAxes:
+def find_symmetry_axes(
+    volume: DensityMap, symmetry: Symmetry, last_shell: int, coarse_shells: Sequence[int] = (_COARSE_SHELL,)
+) -> SymmetryAxes:
     """Search all orientations, then refine orientation and centre.
 
     Parameters
@@ -56,17 +59,26 @@ def find_symmetry_axes(volume: DensityMap, symmetry: Symmetry, last_shell: int) 
         The group to look for.
     last_shell
         Highest Fourier shell to compare; what lies beyond the map's resolution is noise.
+    coarse_shells
+        The search over all orientations compares up to each of these in turn: the lower, the farther an orientation of
+        its grid may be from the axes of a structure of fine detail; the higher, the less it takes for them what is
+        round.
     """
     if symmetry.order == 1:
         return SymmetryAxes(Poses.identity(1), 1.0)
-    coarse = _Agreement(volume, symmetry, min(last_shell, _COARSE_SHELL))
-    rotations = _orientations(symmetry)
+    rotations, fine = _orientations(symmetry), _Agreement(volume, symmetry, last_shell)
+    starts = [_start(volume, symmetry, min(last_shell, shell), rotations) for shell in coarse_shells]
+    pose, agreement = max((_refine(fine, start) for start in starts), key=lambda pair: pair[1])
+    return SymmetryAxes(pose, agreement)
+
+
+def _start(volume: DensityMap, symmetry: Symmetry, last_shell: int, rotations: Float[Tensor, "poses 3 3"]) -> Poses:
+    """The best of all orientations up to a coarse shell, refined there."""
+    coarse = _Agreement(volume, symmetry, last_shell)
     scores = torch.cat([coarse.fast(part) for part in rotations.split(_CHUNK)])
     best = _distinct(rotations, scores, symmetry)
     refined = [_refine(coarse, Poses(rotations[i : i + 1], torch.zeros(1, 3))) for i in best]
-    start, _ = max(refined, key=lambda pair: pair[1])
-    pose, agreement = _refine(_Agreement(volume, symmetry, last_shell), start)
-    return SymmetryAxes(pose, agreement)
+    return max(refined, key=lambda pair: pair[1])[0]
 
 
 def symmetry_agreement(

@@ -1,5 +1,6 @@
 """Make a map fit to be a model: no background, nothing near the box faces, its size known."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,6 +13,16 @@ def isolated(density: Float[Tensor, "z y x"], edge: float = 4.0) -> Float[Tensor
     radius = centred_radius(box, density.device)
     rim = (radius > 0.4 * min(box)) & (radius < 0.5 * min(box))
     return (density - density[rim].mean()) * spherical_mask(box, edge=edge, device=density.device)
+
+
+def faces(density: Float[Tensor, "z y x"]) -> Float[Tensor, " voxels"]:
+    """The values on the six faces of the box."""
+    return torch.cat([density.select(axis, end).flatten() for axis in range(3) for end in (0, -1)])
+
+
+def background(density: Float[Tensor, "z y x"]) -> Float[Tensor, ""]:
+    """The median over the faces of the box."""
+    return faces(density).median()
 
 
 def radius_of_gyration(density: Float[Tensor, "z y x"]) -> float:

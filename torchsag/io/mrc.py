@@ -8,6 +8,7 @@ Source: Cheng et al. (2015) J. Struct. Biol. 192:146; https://www.ccpem.ac.uk/mr
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import struct
 import zlib
@@ -21,12 +22,14 @@ from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
 from torchsag.io.regular_file import open_regular
 from torchsag.io.volume_header import VolumeHeader
+from torchsag.version import VERSION
 
 HEADER_BYTES = 1024
 SUFFIXES = (".mrc", ".mrcs", ".map", ".rec", ".st", ".ccp4")
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 # IMOD writes bytes as mode 0 too; its stamp and a flag tell whether they are unsigned.
 _IMOD_STAMP, _IMOD_SIGNED = 1146047817, 1
+_LABEL_BYTES = 80
 _DEFLATE_LIMIT = 1032  # no deflate stream grows by more than this factor when unpacked
 
 
@@ -128,8 +131,17 @@ def map_mrc(path: Path | str) -> np.ndarray:
     return np.memmap(path, layout.dtype, "r", layout.offset, layout.stored).transpose(layout.axes)
 
 
-def write_mrc(path: Path | str, volumes: np.ndarray, voxel_size: float, float16: bool = False) -> None:
+def write_mrc(
+    path: Path | str,
+    volumes: np.ndarray,
+    voxel_size: float,
+    float16: bool = False,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    label: str = "",
+) -> None:
     """Write a volume ``[z y x]`` or a stack of volumes ``[n z y x]``; a name ending in ``.gz`` is compressed.
+
+    The header's first label names the program and its version.
 
     Parameters
     ----------
@@ -141,6 +153,10 @@ def write_mrc(path: Path | str, volumes: np.ndarray, voxel_size: float, float16:
         Angstrom per voxel.
     float16
         Store half precision (mode 12), half the size and good to three digits.
+    origin
+        Where the first voxel lies, angstrom, (x, y, z).
+    label
+        A second label: what was done; what does not fit into its 80 bytes, or is not ASCII, is left out.
 
     Raises
     ------
@@ -149,7 +165,7 @@ def write_mrc(path: Path | str, volumes: np.ndarray, voxel_size: float, float16:
     """
     path = Path(path)
     data = np.ascontiguousarray(volumes, dtype="<f2" if float16 else "<f4")
-    header = _pack_header(data, voxel_size)
+    header = _pack_header(data, voxel_size, origin, label)
     with atomic_path(path) as temporary:
         if path.suffix == ".gz":
             temporary.write_bytes(gzip.compress(header + data.tobytes(), compresslevel=4, mtime=0))
@@ -245,8 +261,21 @@ def _parse_header(path: Path, head: bytes) -> _Layout:
     shape = (stored[axes[0]], stored[axes[1]], stored[axes[2]])
     sizes = [c / (m if m > 0 else n) for c, m, n in zip(cell, samples, shape[::-1], strict=True)]
     images = sections if axes == (0, 1, 2) else 0
-    header = VolumeHeader(shape, sections // depth, (sizes[0], sizes[1], sizes[2]), images)
+    voxel_sizes = (sizes[0], sizes[1], sizes[2])
+    origin = _origin(order, head, axes, voxel_sizes)
+    header = VolumeHeader(shape, sections // depth, voxel_sizes, images, origin)
     return _Layout(header, dtype, HEADER_BYTES + extended, stored, axes)
+
+
+def _origin(
+    order: str, head: bytes, axes: tuple[int, int, int], voxel_sizes: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Where the first voxel lies: the origin in angstrom, or where that is empty the start in voxels."""
+    x, y, z = struct.unpack(f"{order}3f", head[196:208])
+    starts = struct.unpack(f"{order}3i", head[16:28])
+    if (x, y, z) == (0, 0, 0):  # starts are listed by column, row, section
+        x, y, z = (starts[2 - axes[2 - k]] * size for k, size in enumerate(voxel_sizes))
+    return (x, y, z) if all(map(math.isfinite, (x, y, z))) else (0.0, 0.0, 0.0)
 
 
 def _byte_order(head: bytes) -> str:
@@ -276,7 +305,7 @@ def _depth(path: Path, size: tuple[int, int, int], interval: int, space_group: i
     return sections
 
 
-def _pack_header(data: np.ndarray, voxel_size: float) -> bytes:
+def _pack_header(data: np.ndarray, voxel_size: float, origin: tuple[float, float, float], label: str) -> bytes:
     z, y, x = data.shape[-3:]
     sections = int(np.prod(data.shape[:-2]))
     space_group = 1 if data.ndim == 3 else 401
@@ -286,6 +315,11 @@ def _pack_header(data: np.ndarray, voxel_size: float) -> bytes:
     wide = data.astype(np.float64)
     struct.pack_into("<3f2i", head, 76, wide.min(), wide.max(), wide.mean(), space_group, 0)
     struct.pack_into("<i", head, 108, 20140)
+    struct.pack_into("<3f", head, 196, *origin)
     head[208:212], head[212:216] = b"MAP ", b"\x44\x44\x00\x00"
-    struct.pack_into("<f", head, 216, wide.std())
+    labels = [text for text in (f"torchsag {VERSION}", label) if text]
+    struct.pack_into("<fi", head, 216, wide.std(), len(labels))
+    for k, text in enumerate(labels):
+        said = text.encode("ascii", "ignore")[:_LABEL_BYTES].ljust(_LABEL_BYTES)
+        head[224 + k * _LABEL_BYTES : 224 + (k + 1) * _LABEL_BYTES] = said
     return bytes(head)

@@ -20,12 +20,15 @@ class VolumeHeader:
         Angstrom per voxel along (x, y, z); zero where the file does not say.
     images
         Sections of the file, if each is taken as an image of ``shape[1:]``; zero where they cannot be.
+    origin
+        Where the first voxel lies, angstrom, (x, y, z).
     """
 
     shape: tuple[int, int, int]
     count: int = 1
     voxel_sizes: tuple[float, float, float] = (0.0, 0.0, 0.0)
     images: int = 0
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def voxel_size(self) -> float | None:

@@ -128,8 +128,17 @@ def read_map(
     return DensityMap(density, float(voxel_size))
 
 
-def write_map(path: Path | str, density_map: DensityMap, float16: bool = False) -> None:
+def write_map(
+    path: Path | str,
+    density_map: DensityMap,
+    float16: bool = False,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    label: str = "",
+) -> None:
     """Write a density map; the suffix decides the format, and the file appears only when complete.
+
+    An MRC file also says where its first voxel lies (`origin`, angstrom, (x, y, z)), which program wrote it, and what
+    was done (`label`).
 
     Raises
     ------
@@ -144,4 +153,4 @@ def write_map(path: Path | str, density_map: DensityMap, float16: bool = False) 
     if _is_em(path):
         em.write_em(path, density)
     else:
-        mrc.write_mrc(path, density, density_map.voxel_size, float16)
+        mrc.write_mrc(path, density, density_map.voxel_size, float16, origin, label)

@@ -59,7 +59,10 @@ class DensityMap:
         return z, y, x
 
     def mirrored(self) -> DensityMap:
-        """The map of the other hand: x counted backwards about the box centre."""
+        """The map of the other hand: x counted backwards about the box centre.
+
+        Of the three axes x alone leaves the axes of every point group where RELION has them (z would turn T's).
+        """
         n = self.box[2]
         return DensityMap(self.density.flip(-1).roll(1 - n % 2, -1), self.voxel_size)
 

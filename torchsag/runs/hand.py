@@ -24,12 +24,6 @@ _LEAST = 5  # with fewer particles the spread of the differences is not known
 _CERTAIN = 4.0  # standard errors
 
 
-def mirror_image(reference: DensityMap) -> DensityMap:
-    """The map mirrored in the plane z = 0; the centre stays the centre, the sense of rotation turns."""
-    n = reference.box[0]
-    return DensityMap(reference.density.flip(-3).roll(1 - n % 2, -3), reference.voxel_size)
-
-
 def shows_mirror_image(
     particles: ParticleSet, reference: DensityMap, method: Aligner, symmetry: Symmetry, device: torch.device
 ) -> bool:
@@ -43,8 +37,7 @@ def shows_mirror_image(
     if batch is None or len(rows) < _LEAST:
         return False
     given, mirrored = (
-        method.prepare(one, symmetry, device)(batch).scores.double().cpu()
-        for one in (reference, mirror_image(reference))
+        method.prepare(one, symmetry, device)(batch).scores.double().cpu() for one in (reference, reference.mirrored())
     )
     return _is_larger(mirrored - given)
 

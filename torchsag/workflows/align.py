@@ -27,7 +27,7 @@ from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.runs.chunked_sums import average_at
 from torchsag.runs.device import pick_device
-from torchsag.runs.hand import mirror_image, shows_mirror_image
+from torchsag.runs.hand import shows_mirror_image
 from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics, write_set_aside
@@ -172,7 +172,7 @@ class Align(ParticleRun):
                 _log.warning("%s", _MIRRORED)
         if not mirrored:
             return inputs
-        return replace(inputs, reference=mirror_image(inputs.reference), mirrored=True)
+        return replace(inputs, reference=inputs.reference.mirrored(), mirrored=True)
 
     def _align(self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None) -> Columns:
         """One row for each particle that is done, on the root."""

@@ -13,7 +13,7 @@ import torch
 
 from torchsag.io import write_map, write_poses
 from torchsag.particles import DensityMap
-from torchsag.runs.files import plot_fsc, write_fsc
+from torchsag.runs.files import plot_fsc, write_fsc, write_fsc_xml
 from torchsag.runs.metrics import alignment_columns, write_metrics, write_set_aside
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
@@ -82,6 +82,7 @@ class FinishedRun:
             write_map(staging / "local_resolution.mrc", found.local)
             write_fsc(staging / "fsc.csv", found.fsc, found.curves())
             plot_fsc(staging / "fsc.png", found.fsc, found.curves())
+            write_fsc_xml(staging / "fsc.xml", found.fsc)
             save_average_slices(staging / "slices.npz", out, len(self.state.rows), found.final, found.local)
             tables = {"summary": summary, "iterations": list(self.state.rows), "particles": self._particles()}
             write_metrics(staging / "metrics.json", {"verdict": verdict.record(), **metrics, **tables})
