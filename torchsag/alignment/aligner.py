@@ -110,6 +110,16 @@ class CalibratingAligner(PreparedAligner, Protocol):
         ...
 
 
+@runtime_checkable
+class BandLimitedAligner(PreparedAligner, Protocol):
+    """A prepared aligner that looks at the particles' low frequencies alone."""
+
+    @property
+    def outermost_shell(self) -> int | None:
+        """No Fourier shell beyond it is looked at; None if all are."""
+        ...
+
+
 def calibration_rows(aligner: PreparedAligner, count: int) -> range:
     """Which of `count` particles an aligner is to be calibrated with: evenly spread; none for one that needs none, and
     none of a list so short that it would show its own noise.

@@ -163,6 +163,12 @@ class PreparedCurvatureSAG:
         """The largest Fourier shell that is looked at."""
         return self._levels[-1].band.max_shell
 
+    @property
+    def outermost_shell(self) -> int | None:
+        """See `torchsag.alignment.aligner.BandLimitedAligner`; a mask brings in all shells."""
+        searched = getattr(self._search, "max_shell", None)
+        return None if searched is None or self._mask is not None else max(searched, self._table.max_shell)
+
     @exact
     def calibrated(self, particles: ParticleBatch) -> PreparedCurvatureSAG:
         """The aligner with the reference's amplitude, shell by shell, as these particles show it.

@@ -8,6 +8,7 @@ by several processes can simply be added.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,11 +19,10 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_shells, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
-from torchsag.particles import DensityMap, ParticleBatch
-from torchsag.spectra.gather import gather_torch
-from torchsag.spectra.gather_numba import gather_numba
+from torchsag.particles import DensityMap, GriddedParticles, ParticleBatch
+from torchsag.spectra.gather_tables import GatherTables
 from torchsag.spectra.kaiser_bessel import compensate
-from torchsag.spectra.tables import Sphere, padded_table
+from torchsag.spectra.tables import Sphere
 
 # Particles turned into tables at a time: bounds memory (1.3 MB each for a 64-voxel box), not accuracy.
 _CHUNK = 16
@@ -100,7 +100,7 @@ class MapSums:
 
     def add(
         self,
-        particles: ParticleBatch,
+        particles: ParticleBatch | GriddedParticles,
         poses: Poses,
         groups: Integer[Tensor, " particles"] | None = None,
         strength: Float[Tensor, " particles"] | None = None,
@@ -129,18 +129,24 @@ class MapSums:
             groups = torch.zeros(count, dtype=torch.long, device=self.numerator.device)
         if strength is None:
             strength = torch.ones(count, dtype=torch.float64, device=self.numerator.device)
-        weights = padded_table(particles.weights.float(), self.box[0])
+        gridded = particles if isinstance(particles, GriddedParticles) else GriddedParticles.of(particles)
         for start in range(0, count, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            value, weight = gather_at_poses(
-                particles.volumes[chunk], weights, particles.weight_index[chunk], poses[chunk], self.sphere.index
+            tables = GatherTables.of(
+                gridded.spectra[chunk], gridded.weights, gridded.weight_index[chunk], self.last_shell
             )
+            value, weight = tables.at(poses[chunk], self.sphere.index)
             scaled = strength[chunk, None].double() * weight
             self.numerator.index_add_(0, groups[chunk], scaled * value.to(torch.complex128))
             self.denominator.index_add_(0, groups[chunk], scaled * weight)
         self.counts.index_add_(0, groups, torch.ones_like(groups, dtype=torch.float64))
 
-    def _check(self, particles: ParticleBatch) -> None:
+    @property
+    def last_shell(self) -> int:
+        """The largest frequency that the sums hold, Fourier voxels."""
+        return math.ceil(float(self.sphere.index.norm(dim=-1).max()) - 1e-6)
+
+    def _check(self, particles: ParticleBatch | GriddedParticles) -> None:
         if particles.box != self.box or abs(particles.voxel_size / self.voxel_size - 1) > 1e-3:
             name = particles.names[0] if len(particles) else "batch"
             raise InputError(
@@ -221,16 +227,17 @@ class MapSums:
         """
         if symmetry.order == 1:
             return self
-        n, device = self.box[0], self.numerator.device
+        device = self.numerator.device
         maps = self._to_volumes(self._quotient(self.denominator))
         rotations = symmetry.rotations.float().to(device)
         turns = Poses(rotations, torch.zeros(len(rotations), 3, device=device))
         numerator, denominator = torch.zeros_like(self.numerator), torch.zeros_like(self.denominator)
+        index, last = torch.zeros(1, dtype=torch.long, device=device), self.last_shell
         for group, volume in enumerate(maps):
-            weights = padded_table(self._to_half(self.denominator[group : group + 1]).float(), n)
-            index = torch.zeros(1, dtype=torch.long, device=device)
+            weights = self._to_half(self.denominator[group : group + 1])
+            tables = GatherTables.of(to_half_spectrum(compensate(volume[None])), weights, index, last)
             for turn in range(len(turns)):
-                value, weight = gather_at_poses(volume[None], weights, index, turns[turn : turn + 1], self.sphere.index)
+                value, weight = tables.at(turns[turn : turn + 1], self.sphere.index)
                 numerator[group] += weight[0].double() * value[0]
                 denominator[group] += weight[0]
         return replace(self, numerator=numerator, denominator=denominator)
@@ -284,35 +291,6 @@ class MapSums:
 
     def _to_volumes(self, values: Tensor) -> Tensor:
         return from_half_spectrum(self._to_half(values), self.box).float()
-
-
-def gather_at_poses(
-    volumes: Float[Tensor, "particles z y x"],
-    weights: Float[Tensor, "weights pz py px"],
-    weight_index: Integer[Tensor, " particles"],
-    poses: Poses,
-    points: Float[Tensor, "points 3"],
-) -> tuple[Complex[Tensor, "particles points"], Float[Tensor, "particles points"]]:
-    """Transforms of cubic volumes and their weights, moved into the reference's frame, by the kernel of their device.
-
-    Parameters
-    ----------
-    volumes
-        One per pose.
-    weights
-        Distinct weights as tables (`torchsag.spectra.tables.padded_table`).
-    weight_index
-        Which of `weights` is each volume's.
-    poses
-        Where the reference sits in each volume.
-    points
-        Frequencies in the reference's frame, Fourier voxels, (x, y, z).
-    """
-    n = volumes.shape[-1]
-    spectra = padded_table(to_half_spectrum(compensate(volumes.float())), n)
-    rotations, shifts = poses.rotations.float(), poses.shifts.float()
-    kernel = gather_numba if volumes.device.type == "cpu" else gather_torch
-    return kernel(spectra, weights, weight_index, rotations, shifts, points, n)
 
 
 def _shell_mean(values: Float[Tensor, "groups points"], shells: Tensor) -> Float[Tensor, "groups shells"]:

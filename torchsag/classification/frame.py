@@ -9,17 +9,16 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from torchsag.averaging.reconstruct import gather_at_poses
 from torchsag.classification.evidence import Prior, Views
 from torchsag.classification.mates import symmetry_mates
 from torchsag.fourier import from_half_spectrum, resample, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
 from torchsag.likelihood.noise_spectrum import residual_spectrum
 from torchsag.likelihood.observations import observe
-from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.particles import DensityMap, GriddedParticles, ParticleBatch
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
-from torchsag.spectra.tables import padded_table
+from torchsag.spectra.gather_tables import GatherTables
 
 # Shells without signal get this part of the strongest shell's variance: nothing that could be fitted.
 _FAINTEST = 1e-6
@@ -84,14 +83,15 @@ class CommonFrame:
         Candidate c at mate m is view ``c * mates + m``.
         """
         noise = self._noise(particles, poses[:, 0])
-        weights = padded_table(particles.weights.float(), particles.box[0])
+        gridded = GriddedParticles.of(particles)
         parts = []
         for start in range(0, len(particles), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
+            tables = GatherTables.of(
+                gridded.spectra[rows], gridded.weights, gridded.weight_index[rows], self.last_shell
+            )
             for candidate in range(poses.shifts.shape[1]):
-                value, weight = gather_at_poses(
-                    particles.volumes[rows], weights, particles.weight_index[rows], poses[rows, candidate], self._points
-                )
+                value, weight = tables.at(poses[rows, candidate], self._points)
                 parts.append(self._seen(value, weight, noise[rows]))
         candidates = poses.shifts.shape[1]
         chunks = [parts[i : i + candidates] for i in range(0, len(parts), candidates)]

@@ -7,12 +7,14 @@ from torchsag.io.particles import read_particles
 from torchsag.io.poses import write_poses
 from torchsag.io.relion import read_covariances
 from torchsag.io.staging import StagedReader, staged
+from torchsag.io.transform_files import TransformFiles
 from torchsag.io.volumes import read_map, write_map
 from torchsag.io.written_particles import write_particles
 
 __all__ = [
     "AssemblyFolder",
     "StagedReader",
+    "TransformFiles",
     "atomic_path",
     "cannot_write",
     "convert_list",

@@ -2,8 +2,10 @@
 
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.density_map import DensityMap
+from torchsag.particles.gridded import GriddedParticles
 from torchsag.particles.in_memory import HeldVolumes, as_tilt_range, set_of_batch
-from torchsag.particles.particle_set import ParticleError, ParticleSet
+from torchsag.particles.particle_error import ParticleError
+from torchsag.particles.particle_set import ParticleSet
 from torchsag.particles.sampling import Sampling, usual_sampling
 from torchsag.particles.sources import (
     DensitySource,
@@ -16,6 +18,7 @@ from torchsag.particles.sources import (
     WeightVolume,
 )
 from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
+from torchsag.particles.transform_store import TransformStore
 from torchsag.particles.weighting import Corrected, Premultiplied, Transfer, WeightAction, Weighting
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "Corrected",
     "DensityMap",
     "DensitySource",
+    "GriddedParticles",
     "HeldVolumes",
     "ParticleBatch",
     "ParticleError",
@@ -35,6 +39,7 @@ __all__ = [
     "TiltScheme",
     "TiltStack",
     "Transfer",
+    "TransformStore",
     "VolumeReader",
     "VolumeSource",
     "WeightAction",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +18,10 @@ from torchsag.fourier import half_weight, to_half_spectrum
 from torchsag.geometry import Poses
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
+from torchsag.particles.gridded import GriddedParticles
 from torchsag.particles.indexing import chosen_rows
+from torchsag.particles.kept_transforms import KeptTransforms
+from torchsag.particles.particle_error import ParticleError
 from torchsag.particles.sampling import Sampling, resampled
 from torchsag.particles.scale import unusable_scale
 from torchsag.particles.sources import (
@@ -30,29 +35,9 @@ from torchsag.particles.sources import (
 )
 from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.tilt_weight import scheme_weight
+from torchsag.particles.transform_store import TransformStore
 from torchsag.particles.weight_cache import WeightCache
 from torchsag.particles.weighting import Premultiplied, Transfer, WeightAction, Weighting, with_multiplicity
-
-
-class ParticleError(InputError):
-    """Some particles cannot be used; the others can.
-
-    Attributes
-    ----------
-    faults
-        Position in the set -> what is wrong with that particle, one sentence. A workflow may set these aside and load
-        the rest.
-    """
-
-    def __init__(self, faults: dict[int, str]):
-        self.faults = dict(faults)
-        first = next(iter(self.faults.values()))
-        others = len(self.faults) - 1
-        super().__init__(first if others == 0 else f"{first} (and {others} more unusable particles in this batch)")
-
-    def __reduce__(self):
-        return ParticleError, (self.faults,)
-
 
 _FROM_IMAGES = Premultiplied()  # what a sum of images is, whatever the weights of volumes mean
 
@@ -96,6 +81,10 @@ class ParticleSet:
         Box and voxel size of each particle as stored, where they differ; None where all are as the set says.
     assembled
         Keeps what tilt stacks have been assembled to; None assembles them at each reading.
+    kept
+        Keeps transforms of particles that were read; None reads them from their files each time.
+    last_shell
+        Batches need to hold nothing beyond this Fourier shell; None for all there is, which `kept` does not have.
     """
 
     names: tuple[str, ...]
@@ -114,6 +103,8 @@ class ParticleSet:
     origin: Any = field(default=None, repr=False)
     samplings: tuple[Sampling, ...] | None = None
     assembled: AssemblyStore | None = field(default=None, repr=False)
+    kept: TransformStore | None = field(default=None, repr=False)
+    last_shell: int | None = None
     _cache: WeightCache = field(default_factory=WeightCache, repr=False, compare=False)
 
     def __post_init__(self):
@@ -220,9 +211,67 @@ class ParticleSet:
         indices = chosen_rows(indices, len(self), "particles")
         if not indices:
             raise InputError("particles: expected at least one particle to load, got none")
-        batch = self._load_as_sampled(indices, device) if self.samplings is None else self._load_mixed(indices, device)
+        if self.kept is None or self.last_shell is None:
+            batch = self._load_all(indices, device)
+        else:
+            batch = self._load_kept(self.kept, indices, device)
         poses = None if self.poses is None else self.poses[torch.tensor(indices)].to(batch.weights)
         return replace(batch, poses=poses)
+
+    def up_to(self, last_shell: int | None) -> ParticleSet:
+        """The same particles for a purpose that looks at no Fourier shell beyond this one."""
+        return replace(self, last_shell=last_shell)
+
+    def load_gridded(self, indices: Sequence[int], device: torch.device | str = "cpu") -> GriddedParticles:
+        """Read some particles as sums in Fourier space want them.
+
+        Raises
+        ------
+        ParticleError
+            As `load`.
+        """
+        indices = chosen_rows(indices, len(self), "particles")
+        if self.kept is None or not indices:
+            return GriddedParticles.of(self.load(indices, device))
+        spectra, weights, index = self._by_way_of(self.kept, indices).load("gridded")
+        names = tuple(self.names[i] for i in indices)
+        return GriddedParticles(
+            spectra.to(device), weights.to(device), index.to(device), names, self.voxel_size, self.box
+        )
+
+    def _load_kept(self, store: TransformStore, indices: list[int], device: torch.device | str) -> ParticleBatch:
+        spectra, weights, index = self._by_way_of(store, indices).load("spectra")
+        names = tuple(self.names[i] for i in indices)
+        return ParticleBatch(spectra.to(device), weights.to(device), index.to(device), names, self.voxel_size, self.box)
+
+    def _by_way_of(self, store: TransformStore, indices: list[int]) -> KeptTransforms:
+        def read(places: list[int]) -> ParticleBatch:
+            return self._load_all([indices[k] for k in places], "cpu")
+
+        last = max(self.box) if self.last_shell is None else self.last_shell
+        return KeptTransforms(store, [self.rows[i] for i in indices], self._shared_weights(indices), last, read)
+
+    def _shared_weights(self, indices: list[int]) -> list[HalfWeights | None]:
+        """Of each particle the weight that others have as well, if it can be read; None for one of its own."""
+        if self.samplings is not None:
+            return [None] * len(indices)
+        known: dict[WeightSource, HalfWeights] = {}
+        for source in filter(self._is_shared, dict.fromkeys(self.weights[i] for i in indices)):
+            made, faults = self._whitenings([source], {})
+            if not faults:
+                known[source] = made[0].weight
+        return [known.get(self.weights[i]) for i in indices]
+
+    def _is_shared(self, source: WeightSource) -> bool:
+        return not isinstance(source, TiltStack | VolumeSource) or self._users[source] > 1
+
+    @cached_property
+    def _users(self) -> Counter[WeightSource]:
+        return Counter(self.weights)
+
+    def _load_all(self, indices: list[int], device: torch.device | str) -> ParticleBatch:
+        """From the files, whole, without their poses."""
+        return self._load_as_sampled(indices, device) if self.samplings is None else self._load_mixed(indices, device)
 
     def _load_mixed(self, indices: list[int], device: torch.device | str) -> ParticleBatch:
         """Each kind of sampling by itself, then all in one."""

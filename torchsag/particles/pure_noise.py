@@ -12,6 +12,7 @@ from torch import Tensor
 
 from torchsag.fourier import half_shells, shell_sums, to_half_spectrum
 from torchsag.particles.batch import ParticleBatch
+from torchsag.particles.gridded import GriddedParticles
 from torchsag.particles.particle_set import ParticleSet
 
 
@@ -44,6 +45,10 @@ class PureNoise(ParticleSet):
             for name, spectrum, weight in zip(batch.names, batch.spectra, batch.weight_index, strict=True)
         ]
         return replace(batch, spectra=torch.stack(spectra)) if spectra else batch
+
+    def load_gridded(self, indices: Sequence[int], device: torch.device | str = "cpu") -> GriddedParticles:
+        """Of the noise: what is kept of particles is kept of them."""
+        return GriddedParticles.of(self.load(indices, device))
 
     def _noise(self, name: str, spectrum: Tensor, measured: Float[Tensor, "z y kx"]) -> Tensor:
         digest = hashlib.sha256(f"{self.noise_seed}|{name}".encode()).digest()

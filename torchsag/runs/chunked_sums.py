@@ -12,7 +12,7 @@ from torchsag.averaging import MapSums
 from torchsag.geometry import Poses, Symmetry
 from torchsag.parallel import Workers, fair_chunk
 from torchsag.particles import DensityMap, ParticleSet
-from torchsag.runs.usable_particles import load_usable
+from torchsag.runs.usable_particles import load_usable_gridded
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ChunkSums:
         sums = MapSums.empty(self.particles.box, self.particles.voxel_size, self.groups, device=self.device)
         finite = self.poses.shifts.isfinite().all(-1)
         usable = [row for row in rows if finite[row]]
-        batch, usable, _ = load_usable(self.particles, usable, self.device, self.skip_bad)
+        batch, usable, _ = load_usable_gridded(self.particles, usable, self.device, self.skip_bad)
         if batch is not None:
             kept = torch.tensor(usable)
             strength = None if self.strength is None else self.strength[kept].to(self.device)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
-from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
+from torchsag.particles import GriddedParticles, ParticleBatch, ParticleError, ParticleSet
+
+Batch = TypeVar("Batch")
 
 
 def load_usable(
@@ -23,10 +26,24 @@ def load_usable(
     ParticleError
         If some cannot be used and `skip_bad` is false.
     """
-    good, faults = list(rows), {}
+    return _usable(lambda good: particles.load(good, device), rows, skip_bad)
+
+
+def load_usable_gridded(
+    particles: ParticleSet, rows: Sequence[int], device: torch.device | str = "cpu", skip_bad: bool = True
+) -> tuple[GriddedParticles | None, list[int], dict[int, str]]:
+    """As `load_usable`, as sums in Fourier space want them."""
+    return _usable(lambda good: particles.load_gridded(good, device), rows, skip_bad)
+
+
+def _usable(
+    load: Callable[[list[int]], Batch], rows: Sequence[int], skip_bad: bool
+) -> tuple[Batch | None, list[int], dict[int, str]]:
+    good: list[int] = list(rows)
+    faults: dict[int, str] = {}
     while good:
         try:
-            return particles.load(good, device), good, faults
+            return load(good), good, faults
         except ParticleError as error:
             if not skip_bad:
                 advice = "or add skip_bad=true to set it aside"

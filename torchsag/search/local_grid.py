@@ -56,6 +56,8 @@ class LocalGrid:
 class PreparedLocalGrid:
     """See `LocalGrid`."""
 
+    max_shell = 0  # what particles look like is of no concern here
+
     def __init__(self, search: LocalGrid, symmetry: Symmetry, device: torch.device | str):
         self._search, self._symmetry = search, symmetry
         cone, step = math.radians(search.cone_deg), math.radians(search.step_deg)

@@ -38,18 +38,33 @@ class Sphere:
         return Sphere(flat, index[flat].float())
 
 
-def padded_table(half: Float[Tensor, "*batch z y kx"] | Complex[Tensor, "*batch z y kx"], n: int) -> Tensor:
-    """Half-spectrum in increasing order of frequency, with a margin on all sides filled by periodicity and symmetry.
+def padded_table(
+    half: Float[Tensor, "*batch z y kx"] | Complex[Tensor, "*batch z y kx"], n: int, reach: int | None = None
+) -> Tensor:
+    """Half-spectrum in increasing order of frequency, with a margin on all sides.
 
-    Entry ``[z, y, x]`` of the result is frequency ``(x - MARGIN, y - n // 2 - MARGIN, z - n // 2 - MARGIN)``.
+    Entry ``[z, y, x]`` of the result is frequency ``(x - MARGIN, y - r - MARGIN, z - r - MARGIN)``, r the reach. The
+    margin is filled by symmetry and, beyond the edge of the transform, by periodicity.
+
+    Parameters
+    ----------
+    half
+        Of a box of n voxels.
+    n
+        See `half`.
+    reach
+        Largest frequency along any axis that will be asked for; ``n // 2`` by default. A smaller table is a faster one.
     """
+    reach = n // 2 if reach is None else reach
     device = half.device
-    wide = torch.arange(-(n // 2) - MARGIN, n // 2 + MARGIN + 1, device=device) % n
-    beyond = torch.tensor([*range(-MARGIN, 0), *range(n // 2 + 1, n // 2 + MARGIN + 1)], device=device)
-    folded = beyond % n
+    wide = torch.arange(-reach - MARGIN, reach + MARGIN + 1, device=device) % n
+    rows = half.index_select(-3, wide).index_select(-2, wide)
+    folded = torch.arange(-MARGIN, reach + MARGIN + 1, device=device) % n
     mirrored = folded > n // 2
-    opposite = half[..., torch.where(mirrored, n - folded, folded)].flip(-3, -2).roll((1, 1), (-3, -2))
+    table = rows.index_select(-1, torch.where(mirrored, 0, folded))
+    columns = mirrored.nonzero()[:, 0]
+    opposite = half.index_select(-1, n - folded[columns])
+    opposite = opposite.index_select(-3, -wide % n).index_select(-2, -wide % n)
     opposite = opposite.conj() if half.is_complex() else opposite
-    margin = torch.where(mirrored, opposite, half[..., torch.where(mirrored, 0, folded)])
-    rows = torch.cat([margin[..., :MARGIN], half, margin[..., MARGIN:]], -1)
-    return rows.index_select(-3, wide).index_select(-2, wide)
+    table[..., columns] = opposite
+    return table

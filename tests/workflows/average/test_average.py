@@ -19,7 +19,7 @@ from torchsag.errors import InputError
 from torchsag.fourier import fourier_shell_correlation, low_pass, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry, random_rotations, rotation_distance
 from torchsag.io import read_map, read_particles, write_map, write_poses
-from torchsag.particles import DensityMap
+from torchsag.particles import DensityMap, ParticleSet
 from torchsag.report.average import AveragePage
 from torchsag.runs.provenance import Provenance
 from torchsag.runs.truth import true_poses
@@ -121,6 +121,7 @@ def test_the_average_reproduces_the_structure(settings, data, tmp_path):
 
 
 def test_written_poses_make_the_written_half_maps(settings, data, tmp_path):
+    settings = replace(settings, cache_gigabytes=0.0)  # or the particles would be rounded
     _run(settings)
     out = tmp_path / "out"
     written = read_particles(str(out / "poses.star"))
@@ -396,3 +397,36 @@ def test_errors_of_a_symmetric_particle_averaged_without_symmetry_are_judged_mod
     assert judged["median_rotation_error_deg"] < 0.1
     asymmetric = replace(run, truth_symmetry=None)._loop(particles, truth)
     assert asymmetric.judge(Poses(truth.rotations @ mates, truth.shifts))["median_rotation_error_deg"] > 20
+
+
+def test_what_is_kept_of_particles_changes_no_result_and_goes_with_the_run(settings, tmp_path):
+    """Poses differ by what rounding does, a few of them by a different number of steps; nothing is left behind."""
+    found = []
+    for name, size in (("with", 1.0), ("without", 0.0)):
+        run = replace(settings, out=str(tmp_path / name), cache_gigabytes=size, parts=3)
+        _run(run)
+        found.append(read_particles(str(tmp_path / name / "poses.star")).poses)
+        assert not (tmp_path / name / ".checkpoint").exists()
+    apart = Symmetry("D7").distance(found[0].rotations, found[1].rotations)
+    assert float(apart.rad2deg().median()) < 0.01
+    assert float(apart.rad2deg().max()) < 1.0
+    assert float((found[0].shifts - found[1].shifts).norm(dim=-1).max()) < 0.1
+
+
+def test_particles_are_read_for_poses_and_sums_once_a_run(settings, monkeypatch):
+    reads = []
+    plain = ParticleSet._by_way_of
+
+    def counted(self, store, indices):
+        kept = plain(self, store, indices)
+        return replace(kept, read=lambda places: (reads.extend(indices[k] for k in places), kept.read(places))[1])
+
+    monkeypatch.setattr(ParticleSet, "_by_way_of", counted)
+    _run(replace(settings, truth=None))
+    assert sorted(reads) == list(range(12))
+
+
+@pytest.mark.parametrize("size", [-1.0, math.nan, math.inf])
+def test_a_size_that_is_none_is_refused(settings, size):
+    with pytest.raises(InputError, match="cache_gigabytes"):
+        replace(settings, cache_gigabytes=size)

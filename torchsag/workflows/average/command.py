@@ -31,6 +31,7 @@ from torchsag.runs.output_folder import claim, publish
 from torchsag.runs.particle_run import ParticleRun
 from torchsag.runs.provenance import Provenance
 from torchsag.runs.signatures import file_signature
+from torchsag.runs.transforms import check_size, kept_while_running
 from torchsag.runs.truth import true_poses
 from torchsag.verdict import Finding
 from torchsag.verdict.alignment import SAMPLE, judge_reference, judge_symmetry, judge_views
@@ -80,6 +81,8 @@ class Average(AveragingSettings, ParticleRun):
         A map of the true structure, to report the average's FSC against it and its hand.
     control
         A change of the input that shows what the same settings make of nothing, or of too little; None for none.
+    cache_gigabytes
+        Particles' transforms are kept in `out` while the run lasts, up to this size; 0 reads the particles each time.
     """
 
     reference: str | None = None
@@ -94,17 +97,19 @@ class Average(AveragingSettings, ParticleRun):
     truth_symmetry: str | None = None
     truth_map: str | None = None
     control: Control | None = None
+    cache_gigabytes: float = 8.0
 
     # A resumed run may also change how long it goes on, and what is made of its result.
     how: ClassVar[frozenset[str]] = ParticleRun.how | {
         "iterations", "converged_deg", "patience", "polish", "b_factor_angstrom2",
-        "truth", "truth_symmetry", "truth_map",
+        "truth", "truth_symmetry", "truth_map", "cache_gigabytes",
     }  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
         self.check()
         Symmetry(self.truth_symmetry or "C1")
+        check_size(self.cache_gigabytes)
         for name in ("iterations", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -133,6 +138,7 @@ class Average(AveragingSettings, ParticleRun):
             particles = self.control.particles(particles, self.seed)
             reference = self.control.reference(given, Symmetry(self.symmetry))
         reference = None if reference is None else symmetrised(reference, Symmetry(self.symmetry))
+        particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
         loop = self._loop(particles, truth)
         found = judge_input(particles, loop.halves, self.seed) if self.parallel.is_root else []
         with ExitStack() as stack:
@@ -142,7 +148,7 @@ class Average(AveragingSettings, ParticleRun):
             checkpoint = self.open_checkpoint(reference=signature)
             state = self._iterate(loop, checkpoint, reference)
             state = state if self.polish is None else loop.polished(state, self.polish)
-            maps = loop.average(state.result, Symmetry(self.symmetry if state.symmetric else "C1"))
+            maps = loop.result_maps(state, self.polish is not None)
             oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
             if checkpoint is None:
                 return Outcome(), None

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
+from torchsag.alignment.aligner import AlignmentResult, BandLimitedAligner, PreparedAligner
 from torchsag.particles import ParticleBatch
 
 
@@ -41,6 +41,12 @@ class EachToItsOwn:
 
     prepared: tuple[PreparedAligner, ...]
     part_of: Mapping[str, int]
+
+    @property
+    def outermost_shell(self) -> int | None:
+        """See `torchsag.alignment.aligner.BandLimitedAligner`."""
+        shells = [one.outermost_shell if isinstance(one, BandLimitedAligner) else None for one in self.prepared]
+        return None if None in shells else max(shell for shell in shells if shell is not None)
 
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch; fastest where particles of one part stand together."""

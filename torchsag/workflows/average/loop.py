@@ -157,6 +157,13 @@ class AveragingLoop:
         first, second = self.mapper.maps(sums.pooled(self.parts), symmetry)
         return first, second
 
+    def result_maps(self, state: AveragingState, polished: bool) -> tuple[DensityMap, DensityMap]:
+        """Half-maps at the poses of a state: its own, unless poses or a frame have moved since."""
+        if polished or not self.common_frame:
+            return self.average(state.result, self._imposed(state.symmetric))
+        first, second = (DensityMap(density, self.particles.voxel_size) for density in state.maps)
+        return first, second
+
     def average(self, result: AlignmentResult, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
         """Both half-maps at poses; meaningful on the root."""
         sums = self.sums(result)
@@ -233,7 +240,12 @@ class AveragingLoop:
             )
             centres = None if self.centres is None else self.centres[members]
             aligner = ChunkAligner(
-                subset, prepared, self.mapper.device, self.mapper.seed, self.mapper.skip_bad, centres
+                subset.up_to(prepared.outermost_shell),
+                prepared,
+                self.mapper.device,
+                self.mapper.seed,
+                self.mapper.skip_bad,
+                centres,
             )
             within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
             columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, within, particle_signatures(subset))

@@ -30,6 +30,7 @@ from torchsag.runs.output_folder import claim
 from torchsag.runs.particle_run import ParticleRun
 from torchsag.runs.provenance import Provenance
 from torchsag.runs.signatures import file_signature, particle_signatures
+from torchsag.runs.transforms import check_size, kept_while_running
 from torchsag.runs.truth import true_classes
 from torchsag.runs.usable_particles import load_usable
 from torchsag.verdict import Finding, Verdict
@@ -68,6 +69,8 @@ class Classify(ClassificationSettings, ParticleRun):
         Looks at the particles by principal components as well; None for not.
     truth
         A list of the same particles with their true classes, to report the adjusted Rand index.
+    cache_gigabytes
+        As in `torchsag.workflows.average.command.Average`.
     """
 
     local_alignment: Aligner | None = None
@@ -80,13 +83,15 @@ class Classify(ClassificationSettings, ParticleRun):
     halves: Halves = field(default_factory=ListedOrRandomHalves)
     wedge_pca: WedgePCA | None = None
     truth: str | None = None
+    cache_gigabytes: float = 8.0
 
     # What is kept of an unfinished run goes by chunk.
-    how: ClassVar[frozenset[str]] = ParticleRun.how - {"chunk"} | {"truth", "wedge_pca", "ccc_min"}
+    how: ClassVar[frozenset[str]] = ParticleRun.how - {"chunk"} | {"truth", "wedge_pca", "ccc_min", "cache_gigabytes"}
 
     def __post_init__(self):
         super().__post_init__()
         self.check()
+        check_size(self.cache_gigabytes)
         if self.repeats < 1:
             raise InputError(f"repeats: expected at least 1, got {self.repeats}")
         if self.common_iterations < 0:
@@ -122,6 +127,7 @@ class Classify(ClassificationSettings, ParticleRun):
                 stack.enter_context(claim(Path(self.out), command=provenance.command))
             checkpoint = self._begin(particles)
             poses, usable = self._first_poses(particles, provenance, checkpoint)
+            particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
             loop = self._loop(particles, usable)
             state = None if checkpoint is None else ClassificationState.load(checkpoint.folder)
             if state is not None and len(state.poses) != len(usable):
@@ -212,6 +218,7 @@ class Classify(ClassificationSettings, ParticleRun):
             mask=self.mask,
             initial_resolution_angstrom=self.initial_resolution_angstrom,
             iterations=self.common_iterations,
+            cache_gigabytes=self.cache_gigabytes,
             **{field.name: getattr(self, field.name) for field in fields(ParticleRun) if field.name not in own},
         )
 

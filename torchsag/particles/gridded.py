@@ -1,0 +1,52 @@
+"""Particles as sums in Fourier space read them: transforms of volumes made ready for interpolation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float, Integer
+from torch import Tensor
+
+from torchsag.axes import Box
+from torchsag.fourier import to_half_spectrum
+from torchsag.particles.batch import ParticleBatch
+from torchsag.spectra.kaiser_bessel import compensate
+
+# Particles transformed at a time: bounds memory, not accuracy.
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class GriddedParticles:
+    """A few particles whose transforms may be interpolated with the Kaiser-Bessel window.
+
+    Attributes
+    ----------
+    spectra
+        Half-spectra of the compensated volumes (`torchsag.spectra.kaiser_bessel.compensate`).
+    weights, weight_index, names, voxel_size, box
+        As of `ParticleBatch`.
+    """
+
+    spectra: Complex[Tensor, "particles z y kx"]
+    weights: Float[Tensor, "weights z y kx"]
+    weight_index: Integer[Tensor, " particles"]
+    names: tuple[str, ...]
+    voxel_size: float
+    box: Box
+
+    @staticmethod
+    def of(particles: ParticleBatch) -> GriddedParticles:
+        """The particles of a batch."""
+        parts = [
+            to_half_spectrum(compensate(particles.volumes[start : start + _AT_ONCE].float()))
+            for start in range(0, len(particles), _AT_ONCE)
+        ]
+        spectra = torch.cat(parts) if parts else particles.spectra
+        return GriddedParticles(
+            spectra, particles.weights, particles.weight_index, particles.names, particles.voxel_size, particles.box
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
