@@ -12,7 +12,7 @@ from torchsag.errors import InputError
 # Keys of torchsag's own components whose value is something to read.
 _READ = frozenset({
     "particles", "positions", "tomogram", "reference", "truth", "truth_map", "path", "in", "folder", "half1", "half2",
-    "map",
+    "map", "new_volumes",
 })  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def _named(node: Any, path: str) -> Iterator[tuple[str, str]]:
     own = str(node.get("_target_", "")).startswith("torchsag.")
     for key, value in node.items():
         where = f"{path}.{key}" if path else str(key)
-        if own and isinstance(value, str) and key in _READ:
-            yield where, value
+        if own and key in _READ and isinstance(value, (str, list)):
+            yield from ((where, name) for name in ([value] if isinstance(value, str) else value))
         else:
             yield from _named(value, where)

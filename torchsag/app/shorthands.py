@@ -14,11 +14,18 @@ _SHORTHANDS = {
 }
 
 
+# Keys whose value is a text of its own grammar, whatever hydra's would make of it.
+_TEXTS = {"select": {"where"}}
+
+
 def expand_shorthands(command: str, words: Sequence[str]) -> list[str]:
-    """Write short keys of a command in full."""
+    """Write short keys of a command in full, and quote texts."""
     known = _SHORTHANDS.get(command, {})
     expanded = []
     for word in words:
         key, equals, value = word.partition("=")
+        if key in _TEXTS.get(command, ()) and value not in ("", "null"):
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            value = f'"{escaped}"'
         expanded.append(f"{known.get(key, key)}{equals}{value}")
     return expanded

@@ -60,15 +60,47 @@ def convert_list(
     InputError
         If the source cannot be read, the target cannot be written, or something needed is unknown.
     """
-    target = Path(target)
+    program_for(Path(target), program)
+    listing = with_positions(read_list(source, volumes))
+    write_list(target, listing, voxel_size_angstrom=voxel_size_angstrom, program=program, project=project)
+    return len(listing.names)
+
+
+def program_for(target: Path, program: str | None = None) -> str:
+    """The program that a list is written for.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name or for this suffix.
+    """
     chosen = program or _BY_SUFFIX.get(target.suffix.lower())
-    if chosen not in ("relion", *_WRITERS):
+    if chosen is None or chosen not in ("relion", *_WRITERS):
         raise InputError(
             f"{target}: expected a name ending in {', '.join(_BY_SUFFIX)}, or program one of relion, "
             f"{', '.join(_WRITERS)}, "
             f"got {program or target.suffix!r}"
         )
-    listing = with_positions(read_list(source, volumes))
+    return chosen
+
+
+def write_list(
+    target: Path | str,
+    listing: ParticleList,
+    *,
+    voxel_size_angstrom: float | int | None = None,
+    program: str | None = None,
+    project: Path | str | None = None,
+) -> None:
+    """Write a list in the form of a program; the parameters are those of `convert_list`.
+
+    Raises
+    ------
+    InputError
+        If the target cannot be written, or something needed is unknown.
+    """
+    target = Path(target)
+    chosen = program_for(target, program)
     sizes = set(listing.voxel_sizes or ())
     # Particles of several voxel sizes keep their own.
     own = sizes.pop() if len(sizes) == 1 else None
@@ -78,8 +110,7 @@ def convert_list(
     else:
         _WRITERS[chosen](target, listing, voxel_size)
     if listing.positions is None and chosen not in ("relion", "csv"):
-        _LOG.warning("%s gives no positions in voxels of a tomogram; those of %s are zero", source, target)
-    return len(listing.names)
+        _LOG.warning("%s gives no positions in voxels of a tomogram; those of %s are zero", listing.path, target)
 
 
 def _folder(listing: ParticleList) -> Path:

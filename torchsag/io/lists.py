@@ -47,6 +47,14 @@ def read_list(source: Path | str, volumes: Path | str | None = None) -> Particle
     return check_list(with_positions(_read(source, folder)))
 
 
+def program_of(source: Path | str, suffix: str) -> str | None:
+    """``stopgap`` where the source is its list and the suffix of the target alone would make it RELION's; else None."""
+    path = Path(source)
+    if path.suffix.lower() == suffix.lower() == ".star" and path.is_file() and stopgap.BLOCK in read_star(path):
+        return "stopgap"
+    return None
+
+
 def _read(source: Path | str, volumes: Path | None) -> ParticleList:
     path = Path(source)
     require_regular(path)

@@ -30,6 +30,7 @@ POSITIONS = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
 _LENGTHS = (*ORIGINS_ANGSTROM, *ORIGINS_PIXEL, *POSITIONS)
 WEIGHT = "torchsagWeightImage"
 SCORE = "torchsagScore"
+AMBIGUITY = "torchsagAmbiguity"
 COVARIANCE = "torchsagCovarianceDegAngst"
 NOTES = "torchsag"  # a block of ours with what RELION has no place for
 FOLDER_NOTE, WEIGHTING_NOTE = "torchsagVolumesFolder", "torchsagWeighting"

@@ -53,12 +53,12 @@ def write_relion_list(
     start = project or target.parent
     sizes = _voxel_sizes(target, listing, voxel_size, header)
     table = dict(relion.particle_table(listing.path, listing.blocks).columns)
-    _set_origins(table, listing, sizes)
+    set_origins(table, listing, sizes)
     if folder is not None and header is not None:
         _set_ctf_images(table, listing, target, folder, header, sizes[0])
         for name in _NAMES:
             if name in table:
-                table[name] = _renamed(table[name], listing.path, folder, start)
+                table[name] = renamed(table[name], listing.path, folder, start)
         if header.shape[-1] % 2:
             _LOG.warning(
                 "%s: the box of %d voxels is odd, which RELION 3.1 takes for damaged; crop the particles",
@@ -97,7 +97,7 @@ def _voxel_sizes(target: Path, listing: ParticleList, given: float | None, heade
     return [size] * len(listing.names)
 
 
-def _set_origins(table: dict[str, list[str]], listing: ParticleList, sizes: list[float]) -> None:
+def set_origins(table: dict[str, list[str]], listing: ParticleList, sizes: list[float]) -> None:
     """Origins in angstrom and angles, unless the list has them already."""
     if all(name in table for name in relion.ORIGINS_ANGSTROM) and relion.ORIGINS_PIXEL[0] not in table:
         return
@@ -143,7 +143,7 @@ def _set_ctf_images(
     table[COLUMN] = names
 
 
-def _renamed(names: list[str], path: Path, folder: Path, start: Path) -> list[str]:
+def renamed(names: list[str], path: Path, folder: Path, start: Path) -> list[str]:
     """Names that start in `folder`, as seen from `start`; word for word where these are the same."""
     if folder.resolve() == start.resolve():
         return names

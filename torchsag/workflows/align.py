@@ -20,6 +20,7 @@ from torchsag.errors import InputError
 from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
 from torchsag.geometry import Poses, Symmetry
 from torchsag.io import write_map, write_poses
+from torchsag.io.relion import AMBIGUITY
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.calibration import calibrated_with
 from torchsag.runs.central_slices import save_alignment_slices
@@ -220,7 +221,14 @@ class Align(ParticleRun):
             if self.report is not None:
                 self.report(staging)
             # Written straight to its place, in one piece: it names the particles relative to where it stands.
-            write_poses(out / "poses.star", kept, result.poses, scores=result.scores, covariances=result.covariances)
+            write_poses(
+                out / "poses.star",
+                kept,
+                result.poses,
+                scores=result.scores,
+                covariances=result.covariances,
+                columns={AMBIGUITY: result.ambiguity.tolist()},
+            )
         return replace(_outcome(out, metrics), verdict=verdict, strict=self.strict)
 
     def _judge(self, inputs: _Inputs, rows: np.ndarray, poses: Poses) -> Verdict:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from torchsag.io import write_map, write_poses
+from torchsag.io.relion import AMBIGUITY
 from torchsag.particles import DensityMap
 from torchsag.runs.files import plot_fsc, write_fsc, write_fsc_xml
 from torchsag.runs.metrics import alignment_columns, write_metrics, write_set_aside
@@ -145,6 +146,7 @@ def save_poses(path: Path, loop: AveragingLoop, state: AveragingState) -> None:
         scores=result.scores[kept],
         covariances=result.covariances[kept],
         halves=loop.halves[kept],
+        columns={AMBIGUITY: result.ambiguity[kept].tolist()},
     )
 
 

@@ -1,0 +1,1 @@
+"""Choose, join, split and expand particles of lists."""
