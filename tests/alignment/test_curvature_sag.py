@@ -167,6 +167,39 @@ def test_bands_follow_what_particles_confirm():
     assert aligner.calibrated(particles).last_shell < 10
 
 
+@lru_cache
+def _by_a_noisy_reference():
+    """Aligners by a map in noise, uncalibrated and calibrated."""
+    reference, particles, _ = _simulated(snr=0.3)
+    noise = torch.randn(reference.density.shape, generator=torch.Generator().manual_seed(4))
+    noisy = DensityMap(reference.density + 1.5 * reference.density.std() * noise, reference.voxel_size)
+    plain = CurvatureSAGAligner().prepare(noisy, C1)
+    return noisy, plain, plain.calibrated(particles)
+
+
+def test_noise_around_the_reference_is_not_believed():
+    """Uncertainties hold: the squared error in standard deviations is 6 on average where they are right."""
+    _, particles, truth = _simulated(snr=0.3)
+    _, plain, known = _by_a_noisy_reference()
+    errors, lengths = [], []
+    for aligner in (plain, known):
+        found = aligner(particles)
+        move = found.poses.move_to(truth)
+        errors.append(float(move[:, :3].square().sum(-1).median()))
+        inverse = torch.linalg.inv(found.covariances.double()).to(move)
+        lengths.append(float(torch.einsum("pi,pij,pj->p", move, inverse, move).median()))
+    assert errors[1] < 0.7 * errors[0]
+    assert lengths[1] < 12 < lengths[0]
+
+
+def test_what_was_learnt_of_one_reference_serves_another_like_it():
+    _, particles, _ = _simulated(snr=0.3)
+    noisy, plain, known = _by_a_noisy_reference()
+    again = CurvatureSAGAligner().prepare(noisy, C1).calibrated_like(known)
+    assert torch.equal(again(particles[:2]).poses.rotations, known(particles[:2]).poses.rotations)
+    assert plain.calibrated_like(SAGAligner().prepare(noisy, C1)) is plain  # of another kind: nothing to take over
+
+
 def test_who_is_calibrated_and_with_whom():
     reference, _, _ = _simulated()
     aligner = CurvatureSAGAligner(calibration_particles=4).prepare(reference, C1)

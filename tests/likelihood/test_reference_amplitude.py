@@ -8,7 +8,7 @@ from torchsag.fourier import half_shells, shell_sums, to_half_spectrum
 from torchsag.fourier.radial import apply_shell_curve
 from torchsag.likelihood.fourier_blocks import block_sums
 from torchsag.likelihood.observations import observe
-from torchsag.likelihood.reference_amplitude import amplitude_by_shell, weighted_by_amplitude
+from torchsag.likelihood.reference_amplitude import fit_by_shell, weighted_by_amplitude
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
@@ -27,7 +27,9 @@ def _amplitude(reference, ambiguity=0.0, covariance=CERTAIN):
     _, particles, truth = _particles()
     count = len(particles)
     table = FourierTable.from_density(reference, SHELL)
-    return amplitude_by_shell(particles, table, truth, covariance.expand(count, 6, 6), torch.full((count,), ambiguity))
+    return fit_by_shell(particles, [table], truth, covariance.expand(count, 6, 6), torch.full((count,), ambiguity))[
+        0
+    ].amplitude
 
 
 def test_a_filter_on_the_reference_is_undone():
@@ -54,8 +56,8 @@ def test_noise_in_the_reference_is_told_from_signal():
 def test_poses_that_are_not_known_say_nothing():
     structure, _, _ = _particles()
     damped = apply_shell_curve(structure, torch.linspace(1, 0.2, SHELL + 2))
-    assert torch.equal(_amplitude(damped, covariance=torch.full((6, 6), torch.nan)), torch.ones(SHELL))
-    assert torch.equal(_amplitude(damped, ambiguity=1.0), torch.ones(SHELL))
+    assert torch.equal(_amplitude(damped, covariance=torch.full((6, 6), torch.nan)), torch.zeros(SHELL))
+    assert torch.equal(_amplitude(damped, ambiguity=1.0), torch.zeros(SHELL))
 
 
 def test_an_uncertain_pose_counts_with_all_that_it_may_be():

@@ -109,6 +109,13 @@ class CalibratingAligner(PreparedAligner, Protocol):
         """The aligner for particles like these."""
         ...
 
+    def calibrated_like(self, other: PreparedAligner) -> PreparedAligner:
+        """The aligner with what another of the same method has learnt of a reference like its own.
+
+        Such as the average of as many other particles. What stands out of a map is still looked for in its own.
+        """
+        ...
+
 
 @runtime_checkable
 class BandLimitedAligner(PreparedAligner, Protocol):

@@ -12,7 +12,8 @@
 
 Before all that, a few particles are aligned to learn how strong the reference is on each shell against what they show
 (`torchsag.likelihood.reference_amplitude`): low-passed and sharpened maps, noisy averages, maps from other microscopes.
-The bands follow from the information that is left.
+What does not stand out from the reference's background is left out unless they show it
+(`torchsag.likelihood.reference_strength`). The bands follow from the information that is left.
 
 Limits: the noise of a particle depends on the shell alone where its weight is above zero; the covariance is that of the
 surroundings of one optimum, under a reference whose errors are no larger than the particle's noise.
@@ -30,7 +31,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.alignment.aligner import AlignmentResult
+from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
@@ -38,12 +39,13 @@ from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import isolated, radius_of_gyration
 from torchsag.likelihood.contenders import Contenders
 from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
-from torchsag.likelihood.information import pose_information, shell_of_information
+from torchsag.likelihood.information import information_by_shell, pose_information, shell_of_information
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.likelihood.posterior import EVALUATIONS, posterior_covariance
-from torchsag.likelihood.reference_amplitude import amplitude_by_shell, weighted_by_amplitude
+from torchsag.likelihood.reference_amplitude import fit_by_shell, weighted_by_amplitude
+from torchsag.likelihood.reference_strength import ReferenceStrength, standing_out, strength_of
 from torchsag.optim import CurvatureSAG, LengthScaling, Preconditioned
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.search.candidates import Candidates, Limits, Search
@@ -60,6 +62,7 @@ _SAME_SHIFT = 1.0  # voxels
 _CALIBRATIONS = 3  # at most
 _ARRIVED = 0.5  # standard errors: what is left adds at most 2 % to the root mean square error
 _SAME_INFORMATION = 0.03
+_ALL_OF_IT = 0.05  # of the pose information
 # With exact references at SNR 0.1 to 0.003 the difference was at most 0.03, with others at least 0.16.
 _AT_ITS_WORD = 0.06
 _WITHIN = 12.592  # squared radius of the ellipsoid that holds 95 % of a Gaussian of six dimensions
@@ -145,12 +148,17 @@ class PreparedCurvatureSAG:
             self._mask = spherical_mask(reference.box, radius, device=device)
         # A mask lowers the noise of every coefficient by this factor, and correlates them by as much.
         self._independent = 1.0 if self._mask is None else float(self._mask.square().mean())
-        self._search = method.search.prepare(reference, symmetry, device)
-        self._reference = DensityMap(isolated(reference.density.float()).to(device), reference.voxel_size)
-        self._length = radius_of_gyration(self._reference.density)
-        last = shell_of_information(self._reference.density, method.information)
-        self._table = FourierTable.from_density(self._reference.density, self._limited(last))
-        self._amplitude = torch.ones(self._table.max_shell, device=self._reference.density.device)
+        self._given = DensityMap(isolated(reference.density.float()).to(device), reference.voxel_size)
+        last = shell_of_information(self._given.density, method.information)
+        self._strength = ReferenceStrength(torch.ones(self._limited(last), device=self._given.density.device))
+        self._take(self._given)
+
+    def _take(self, reference: DensityMap) -> None:
+        """Prepare everything for a reference; its amplitude is that of what is known of its strength."""
+        self._reference = reference
+        self._search = self._method.search.prepare(reference, self._symmetry, reference.density.device)
+        self._length = radius_of_gyration(reference.density)
+        self._table = FourierTable.from_density(reference.density, len(self._strength.amplitude))
         self._choose_bands()
 
     @property
@@ -176,31 +184,65 @@ class PreparedCurvatureSAG:
         Again with the better poses that it leads to, until it stays. A reference that is what it says, as far as poses
         are concerned, is taken at its word: what a few particles say of it would only add their noise.
         """
-        plain = self._with_amplitude(torch.ones(self._table.max_shell, device=self._reference.density.device))
-        known = plain._with_amplitude(plain._measured_amplitude(particles))
-        if known._resembles(plain, _AT_ITS_WORD):
-            return plain
+        plain = self.with_strength(ReferenceStrength(torch.ones_like(self._strength.amplitude)))
+        whole = plain._measured_strength(particles)
+        known = plain.with_strength(whole)
+        if known._lost() > _ALL_OF_IT:
+            divided = replace(whole, surroundings=torch.zeros_like(whole.amplitude))
+            known = plain.with_strength(plain.with_strength(divided)._measured_strength(particles))
+        if known._strength.surroundings is None:
+            known = plain.with_strength(whole)
+            if known._resembles(plain, _AT_ITS_WORD):
+                return plain
         for _ in range(_CALIBRATIONS - 1):
-            before, known = known, self._with_amplitude(known._measured_amplitude(particles))
+            before, known = known, known.with_strength(known._measured_strength(particles))
             if known._resembles(before, _SAME_INFORMATION):
                 break
-        _log.info("amplitude of the reference on shells 1, 2, ..: %s", _rounded(known._amplitude))
+        _log.info("amplitude of the reference on shells 1, 2, ..: %s", _rounded(known._strength.amplitude))
         return known
 
-    def _with_amplitude(self, amplitude: Float[Tensor, " shells"]) -> PreparedCurvatureSAG:
+    def calibrated_like(self, other: PreparedAligner) -> PreparedCurvatureSAG:
+        """See `torchsag.alignment.aligner.CalibratingAligner`."""
+        if not isinstance(other, PreparedCurvatureSAG):
+            return self
+        return self.with_strength(other._strength.within(len(self._strength.amplitude)))
+
+    def with_strength(self, strength: ReferenceStrength) -> PreparedCurvatureSAG:
+        """The aligner for particles in which the reference is so strong."""
         other = copy(self)
-        other._amplitude = amplitude
-        other._choose_bands()
+        other._strength = strength
+        if strength.surroundings is None and self._strength.surroundings is None:
+            other._choose_bands()
+        else:
+            other._take(replace(self._given, density=strength.weighed(self._given.density, other._part())))
         return other
 
-    def _measured_amplitude(self, particles: ParticleBatch) -> Float[Tensor, " shells"]:
+    def _part(self) -> Float[Tensor, "z y x"]:
+        """What stands out of the reference."""
+        given, amplitude = self._given.density, self._strength.amplitude
+        last = shell_of_information(given, self._method.information, amplitude)
+        return standing_out(given, amplitude, last)
+
+    def _measured_strength(self, particles: ParticleBatch) -> ReferenceStrength:
         found = self(particles)
         seen = particles if self._mask is None else particles.masked(self._mask)
-        return amplitude_by_shell(seen, self._table, found.poses, found.covariances, found.ambiguity)
+        whole, inside = self._given.density, None
+        if self._strength.surroundings is not None:
+            inside = self._part() * whole
+        parts = [whole] if inside is None else [inside, whole - inside, whole]
+        tables = [FourierTable.from_density(part, self._table.max_shell) for part in parts]
+        fits = fit_by_shell(seen, tables, found.poses, found.covariances, found.ambiguity)
+        return strength_of(*fits)
+
+    def _lost(self) -> float:
+        """Part of the pose information that would be lost with what does not stand out."""
+        given, amplitude = self._given.density, self._strength.amplitude
+        whole, left = (information_by_shell(d, amplitude).sum(-1) for d in (given, self._part() * given))
+        return 1 - float((left / whole).min())
 
     def _resembles(self, other: PreparedCurvatureSAG, most: float) -> bool:
         """Whether the pose information up to each shell differs by less than this part of the whole."""
-        mine, theirs = (pose_information(self._reference.density, one._amplitude) for one in (self, other))
+        mine, theirs = (pose_information(one._reference.density, one._strength.amplitude) for one in (self, other))
         return float((mine - theirs).abs().max()) < most
 
     def _choose_bands(self) -> None:
@@ -218,7 +260,7 @@ class PreparedCurvatureSAG:
         with stage("transform"):
             if self._mask is not None:
                 particles = particles.masked(self._mask)
-            particles = weighted_by_amplitude(particles, self._amplitude)
+            particles = weighted_by_amplitude(particles, self._strength.amplitude)
             measured = [observe(particles, level.band) for level in self._levels]
             by_shell = observe(particles, self._shell_band)
         with stage("search"):
@@ -254,7 +296,7 @@ class PreparedCurvatureSAG:
     def _shells(self) -> list[int]:
         """Bands from what a refinement from `basin_deg` away needs to what the reference can tell."""
         box, density = self._reference.box[0], self._reference.density
-        last = shell_of_information(density, self._method.information, self._amplitude)
+        last = shell_of_information(density, self._method.information, self._strength.amplitude)
         last = min(self._limited(last), self._table.max_shell)
         first = min(last, max(4, round(180 / self._method.basin_deg * box / (2 * math.pi * self._length))))
         count = len(self._method.passes)
@@ -265,7 +307,7 @@ class PreparedCurvatureSAG:
     def _limited(self, shell: int) -> int:
         """No further than the resolution allowed."""
         limit = self._method.max_resolution_angstrom
-        reach = self._reference.box[0] * self._reference.voxel_size
+        reach = self._given.box[0] * self._given.voxel_size
         return shell if limit is None else min(shell, max(2, int(reach / limit)))
 
     def _noise_variance(self, observed: Observations, score: Tensor) -> Float[Tensor, " particles"]:

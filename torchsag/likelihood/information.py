@@ -12,11 +12,22 @@ def pose_information(
 ) -> Float[Tensor, " shells"]:
     """Part of the pose information that shells 0 .. k of a cubic map hold, by shell k; ends at one.
 
+    Of turns or of shifts (see `information_by_shell`), whichever is smaller.
+    """
+    parts = information_by_shell(density, amplitude).cumsum(-1)
+    return (parts / parts[:, -1:].clamp_min(torch.finfo(parts.dtype).tiny)).amin(0).to(density.dtype)
+
+
+def information_by_shell(
+    density: Float[Tensor, "z y x"], amplitude: Float[Tensor, " known"] | None = None
+) -> Float[Tensor, "2 shells"]:
+    """What each shell 0, 1, .. of a cubic map tells of turns and of shifts.
+
     `amplitude` multiplies the map on shells 1, 2, .., its last value on all further ones
     (`torchsag.likelihood.reference_amplitude`); None takes the map as it is.
 
     In white noise the Fisher information of a shift is ``sum |k|^2 |G|^2`` and that of a rotation
-    ``sum |k x grad G|^2``, whose spectrum reaches farther out. The smaller of the two parts is given.
+    ``sum |k x grad G|^2``, whose spectrum reaches farther out.
     """
     box = (density.shape[0], density.shape[1], density.shape[2])
     axes = [torch.arange(n, dtype=torch.float64, device=density.device) - n // 2 for n in box]
@@ -29,8 +40,7 @@ def pose_information(
     if amplitude is not None:
         shells = torch.arange(parts.shape[-1], device=parts.device).clamp(1, len(amplitude))
         parts = parts * amplitude.to(parts)[shells - 1].square()
-    parts = parts.cumsum(-1)
-    return (parts / parts[:, -1:].clamp_min(torch.finfo(parts.dtype).tiny)).amin(0).to(density.dtype)
+    return parts
 
 
 def shell_of_information(

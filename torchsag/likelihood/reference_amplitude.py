@@ -16,7 +16,8 @@ goes on as before, with other weights.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -35,54 +36,78 @@ from torchsag.spectra.fourier_table import FourierTable
 _SEEN = 2.0  # 1.4 standard deviations, squared: fewer would let noise in, more would leave out faint signal
 
 
-def amplitude_by_shell(
+@dataclass(frozen=True)
+class ShellFit:
+    """Particles regressed on a reference, shell by shell, in units of their noise.
+
+    Attributes
+    ----------
+    explained
+        Sum of products of particles and model.
+    expected
+        Sum of squares of the model. The gain in log-likelihood is ``c explained - c^2 expected / 2``.
+    """
+
+    explained: Float[Tensor, " shells"]
+    expected: Float[Tensor, " shells"]
+
+    @property
+    def amplitude(self) -> Float[Tensor, " shells"]:
+        """The ratio of the sums less what its own error, of variance ``1 / expected``, may have added.
+
+        A positive-part shrinkage after James and Stein: where the particles do not show the reference it is zero.
+        """
+        tiny = torch.finfo(self.expected.dtype).tiny
+        ratio = self.explained.clamp_min(0) / self.expected.clamp_min(tiny)
+        found = ratio.square() * self.expected  # squared number of standard deviations from zero
+        return ratio * (1 - _SEEN / found.clamp_min(tiny)).clamp_min(0)
+
+    @property
+    def gain(self) -> float:
+        """Gain in log-likelihood by the model at its best amplitudes."""
+        tiny = torch.finfo(self.expected.dtype).tiny
+        return 0.5 * float((self.explained.clamp_min(0).square() / self.expected.clamp_min(tiny)).sum())
+
+
+def fit_by_shell(
     particles: ParticleBatch,
-    table: FourierTable,
+    tables: Sequence[FourierTable],
     poses: Poses,
     covariances: Float[Tensor, "particles 6 6"],
     ambiguity: Float[Tensor, " particles"],
-) -> Float[Tensor, " shells"]:
-    """The reference's amplitude c on shells 1 .. K, zero where the particles do not show it.
+) -> list[ShellFit]:
+    """What particles say of each part of the reference on shells 1 .. K.
 
     Parameters
     ----------
     particles
         The particles, in the form in which they were aligned.
-    table
-        The reference, out to shell K.
+    tables
+        Of parts of the reference, out to shell K; first the one that poses were found by.
     poses, covariances, ambiguity
-        What an alignment with this reference found; particles without a covariance are left out.
+        What an alignment found; particles without a covariance are left out.
     """
+    main = tables[0]
     known = covariances.isfinite().flatten(1).all(1)
     factor, failed = torch.linalg.cholesky_ex(torch.where(known[:, None, None], covariances.double(), torch.eye(6)))
     rows = (known & (failed == 0)).nonzero()[:, 0]
-    band = FourierBand.by_shell(table.box, table.max_shell, poses.shifts.device)
+    band = FourierBand.by_shell(main.box, main.max_shell, poses.shifts.device)
     observed = observe(particles, band)
     everyone = torch.arange(len(particles), device=rows.device)
-    observed = whitened(observed, band, residual_spectrum(observed, band, table, poses, everyone))
+    observed = whitened(observed, band, residual_spectrum(observed, band, main, poses, everyone))
     points, _ = spread_points(poses[rows], factor[rows])
     each = rows.repeat_interleave(EVALUATIONS)
-    sums = block_sums(table, band, observed, points, each, torch.arange(band.num_blocks))
-    cross, energy = (part.unflatten(0, (len(rows), EVALUATIONS)).mean(1) for part in (sums.cross, sums.energy))
-    scale = cross.sum(1).clamp_min(0) / energy.sum(1).clamp_min(torch.finfo(energy.dtype).tiny)
     right = (1 - ambiguity[rows].nan_to_num(0))[:, None]
-    explained = (right * scale[:, None] * cross).sum(0)
-    expected = (right * scale.square()[:, None] * energy).sum(0)
-    return _shrunk(explained, expected)
-
-
-def _shrunk(explained: Float[Tensor, " shells"], expected: Float[Tensor, " shells"]) -> Float[Tensor, " shells"]:
-    """The ratio of two sums less what its own error, of variance ``1 / expected``, may have added.
-
-    A positive-part shrinkage after James and Stein: where the particles do
-    not show the reference it is zero. Where they show none of it anywhere, nothing was learnt: one.
-    """
-    tiny = torch.finfo(expected.dtype).tiny
-    ratio = explained.clamp_min(0) / expected.clamp_min(tiny)
-    found = ratio.square() * expected  # squared number of standard deviations from zero
-    if not bool((found > _SEEN).any()):
-        return torch.ones_like(ratio)
-    return ratio * (1 - _SEEN / found.clamp_min(tiny)).clamp_min(0)
+    scale, found = None, []
+    for table in tables:
+        sums = block_sums(table, band, observed, points, each, torch.arange(band.num_blocks))
+        cross, energy = (part.unflatten(0, (len(rows), EVALUATIONS)).mean(1) for part in (sums.cross, sums.energy))
+        if scale is None:
+            scale = cross.sum(1).clamp_min(0) / energy.sum(1).clamp_min(torch.finfo(energy.dtype).tiny)
+        explained = (right * scale[:, None] * cross).sum(0)
+        expected = (right * scale.square()[:, None] * energy).sum(0)
+        found.append(ShellFit(explained, expected))
+    return found
 
 
 def weighted_by_amplitude(particles: ParticleBatch, amplitude: Float[Tensor, " shells"]) -> ParticleBatch:
