@@ -3,7 +3,16 @@
 import pytest
 
 from torchsag.app.catalogue import choices, command_names, conf_folder
-from torchsag.app.explanations import Key, attributes_of, documentation, explain
+from torchsag.app.explanations import (
+    Key,
+    attributes_of,
+    commented_keys,
+    documentation,
+    documented_keys,
+    explain,
+    in_words_of_yaml,
+    summary,
+)
 from torchsag.app.main import main
 
 NAMES = sorted(path.relative_to(conf_folder()).with_suffix("").as_posix() for path in conf_folder().rglob("*.yaml"))
@@ -17,16 +26,26 @@ def test_everything_is_explained(name):
     assert [slot.word for slot in explained.slots if not slot.meaning] == []
 
 
-def test_the_comment_above_a_key_is_its_meaning():
-    keys = {key.name: key for key in explain("align").keys}
-    assert keys["seed"] == Key("seed", "0", "Everything random follows from this number.")
-    assert keys["part"].meaning.endswith("same command without part writes the results.")
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("experiment/")])
+def test_no_key_is_explained_twice(name):
+    """Its class says what it means, or a comment in the yaml where no class has it."""
+    assert set(commented_keys(name)) & set(documented_keys(name)) == set()
 
 
-def test_keys_that_share_a_comment():
+def test_the_class_explains_a_key_in_words_of_yaml():
     keys = {key.name: key for key in explain("align").keys}
+    assert keys["seed"] == Key("seed", "0", documentation("torchsag.workflows.align.Align")[1]["seed"])
+    assert keys["voxel_size_angstrom"].meaning.endswith("null believes them.")
+    assert (
+        in_words_of_yaml("``None`` or True, `None`; a ``path`` of Nonesuch")
+        == "null or true, null; a `path` of Nonesuch"
+    )
+
+
+def test_a_comment_explains_what_no_class_has():
+    keys = {key.name: key for key in explain("align").keys}
+    assert keys["threads"].meaning == "CPU threads; null takes all."
     assert keys["tilt_max_deg"].meaning == keys["tilt_min_deg"].meaning != ""
-    assert keys["particles"].meaning != keys["reference"].meaning
 
 
 def test_without_a_comment_the_class_explains():
@@ -72,9 +91,31 @@ def test_help_of_each_component(command, capsys):
         for choice in slot.choices:
             assert main([command, "--help", f"{slot.word}={choice}"]) == 0
             printed = capsys.readouterr().out
-            assert printed.startswith(f"{slot.word}={choice}\n")
+            assert printed.startswith(f"{slot.word}={choice}")
+            assert ("(default)" in printed.splitlines()[0]) == (choice == slot.chosen)
             for key in explain(f"{slot.word.partition('@')[0]}/{choice}").keys:
-                assert key.meaning in printed
+                assert " ".join(key.meaning.split()) in " ".join(printed.split())
+
+
+@pytest.mark.parametrize("command", command_names())
+def test_help_lists_each_choice_in_a_line_and_marks_the_default(command, capsys):
+    assert main([command, "--help"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    for slot in explain(command).slots:
+        for choice in slot.choices:
+            mark = "(default) " if choice == slot.chosen else ""
+            end = f"{mark}{summary_of(slot, choice)}"
+            assert any(line.startswith(f"{choice} ") and line.endswith(end) for line in lines), choice
+
+
+def summary_of(slot, choice):
+    return summary(f"{slot.word.partition('@')[0]}/{choice}")
+
+
+def test_a_command_offers_its_own_report_alone():
+    for command in ("align", "average", "classify", "compare"):
+        (report,) = (slot for slot in explain(command).slots if slot.word == "report")
+        assert report.choices == (report.chosen,)
 
 
 def test_help_of_what_is_not_there(capsys):

@@ -25,9 +25,9 @@ def test_every_command_explains_its_keys(command, capsys):
     assert main([command, "--help"]) == 0
     printed = capsys.readouterr().out
     assert f"torchsag {command}" in printed
-    assert "out:" in printed
+    assert "  out=" in printed
     assert "\n_target_" not in printed
-    assert "defaults:" not in printed
+    assert "\ndefaults:" not in printed
 
 
 def test_unknown_command(capsys):

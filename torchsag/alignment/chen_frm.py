@@ -63,7 +63,7 @@ class ChenFRM:
     max_rounds
         Rounds of shift and rotation that a seed is given.
     settled_voxels
-        A seed whose shift changes by no more is left.
+        A seed whose shift changes by no more voxels is left.
     peak_rounds
         Sub-grid peaks of the winner's rotation and shift, the first at half a step, each at half the step before.
     """

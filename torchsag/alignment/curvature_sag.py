@@ -79,7 +79,7 @@ class CurvatureSAGAligner:
     optimizer
         Minimises within each band; lengths in voxels.
     information
-        Part of the reference's pose information that the last band holds.
+        Part of the reference's pose information that the last Fourier band holds.
     max_resolution_angstrom
         A resolution not to be exceeded whatever the information; None for no such limit.
     basin_deg
@@ -96,7 +96,7 @@ class CurvatureSAGAligner:
         Loss of log-likelihood against the best at which a candidate is dropped. Generous: a candidate may not have
         arrived yet, and the noise of real particles is not quite what the likelihood takes it for.
     calibration_particles
-        How many particles the reference's amplitude by shell is learnt from; 0 takes the reference at its word.
+        Particles that the reference's amplitude by Fourier shell is learnt from, once a run; 0 takes it at its word.
     """
 
     search: Search = field(default_factory=RotationalMatching)

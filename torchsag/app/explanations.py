@@ -1,8 +1,9 @@
 """What each key of a yaml file in ``conf/`` means, told once and shown wherever it is asked for.
 
-A key is explained by the comment above it; where there is none, by the docstring of the class that the yaml is for. The
-``--help`` of commands and the reference pages of the documentation are both made of this. Nothing is imported for it:
-classes are read as text, so that help answers at once.
+A key is explained by the docstring of the class that the yaml is for; where that has no such field, as for words that
+several components read, by the comment above the key in the yaml. A test sees to it that no key has both. Help,
+completion and the reference pages of the documentation are all made of this. Nothing is imported for it: classes are
+read as text, so that help answers at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from torchsag.app.catalogue import choices, conf_folder
+from torchsag.app.catalogue import choices, command_names, conf_folder
 
 _KEY = re.compile(r"^(?P<indent> *)(?P<name>\w+):(?: +(?P<value>.*))?$")
 _SLOT = re.compile(r"^ +- (?P<override>override )?/?(?P<group>[\w/]+)(?:@(?P<place>[\w.]+))?: *(?P<chosen>\S+)")
@@ -74,9 +75,10 @@ def explain(name: str) -> Explanation:
     slots = tuple(_slot(found, name, attributes) for line in lines if (found := _SLOT.match(line)))
     parts = _parts(lines, slots)
     keys = tuple(
-        Key(key, value, meaning or _documented(key, attributes, parts)) for key, value, meaning in _keys(lines)
+        Key(key, value, in_words_of_yaml(own or _documented(key, attributes, parts) or shared))
+        for key, value, own, shared in _keys(lines)
     )
-    text = "\n".join(_header(lines)) or documented
+    text = "\n".join(_header(lines)) or in_words_of_yaml(documented)
     found = Explanation(target, text.partition("\n")[0], text, keys, slots)
     return _completed(found, varied) if varied else found
 
@@ -138,8 +140,35 @@ def _target(lines: list[str]) -> str:
     return next((line.split()[1] for line in lines if line.startswith("_target_:")), "")
 
 
-def _keys(lines: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Name, value and comment of each key; keys on following lines without a comment of their own share one."""
+def in_words_of_yaml(text: str) -> str:
+    """A docstring's sentence as it is read beside a yaml: ``None`` is null there."""
+    for python, yaml in (("None", "null"), ("True", "true"), ("False", "false")):
+        text = re.sub(rf"`*\b{python}\b`*", yaml, text)
+    return text.replace("``", "`")
+
+
+def commented_keys(name: str) -> list[str]:
+    """The keys of a yaml that have a comment of their own."""
+    return [key for key, _, own, _ in _keys(_text(name).splitlines()) if own]
+
+
+def documented_keys(name: str) -> list[str]:
+    """The keys of a yaml that a class explains."""
+    lines = _text(name).splitlines()
+    explained = explain(name)
+    attributes, parts = documentation(explained.target)[1], _parts(lines, explained.slots)
+    return [key for key, *_ in _keys(lines) if _documented(key, attributes, parts)]
+
+
+def summary(name: str) -> str:
+    """The first sentence about a command or component."""
+    lines = _text(name).splitlines()
+    header = _header(lines)
+    return header[0] if header else in_words_of_yaml(documentation(_target(lines))[0].replace("\n", " "))
+
+
+def _keys(lines: list[str]) -> Iterator[tuple[str, str, str, str]]:
+    """Name, value, comment of each key, and the comment of the keys on the lines before that it may share."""
     comment: list[str] = []
     meaning, parents, inside = "", [], False
     for line in lines[len(_leading_comment(lines)) :]:
@@ -154,10 +183,11 @@ def _keys(lines: list[str]) -> Iterator[tuple[str, str, str]]:
             depth = len(found["indent"]) // 2
             name = ".".join([*parents[:depth], found["name"]])
             value, _, note = (found["value"] or "").partition(" # ")
-            meaning = " ".join(comment) or note or (meaning if depth == len(parents) else "")
+            own = " ".join(comment) or note
+            meaning = own or (meaning if depth == len(parents) else "")
             comment, parents = [], parents[:depth]
             if value:
-                yield name, value.strip(), meaning
+                yield name, value.strip(), own, meaning
             else:
                 parents, meaning = [*parents, found["name"]], ""
 
@@ -170,12 +200,15 @@ def _slot(found: re.Match[str], name: str, attributes: dict[str, str]) -> Slot:
     group, place = found["group"], found["place"] or found["group"]
     word = group if place == group else f"{group}@{place}"
     note = found.string.partition(" # ")[2]
-    meaning = note or attributes.get(place, attributes.get(place.partition(".")[0], ""))
+    meaning = in_words_of_yaml(note or attributes.get(place, attributes.get(place.partition(".")[0], "")))
     return Slot(word, tuple(fitting(group, name, place)), found["chosen"], meaning)
 
 
 def fitting(group: str, name: str, place: str) -> list[str]:
-    """The components of a group that a place takes: methods that classify, or those that align."""
+    """The components of a group that a place takes: methods that classify, or that align; the command's own report."""
+    if group == "report" and name in command_names():
+        chosen = re.search(r"^ +- report: *(\w+)", _text(name), re.MULTILINE)
+        return [chosen[1]] if chosen else choices(group)  # each report is of one command's files
     if group != "method":
         return choices(group)
     wanted = (name, place) == ("classify", "method") or _classifies(name)

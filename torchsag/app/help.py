@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import textwrap
 from collections.abc import Sequence
 
-from torchsag.app.catalogue import conf_folder
-from torchsag.app.explanations import Explanation, Slot, explain
+from torchsag.app.explanations import Explanation, Key, Slot, explain, summary
 from torchsag.app.suggest import did_you_mean
 from torchsag.errors import InputError
 
+_NONE = {"null": "none"}
+
 
 def command_help(command: str, words: Sequence[str] = ()) -> str:
-    """The command's yaml, which documents every key, and its components; with ``method=sag`` that component's keys.
+    """The command's keys with their defaults, and its components; with ``method=sag`` that component's keys.
 
     Raises
     ------
@@ -24,14 +25,35 @@ def command_help(command: str, words: Sequence[str] = ()) -> str:
 
 
 def _whole(command: str) -> str:
-    text = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
-    body = re.sub(r"^defaults:\n(?:[ -].*\n)+\n?", "", text, flags=re.MULTILINE)
-    body = re.sub(r"^_target_:.*\n\n?", "", body, flags=re.MULTILINE)
-    slots = [slot for slot in explain(command).slots if slot.choices]
-    listed = "".join(f"  {slot.word}={' | '.join(slot.choices)}\n      {slot.meaning}\n" for slot in slots)
+    explained = explain(command)
+    # What begins with $ follows from another key.
+    keys = "".join(_key(key) for key in explained.keys if not key.value.startswith("$"))
+    slots = [slot for slot in explained.slots if slot.choices]
+    listed = "".join(_slot(slot, slot.word) for slot in slots)
     about = f"`torchsag {command} --help {slots[0].word}=NAME` explains a component's keys" if slots else ""
     chosen = f"\nComponents (set a field with group.field=value; {about}):\n{listed}" if slots else ""
-    return f"Usage: torchsag {command} [key=value ...]\n\n{body.rstrip()}\n{chosen}"
+    return f"Usage: torchsag {command} [key=value ...]\n\n{explained.text}\n\nKeys and their defaults:\n{keys}{chosen}"
+
+
+def _key(key: Key, place: str = "") -> str:
+    shown = f"{place}{key.name}={key.value}" if key.value != "???" else f"{place}{key.name}=...  (needed)"
+    return f"  {shown}\n{_indented(key.meaning)}"
+
+
+def _slot(slot: Slot, word: str) -> str:
+    """A place for a component: each choice in a line, the one that is taken unless told otherwise marked."""
+    group = slot.word.partition("@")[0]
+    width = max(map(len, slot.choices))
+    lines = [
+        f"      {choice:<{width}}  {'(default) ' if choice == slot.chosen else ''}{summary(f'{group}/{choice}')}\n"
+        for choice in slot.choices
+    ]
+    default = "" if slot.chosen in slot.choices else f"  (default: {_NONE.get(slot.chosen, slot.chosen)})"
+    return f"  {word}=NAME{default}\n{_indented(slot.meaning)}{''.join(lines)}"
+
+
+def _indented(text: str) -> str:
+    return textwrap.fill(text, 120, initial_indent=" " * 6, subsequent_indent=" " * 6) + "\n"
 
 
 def _asked(command: str, word: str) -> str:
@@ -47,11 +69,12 @@ def _asked(command: str, word: str) -> str:
 
 def _component(slot: Slot, component: Explanation, name: str) -> str:
     place = slot.word.rpartition("@")[2]
-    keys = [f"  {place}.{key.name}={key.value}\n      {key.meaning}" for key in component.keys]
-    parts = [
-        f"  {part}@{place}.{inner or part}={' | '.join(inside.choices)}\n      {inside.meaning}"
-        for inside in component.slots
-        for part, _, inner in [inside.word.partition("@")]
-        if inside.choices
-    ]
-    return "\n".join([f"{slot.word}={name}", f"  {component.text}".replace("\n", "\n  "), "", *keys, *parts]) + "\n"
+    keys = "".join(_key(key, f"{place}.") for key in component.keys)
+    parts = ""
+    for inside in component.slots:
+        part, _, inner = inside.word.partition("@")
+        if inside.choices:
+            parts += _slot(inside, f"{part}@{place}.{inner or part}")
+    text = f"  {component.text}".replace("\n", "\n  ")
+    default = "  (default)" if name == slot.chosen else ""
+    return f"{slot.word}={name}{default}\n{text}\n\n{keys}{parts}"

@@ -71,7 +71,7 @@ class Wiener:
     Attributes
     ----------
     floor
-        As above.
+        Least denominator, as a part of its mean over the shell.
     """
 
     floor: float = 0.01

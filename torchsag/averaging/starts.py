@@ -62,7 +62,7 @@ class BestParticles:
     per_half
         How many.
     resolution_angstrom
-        Coarser than this counts as low, finer than half of it as noise.
+        Coarser than this counts as low resolution, finer than half of it as noise.
     """
 
     per_half: int = 1

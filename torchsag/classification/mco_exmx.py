@@ -22,7 +22,7 @@ class MCOEXMX:
     Attributes
     ----------
     rounds
-        At most this many.
+        At most this many rounds.
     changed
         The method ends when no larger part of the particles changes class in a round.
     least

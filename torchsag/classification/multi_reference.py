@@ -18,7 +18,7 @@ class MultiReference:
     Attributes
     ----------
     rounds
-        At most this many.
+        At most this many rounds.
     changed
         The method ends when no larger part of the memberships moves in a round.
     """

@@ -25,7 +25,8 @@ class LocalCorrelation:
     Attributes
     ----------
     window
-        Edge of the windows in voxels of the grid on which volumes are compared (half the method's resolution), odd.
+        Edge of the windows, odd, in voxels of the grid on which volumes are compared (half of
+        method.resolution_angstrom).
     """
 
     window: int = 7

@@ -18,7 +18,7 @@ class RobustDistance(SumOfPenalties):
     Attributes
     ----------
     scale
-        s, in standard deviations of the particle under the mask, positive.
+        Standard deviations of the particle beyond which a residual counts linearly.
     """
 
     scale: float = 1.5

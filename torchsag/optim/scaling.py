@@ -35,7 +35,7 @@ class LengthScaling:
     Attributes
     ----------
     length
-        That distance in voxels, positive: the radius of gyration of the reference.
+        What a turn of one radian moves by one voxel each: the radius of gyration of the reference.
     """
 
     length: float

@@ -18,7 +18,7 @@ class MapFile:
     path
         An MRC or EM file, plain or gzipped.
     voxel_size_angstrom
-        In place of what the header says; None believes it.
+        Angstrom per voxel of the file in place of what its header says; None believes the header.
     """
 
     path: str

@@ -21,15 +21,15 @@ class ParticleInput:
     Attributes
     ----------
     particles
-        A .star or .csv list, a folder, a glob or a stack of volumes.
+        Particles: a .star or .csv list, a folder, a glob in quotes, or a stack.
     weighting
         What a particle's weight volume means; None takes what the kind of list implies.
     voxel_size_angstrom
-        In place of what the files say; None believes them.
+        Angstrom per voxel in place of what the files say; None believes them.
     tilt_min_deg, tilt_max_deg
         Tilt range of particles whose list gives neither weight nor tilt range.
     volumes
-        The folder in which the volumes of the list are; None finds out.
+        The folder in which the volumes of the list are, such as Dynamo's data folder; None finds out.
     """
 
     particles: str
@@ -65,15 +65,16 @@ class ParticleRun(ParticleInput):
     Attributes
     ----------
     out
-        Folder for all results.
+        Where results go. Outside of it there are only the copies that staging= asks for, and the caches of numba and
+        matplotlib.
     skip_bad
-        Whether particles with unusable data are set aside instead of ending the run.
+        Set particles with unusable data (NaN, all zero, corrupt) aside instead of stopping.
     resume
-        Whether an unfinished run in `out` is carried on.
+        Carry on from the last finished chunk of an unfinished run in the same folder; false starts over.
     chunk
-        Particles handled at a time.
+        Particles aligned at a time; results do not depend on it.
     seed
-        Everything random follows from it.
+        Everything random follows from this number.
     device
         ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes a GPU where there is one.
     parallel

@@ -47,7 +47,7 @@ class RotationalMatching:
     max_shell
         Largest Fourier shell used; ``None`` takes what the degree can resolve at the reference's radius.
     max_shift
-        Radius of the ball of shifts, as a fraction of the box.
+        Radius of the ball of shifts around the listed origin, as a fraction of the box (method.search.max_shift).
     num_candidates
         Poses handed on, at least `separation_deg` apart.
     separation_deg

@@ -92,7 +92,7 @@ class AtomicModel:
     kernel
         Resolution.
     assembly
-        Biological assembly to build, usually 1; None takes the chains as they are.
+        Name of the biological assembly to build, usually 1; None takes the chains as they are.
     """
 
     path: str

@@ -44,7 +44,8 @@ class TiltSeriesPipeline:
     Attributes
     ----------
     snr
-        Of the images; see the module. Infinite for no noise.
+        Variance of the CTF-modulated projection over the image by noise variance per pixel, before the detector;
+        infinite for no noise (snr=inf).
     tilts
         The images and their order.
     microscope
@@ -52,7 +53,8 @@ class TiltSeriesPipeline:
     defocus_um
         Micrometre, negative for underfocus.
     defocus_spread_um
-        Each particle's own defocus lies within this of `defocus_um`, uniformly.
+        Each particle's own defocus lies within this of defocus_um; above 0, every particle has a weight volume of its
+        own.
     detector
         Its modulation transfer.
     readout_noise

@@ -85,13 +85,13 @@ class Align(ParticleRun):
     Attributes
     ----------
     reference
-        The map to align to.
+        The map to align to (.mrc, .map, .em), with the particles' box and voxel size.
     method
         How to align.
     symmetry
-        Point group of the reference.
+        Symmetry of the reference: C1, Cn, Dn, T, O or I, with RELION's axes.
     truth
-        A list of true poses of the same particles, to report errors.
+        A list of true poses of the same particles, to report errors; None for none.
     evaluation
         Which frame the poses are judged in.
     sharing

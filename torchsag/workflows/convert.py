@@ -22,13 +22,13 @@ class Convert:
     out
         The file to write.
     program
-        For a list, the program it is meant for; None lets the suffix of `out` decide.
+        For a list: relion, stopgap, dynamo, av3, pytom or csv; None lets the suffix of out decide (.star is RELION's).
     voxel_size_angstrom
-        In place of what the files say; None believes them.
+        Angstrom per voxel in place of what the files say; None believes them.
     project
-        For a RELION list: the folder in which RELION will run, from which names start; None is that of `out`.
+        For a RELION list: the folder in which RELION will run, from which names of volumes start; None is that of out.
     volumes
-        The folder in which the volumes of the list are; None finds out.
+        The folder in which the volumes of the list are, such as Dynamo's data folder; None finds out.
     """
 
     source: str

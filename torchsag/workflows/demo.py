@@ -47,9 +47,9 @@ class Demo:
     symmetry
         Point group of what is simulated.
     seed
-        Everything random follows from it.
+        Everything random follows from this number.
     device
-        As in `Align`.
+        cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
     parallel
         The processes that share the work.
     report

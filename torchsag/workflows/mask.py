@@ -24,11 +24,11 @@ class MakeMask:
     Attributes
     ----------
     out
-        The file to write.
+        The file to write: .mrc, .map or .em.
     source
         A map that gives box, voxel size and density; None for none.
     box
-        Without a map, voxels.
+        Without a map: the box, in voxels.
     voxel_size_angstrom
         Without a map, angstrom per voxel; with one, in place of what it says.
     mask

@@ -49,11 +49,11 @@ class Postprocess:
     mask
         Makes the mask of the FSC.
     b_factor_angstrom2
-        For the sharpening; None estimates it.
+        Negative sharpens; None estimates it by a Guinier plot, and applies none where the map is too coarse for that.
     voxel_size_angstrom
-        In place of what the files say; None believes them.
+        Angstrom per voxel in place of what the files say; None believes them.
     strict
-        Whether anything but trust shall show in the exit status.
+        Exit with 3 where the verdict is doubt or no; everything is written all the same.
     seed
         Of the random phases.
     """

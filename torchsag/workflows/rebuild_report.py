@@ -17,7 +17,7 @@ class RebuildReport:
     Attributes
     ----------
     out
-        The run's folder.
+        Folder of the finished run.
     report
         Makes the page.
     """

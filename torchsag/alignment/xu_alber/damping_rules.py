@@ -43,7 +43,7 @@ class FixedDamping:
     Attributes
     ----------
     start
-        The damping.
+        Relative to the curvature's diagonal.
     """
 
     start: float = 1.0
@@ -72,7 +72,7 @@ class GainRatioDamping:
     Attributes
     ----------
     start
-        Damping of the first step.
+        Damping of the first step, relative to the curvature's diagonal.
     least_correlation
         In place of smaller correlations, whose steps would know no bounds.
     """

@@ -58,31 +58,32 @@ class Average(AveragingSettings, ParticleRun):
     Attributes
     ----------
     reference
-        A map to start from, low-passed; None starts from the particles alone.
+        A map to start from, low-passed; None starts from the particles alone (see start).
     start
         Their first poses if there is no reference.
     halves
         How the particles are divided.
     iterations
-        At most this many.
+        At most this many iterations.
     converged_deg
-        The run ends when the median pose change is below this,
+        The run ends when poses change less than this in the median,
     patience
         or when this many iterations bring no larger area under the FSC. The best iteration is the result.
     truth
-        A list of true poses of the same particles, to report errors and the oracle's FSC.
+        A list of true poses of the same particles, to report errors and the oracle's FSC; None for none.
     truth_symmetry
-        Divided out of pose errors where it is not imposed; None takes `symmetry`.
+        Symmetry to divide out of pose errors where it is not imposed on the map; None takes symmetry.
     b_factor_angstrom2
-        Applied to ``average.mrc``; negative sharpens. None estimates it where the resolution allows.
+        Applied to average.mrc; negative sharpens; None estimates it where the map is fine enough for a Guinier plot.
     polish
         A last refinement of each half; None for none.
     truth_map
-        A map of the true structure, to report the average's FSC against it and its hand.
+        A map of the true structure, to report the average's FSC against it and its hand; None for none.
     control
         A change of the input that shows what the same settings make of nothing, or of too little; None for none.
     cache_gigabytes
-        Particles' transforms are kept in `out` while the run lasts, up to this size; 0 reads the particles each time.
+        Particles' transforms are kept in out/.checkpoint while the run lasts, up to this size; 0 reads particles each
+        time.
     """
 
     reference: str | None = None

@@ -23,10 +23,11 @@ class AveragingSettings:
     local_method
         How to align near known poses, once they change little; None keeps `method`.
     symmetry
-        Imposed on both half-maps; without a reference once these agree, each on the axes that it shows, and not before
-        iteration `symmetry_from`.
+        Point group of the particle, with RELION's axes: C1, Cn, Dn, T, O or I. Imposed on both half-maps; without a
+        reference once these agree, each on the axes that it shows, and not before iteration `symmetry_from`.
     symmetry_from
-        See `symmetry`.
+        Without a reference, the first iteration that may impose symmetry; it does once the half-maps, each on the axes
+        that it shows, agree beyond initial_resolution_angstrom.
     parts
         Within a half, particles are aligned part by part to the average of the half's other parts, so that none meets
         its own noise in its reference; 1 aligns all to the average of all.
@@ -39,7 +40,9 @@ class AveragingSettings:
     initial_resolution_angstrom
         Low-pass of the first references; later ones are never filtered more strongly.
     local_below_deg
-        `local_method` takes over when the median pose change falls below this.
+        Then local_method, which stays near the poses, takes over from method; ~method@local_method does without, as
+        when another method is to be judged by itself. It does so when poses change less than this in the median, in a
+        run from a reference from the second iteration on.
     """
 
     method: Aligner

@@ -54,23 +54,24 @@ class Classify(ClassificationSettings, ParticleRun):
     local_alignment
         Takes over near known poses of the common average.
     reference
-        A map for the common average to start from, low-passed; None starts from the particles alone.
+        A map for the common average to start from, low-passed; None starts from the particles alone (see start).
     start
         First poses if there is no reference.
     common_iterations
-        Iterations of averaging at most before particles are divided; 0 takes the poses as `start` gives them.
+        Iterations of averaging at most before particles are divided; 0 with start=listed_poses takes the list's poses.
     ccc_min
         Particles with a lower constrained correlation to their own class (left out of it) go to class 0; None for none.
     repeats
-        Runs from as many seeds; the one with the highest completed likelihood is the result.
+        Runs from as many seeds, to see how stable the classes are; the most likely one is the result.
     initial_resolution_angstrom, halves
         As in `torchsag.workflows.average.command.Average`.
     wedge_pca
         Looks at the particles by principal components as well; None for not.
     truth
-        A list of the same particles with their true classes, to report the adjusted Rand index.
+        A list of the same particles with their true classes, to report the adjusted Rand index; None for none.
     cache_gigabytes
-        As in `torchsag.workflows.average.command.Average`.
+        Particles' transforms are kept in out/.checkpoint while the run lasts, up to this size; 0 reads particles each
+        time.
     """
 
     local_alignment: Aligner | None = None

@@ -22,11 +22,11 @@ class ClassificationSettings:
     method
         How particles are divided.
     classes
-        How many classes at first.
+        How many classes at first; those that the data cannot tell apart are merged.
     first_classes
         Which particles are in them.
     symmetry
-        Imposed on class averages.
+        Symmetry of the classes: C1, Cn, Dn, T, O or I, with RELION's axes.
     common_symmetry
         Imposed on the common average; None for that of the classes. Where it is higher, a particle may turn out to
         stand in any of the poses that the common average could not tell apart.
@@ -41,7 +41,7 @@ class ClassificationSettings:
     resolution_angstrom
         The finest detail that classes are compared in.
     contrast
-        Power of class differences expected beforehand, as a part of the common average's.
+        Power of class differences expected beforehand, as a part of the common average's: regularises class averages.
     noise_class
         Whether particles that show not even the common average are set apart, as class 0.
     merge

@@ -65,15 +65,15 @@ class Compare:
     symmetry
         Point group of the reference, divided out of all errors.
     seed
-        Everything random follows from it.
+        Everything random follows from this number.
     device
-        As in `Align`.
+        cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
     parallel
         The processes that share the work, each aligning all particles of a trial with one method at a time.
     report
         Makes the page of plots; None for none.
     resume
-        Whether an unfinished run in `out` is carried on, by trial and method.
+        Carry on an unfinished run in out=, by trial and method; false starts over.
     """
 
     methods: dict[str, Aligner]

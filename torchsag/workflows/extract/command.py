@@ -47,35 +47,38 @@ class Extract:
     Attributes
     ----------
     positions
-        The list.
+        Positions: a .star of RELION 3 to 5, WarpTools or STOPGAP, .tbl of Dynamo, .em of AV3, .xml of PyTom, or .csv
+        with x, y, z.
     out
         Folder for everything.
     tomogram
-        The tomogram, or the folder of those that the list names; None finds them by the list.
+        The tomogram (.mrc, .rec, .st, .map, .em), or a folder with files named as the list names tomograms; None finds
+        them by the list and its tomograms.star.
     box
-        Voxels per axis, after binning.
+        Voxels per axis of the boxes, after binning.
     binning
-        Voxels of the tomogram along an edge of one written voxel.
+        Voxels of the tomogram along an edge of one written voxel, by Fourier cropping.
     rescale
-        Voxels of the tomogram for one of the list; None asks the list.
+        Voxels of the tomogram for one of the list, such as 4 for positions picked in a tomogram four times coarser;
+        None takes 1, or what the list says in angstrom.
     counted_from
-        What the list calls the first voxel.
+        What the list calls the first voxel: 0, or 1 in lists of programs that count from one.
     voxel_size_angstrom
-        Of the tomograms, in place of what their headers say.
+        Angstrom per voxel of the tomograms in place of what their headers say; None believes them.
     tilt_min_deg, tilt_max_deg
         Tilt range of particles whose list gives none.
     invert
-        Whether the contrast is turned.
+        Turn the contrast: torchsag wants particles bright.
     background_radius_voxels
-        Mean and variance are those outside of it; None is half the box, 0 the whole box.
+        Mean 0 and variance 1 outside this many voxels of the box centre; None is half the box, 0 takes the whole box.
     edges
-        ``set_aside`` or ``pad``: what becomes of boxes that reach over the border.
+        A box that reaches over the border: set_aside, or pad with the mean of its inside.
     float16
-        Whether volumes are stored in half precision.
+        Half-precision volumes: half the size, three digits.
     resume
-        Whether an unfinished run in `out` is carried on.
+        Carry on from an unfinished run in the same folder; false starts over.
     chunk
-        Particles cut at a time.
+        Particles cut at a time; results do not depend on it.
     parallel
         The processes that share the work.
     """

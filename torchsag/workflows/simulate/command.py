@@ -71,15 +71,15 @@ class Simulate:
     proportions
         Share of each structure, `structure` first; None for equal shares.
     low_pass_angstrom
-        The reference is also written low-passed to this; None for not.
+        The reference is also written low-passed to this resolution; None for not.
     float16
-        Whether volumes are stored in half precision.
+        Half-precision volumes: half the size, three digits.
     resume
-        Whether an unfinished run in `out` is carried on.
+        Carry on from an unfinished run in the same folder; false starts over.
     chunk
-        Particles made at a time.
+        Particles made at a time; results do not depend on it.
     seed
-        Everything random follows from it.
+        Everything random follows from this number: particle i is the same in any chunk, on any device, on any rank.
     device
         ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes a GPU where there is one.
     parallel
