@@ -45,7 +45,10 @@ def overview() -> str:
         "Usage: torchsag COMMAND [key=value ...]      one run\n"
         "       torchsag COMMAND -m key=a,b ...       one run per combination\n"
         "       torchsag COMMAND --help               what the command does and its keys\n"
-        "       torchsag --version\n\nCommands:\n" + "\n".join(lines) + "\n"
+        "       torchsag --version\n"
+        '       torchsag --completion bash            completion for bash, zsh or fish: eval "$(...)"\n\nCommands:\n'
+        + "\n".join(lines)
+        + "\n"
     )
 
 

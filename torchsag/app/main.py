@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from torchsag.app.catalogue import command_keys, command_names, overview
+from torchsag.app.completion import completions, script
 from torchsag.app.help import command_help
 from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
@@ -41,6 +42,12 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if arguments[0] == "--version":
         sys.stdout.write(f"torchsag {VERSION}\n")
+        return 0
+    if arguments[0] == "--complete":
+        sys.stdout.write("".join(f"{word}\n" for word in completions(arguments[1:])))
+        return 0
+    if arguments[0] == "--completion":
+        sys.stdout.write(script(" ".join(arguments[1:])))
         return 0
     command, rest = arguments[0], arguments[1:]
     if command not in command_names():

@@ -18,6 +18,11 @@ _SHORTHANDS = {
 _TEXTS = {"select": {"where"}}
 
 
+def shorthands(command: str) -> list[str]:
+    """The short keys of a command."""
+    return list(_SHORTHANDS.get(command, ()))
+
+
 def expand_shorthands(command: str, words: Sequence[str]) -> list[str]:
     """Write short keys of a command in full, and quote texts."""
     known = _SHORTHANDS.get(command, {})
