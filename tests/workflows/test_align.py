@@ -83,6 +83,7 @@ def test_writes_everything_below_out_and_nothing_else(settings, tmp_path):
         "report.html",
         "set_aside.txt",
         "slices.npz",
+        "views",
         "weights",
     }
     assert {path.name for path in out.iterdir()} == expected

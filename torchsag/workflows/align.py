@@ -40,6 +40,7 @@ from torchsag.runs.provenance import Provenance
 from torchsag.runs.sharing import ByParticle, Sharing
 from torchsag.runs.signatures import file_signature, particle_signatures
 from torchsag.runs.truth import true_poses
+from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.alignment import judge_reference, judge_symmetry, judge_views, meaningless_errors
 from torchsag.verdict.input import judge_input
@@ -229,7 +230,9 @@ class Align(ParticleRun):
                 covariances=result.covariances,
                 columns={AMBIGUITY: result.ambiguity.tolist()},
             )
-        return replace(_outcome(out, metrics), verdict=verdict, strict=self.strict)
+        views = write_views(out, "average.mrc", average.voxel_size, average.box[0])
+        outcome = _outcome(out, metrics)
+        return replace(outcome, notes=(*outcome.notes, *views), verdict=verdict, strict=self.strict)
 
     def _judge(self, inputs: _Inputs, rows: np.ndarray, poses: Poses) -> Verdict:
         """What can be said of the poses of the particles that have one."""

@@ -18,6 +18,7 @@ from torchsag.runs.files import plot_fsc, write_fsc, write_fsc_xml
 from torchsag.runs.metrics import alignment_columns, write_metrics, write_set_aside
 from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
+from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.progress import FewParticles, GotWorse, NotConverged
 from torchsag.verdict.resolution import NoiseAlone
@@ -93,7 +94,9 @@ class FinishedRun:
                 shutil.copy(out / "iterations.csv", staging / "iterations.csv")
                 report(staging)
             save_poses(out / "poses.star", self.loop, self.state)
-        return replace(_outcome(out, summary), verdict=verdict, strict=strict)
+        views = write_views(out, "average.mrc", found.final.voxel_size, found.final.box[0])
+        outcome = _outcome(out, summary)
+        return replace(outcome, notes=(*outcome.notes, *views), verdict=verdict, strict=strict)
 
     def verdict(self) -> Verdict:
         """Everything that can be said of the run."""
