@@ -179,6 +179,51 @@ def _tilt_and_snr(row: Record) -> str:
     return f"{row['tilt']:g} deg, {row['snr']:g}"
 
 
+def _average_speed() -> str:
+    """This version beside an earlier one."""
+    record = _read("average_speed")
+    head = ("CPU time", "0.1.0", "now", "ratio")
+    labels = {
+        "iteration_cpu_ms_a_particle": "an iteration, ms a particle",
+        "fixed_cpu_seconds": "everything else of a run, s",
+    }
+    rows = [
+        (label, f"{record['earlier'][key]:g}", f"{record['this'][key]:g}", f"{record['this_by_earlier'][key]:.2f}")
+        for key, label in labels.items()
+    ]
+    return _table(head, rows)
+
+
+def _kept_transforms() -> str:
+    """What half precision costs."""
+    head = (
+        "SNR", "rms error / bound, as read", "as kept", "difference of the two poses / bound", "CPU ms to read", "kept",
+    )  # fmt: skip
+    rows = [
+        (
+            f"{row['snr']:g}", f"{row['error_by_bound_as_read']:.4f}", f"{row['error_by_bound_as_kept']:.4f}",
+            f"{row['apart_by_bound']:.4f}", f"{row['load_file_cpu_ms']:.1f}", f"{row['load_kept_cpu_ms']:.1f}",
+        )
+        for row in _read("kept_transforms")["rows"]
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def _hard_cases() -> str:
+    """Two programs on the same particles."""
+    head = ("case", "program", "against the truth, FSC 0.5", "half-maps, FSC 0.143", "wall seconds", "ended")
+    rows = []
+    for entry in _read("hard_cases")["cases"].values():
+        for program in ("torchsag", "relion"):
+            if program in entry:
+                one = entry[program]
+                resolutions = [one["truth_0.5_angstrom"], one["half_map_0.143_angstrom"]]
+                shown = ["none" if value is None else f"{value:.1f} Å" for value in resolutions]
+                what = f"{entry['case']['what']}, {entry['case']['particles']} particles"
+                rows.append((what, one["versions"], *shown, f"{one['wall_seconds']:.0f}", one["ended"]))
+    return _table(head, rows)
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
@@ -190,6 +235,9 @@ FIGURES: dict[str, Callable[[], str]] = {
     "optimizers": lambda: _comparison("optimizers"),
     "convergence": _convergence,
     "averaging": _averaging,
+    "average_speed": _average_speed,
+    "kept_transforms": _kept_transforms,
+    "hard_cases": _hard_cases,
     "ribosomes": _ribosomes,
     "verdicts": _verdicts,
     "scaling": _scaling,
