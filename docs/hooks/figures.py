@@ -209,21 +209,6 @@ def _kept_transforms() -> str:
     return _table(head, rows)
 
 
-def _hard_cases() -> str:
-    """Two programs on the same particles."""
-    head = ("case", "program", "against the truth, FSC 0.5", "half-maps, FSC 0.143", "wall seconds", "ended")
-    rows = []
-    for entry in _read("hard_cases")["cases"].values():
-        for program in ("torchsag", "relion"):
-            if program in entry:
-                one = entry[program]
-                resolutions = [one["truth_0.5_angstrom"], one["half_map_0.143_angstrom"]]
-                shown = ["none" if value is None else f"{value:.1f} Å" for value in resolutions]
-                what = f"{entry['case']['what']}, {entry['case']['particles']} particles"
-                rows.append((what, one["versions"], *shown, f"{one['wall_seconds']:.0f}", one["ended"]))
-    return _table(head, rows)
-
-
 FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
@@ -237,7 +222,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "averaging": _averaging,
     "average_speed": _average_speed,
     "kept_transforms": _kept_transforms,
-    "hard_cases": _hard_cases,
     "ribosomes": _ribosomes,
     "verdicts": _verdicts,
     "scaling": _scaling,
