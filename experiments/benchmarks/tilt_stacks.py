@@ -76,10 +76,11 @@ class Imaging:
     """Images of a map and what can be learnt from them, for one stack at a time."""
 
     def __init__(self, reference: DensityMap, snr: float):
+        self.box, self.pixel = reference.box[0], reference.voxel_size
         self.spectrum = ContinuousSpectrum.of(reference.density.float())
-        self.plane = half_frequencies((1, BOX, BOX))[0, ..., :2]
+        self.plane = half_frequencies((1, self.box, self.box))[0, ..., :2]
         self.inside = self.plane.norm(dim=-1) < 0.5
-        radius = self.plane.norm(dim=-1) / PIXEL
+        radius = self.plane.norm(dim=-1) / self.pixel
         self.colour = 0.2 + 1 / (1 + (radius / 0.02).square())  # power of the noise
         self.snr = snr
         self.sigma: float | None = None
@@ -89,7 +90,7 @@ class Imaging:
         points = torch.einsum("pa,tac->tpc", self.plane[self.inside], stack.frames[:, :2])
         flat = points.reshape(-1, 3)
         values = self.spectrum.at(flat @ poses.rotations) * phase_ramp(flat, poses.shifts)
-        transfer = stack.optics.transfer(BOX, PIXEL).float()[:, self.inside]
+        transfer = stack.optics.transfer(self.box, self.pixel).float()[:, self.inside]
         return values.reshape(len(poses), *points.shape[:2]) * transfer
 
     def images(self, stack: TiltStack, pose: Poses, generator: torch.Generator) -> np.ndarray:
@@ -97,12 +98,12 @@ class Imaging:
         spectra = torch.zeros(len(stack.frames), *self.plane.shape[:2], dtype=torch.complex64)
         spectra[:, self.inside] = self.signal(stack, pose)[0]
         if self.sigma is None:
-            clean = from_half_spectrum(spectra.unsqueeze(-3), (1, BOX, BOX))
+            clean = from_half_spectrum(spectra.unsqueeze(-3), (1, self.box, self.box))
             self.sigma = math.sqrt(float(clean.var()) / self.snr)
-        white = torch.randn(len(spectra), 1, BOX, BOX, generator=generator) * self.sigma
+        white = torch.randn(len(spectra), 1, self.box, self.box, generator=generator) * self.sigma
         spectra += to_half_spectrum(white).squeeze(-3) * self.colour.sqrt()
-        spectra *= stack.optics.transfer(BOX, PIXEL).float()
-        return from_half_spectrum(spectra.unsqueeze(-3), (1, BOX, BOX)).squeeze(-3).numpy()
+        spectra *= stack.optics.transfer(self.box, self.pixel).float()
+        return from_half_spectrum(spectra.unsqueeze(-3), (1, self.box, self.box)).squeeze(-3).numpy()
 
     def bound(self, stack: TiltStack, pose: Poses) -> torch.Tensor:
         """Cramer-Rao bound of a pose (radians, voxels), noise and amplitude known."""
@@ -111,7 +112,7 @@ class Imaging:
         there = self.signal(stack, Poses(pose.rotations.expand(12, 3, 3), pose.shifts.expand(12, 3)).retract(moves))
         slope = ((there[:6] - there[6:]) / (2 * step)).flatten(1).to(torch.complex128)
         assert self.sigma is not None
-        power = (BOX * self.sigma) ** 2 * self.colour[self.inside]
+        power = (self.box * self.sigma) ** 2 * self.colour[self.inside]
         once = torch.where(self.plane[self.inside][:, 0] == 0, 0.5, 1.0)
         weight = (2 * once / power).expand(len(stack.frames), -1).reshape(-1).double()
         return torch.linalg.inv((slope.conj() * weight @ slope.T).real)

@@ -64,7 +64,7 @@ def test_images_of_a_volume_add_up_to_it(n, premultiplied, blobs):
     spectra = ContinuousSpectrum.of(density).at(points) * (plane.norm(dim=-1) < 0.5)
     spectra = spectra * transfer * (transfer if premultiplied else 1)
     images = from_half_spectrum(spectra.unsqueeze(-3), (1, n, n)).squeeze(-3)
-    volume, weight = matched_sum(images, transfer, frames, premultiplied)
+    volume, weight, _ = matched_sum(images, transfer, frames, premultiplied)
     radius = half_frequencies((n, n, n), dtype=torch.float64).norm(dim=-1)
     seen = (radius < 0.25) & (weight > 0.2 * weight.max())
     truth, made = to_half_spectrum(density), to_half_spectrum(volume) / weight.clamp_min(1e-9)
@@ -76,7 +76,7 @@ def test_the_weight_counts_each_coefficient_of_each_image_once():
     frames = _frames(range(-60, 61, 6)).double()
     transfer = _optics(len(frames), exposure=20.0).transfer(n, 4.0)
     images = torch.zeros(len(frames), n, n, dtype=torch.float64)
-    _, response = matched_sum(images, transfer, frames, True)
+    _, response, _ = matched_sum(images, transfer, frames, True)
     inside = half_frequencies((1, n, n), dtype=torch.float64)[0, ..., :2].norm(dim=-1) < 0.5
     once = torch.full((n, n // 2 + 1), 2.0, dtype=torch.float64)
     once[:, 0] = 1
@@ -84,3 +84,23 @@ def test_the_weight_counts_each_coefficient_of_each_image_once():
     count[0] = count[-1] = 1
     # What the clamp at zero removes between the images is small.
     assert float((response * count).sum()) == pytest.approx(float((transfer**2 * inside * once).sum()), rel=0.08)
+
+
+def test_the_noise_is_told_also_where_it_leaks_in_from_neighbours():
+    """Noise in the images, whitened, has power one: near the zeros of the CTF it would be several times that by w."""
+    n = 24
+    frames = _frames(range(-60, 61, 3))
+    transfer = _optics(len(frames)).transfer(n, 4.0).float()
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randn(8, len(frames), 1, n, n, generator=generator)
+    spectra = to_half_spectrum(images) * transfer[:, None]
+    power = 0.0
+    for image in from_half_spectrum(spectra, (1, n, n)).squeeze(-3):
+        volume, weight, noise = matched_sum(image, transfer, frames, True)
+        power = power + to_half_spectrum(volume).abs().square() / (8 * n**2)
+    radius = half_frequencies((n, n, n)).norm(dim=-1)
+    seen = (weight > 0) & (radius < 0.45)
+    leaked = seen & (noise > 1.5 * weight)
+    assert int(leaked.sum()) > 50
+    assert 0.75 < float((power / noise)[seen].mean()) < 1.2
+    assert float((power / weight)[leaked].mean()) > 1.5

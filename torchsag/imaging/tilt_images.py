@@ -8,6 +8,8 @@ was multiplied by its CTF with w as the sum of CTF^2 (`torchsag.particles.weight
 
 That the noise has power w holds where the images lie closely; between images more than a Fourier voxel apart it is
 less, by as much as neighbouring coefficients say the same. So ``sum_k w |P|^2`` counts each image once either way.
+Where the transfer is small, near the zeros of the CTF and beside the last image, it is more: noise of the neighbours
+leaks in, ``u(k) = sum_j c_j^2 |D(k - k_j)|^2`` instead of w.
 """
 
 from __future__ import annotations
@@ -81,8 +83,8 @@ def matched_sum(
     transfer: Float[Tensor, "tilts y kx"],
     frames: Float[Tensor, "tilts 3 3"],
     premultiplied: bool,
-) -> tuple[Volumes, HalfWeights]:
-    """The volume and the weight that images of one particle add up to.
+) -> tuple[Volumes, HalfWeights, HalfWeights]:
+    """The volume, the weight and the power of the noise that images of one particle add up to.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def matched_sum(
 
     Returns
     -------
-    V in real space and w in half-spectrum layout, negative nowhere.
+    V in real space; w and the power of its noise, the larger of w and u, in half-spectrum layout, w negative nowhere.
     """
     n = images.shape[-1]
     spectra = to_half_spectrum(images.unsqueeze(-3)).squeeze(-3)
@@ -108,7 +110,15 @@ def matched_sum(
     once = torch.where(half_frequencies((1, n, n), images.device)[0, ..., 0][inside] == 0, 0.5, 1.0)
     values = torch.stack([signal * once, (power * once).to(signal)]).flatten(1)
     volume, response = back_project(values, points.reshape(-1, 3), (n, n, n))
-    return volume, to_half_spectrum(response).real.clamp_min(0)
+    weight = to_half_spectrum(response).real.clamp_min(0)
+    return volume, weight, torch.maximum(weight, to_half_spectrum(response * _overlap(response)).real)
+
+
+def _overlap(box: Volumes) -> Volumes:
+    """How far the box overlaps itself, by distance within the box; its transform is ``|D|^2`` but for ripples."""
+    n = box.shape[-1]
+    along = 1 - (torch.arange(n, device=box.device, dtype=box.dtype) - n // 2).abs() / n
+    return along[:, None, None] * along[:, None] * along
 
 
 def _samples(frames: Float[Tensor, "tilts 3 3"], n: int) -> tuple[Tensor, Float[Tensor, "tilts points 3"]]:

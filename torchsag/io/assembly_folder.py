@@ -40,17 +40,19 @@ class AssemblyFolder:
         except (OSError, ValueError):
             return None
         n = round(float(kept[0])) if kept.ndim == 1 and len(kept) else 0
-        if len(kept) != 1 + n**3 + n * n * (n // 2 + 1):
+        half = n * n * (n // 2 + 1)
+        if len(kept) != 1 + n**3 + 2 * half:
             return None
-        volume, weight = torch.from_numpy(kept[1:]).split([n**3, n * n * (n // 2 + 1)])
-        return Assembled(volume.reshape(n, n, n), weight.reshape(n, n, n // 2 + 1))
+        volume, weight, noise = torch.from_numpy(kept[1:]).split([n**3, half, half])
+        shape = (n, n, n // 2 + 1)
+        return Assembled(volume.reshape(n, n, n), weight.reshape(shape), noise.reshape(shape))
 
     def put(self, stack: TiltStack, assembled: Assembled) -> None:
         """See `AssemblyStore`."""
         if self._given_up:
             return
         size = torch.tensor([float(assembled.volume.shape[0])])
-        parts = [size, assembled.volume.flatten(), assembled.weight.flatten()]
+        parts = [size, assembled.volume.flatten(), assembled.weight.flatten(), assembled.noise.flatten()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(self._path(stack)) as temporary, temporary.open("wb") as file:

@@ -37,9 +37,7 @@ from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.tilt_weight import scheme_weight
 from torchsag.particles.transform_store import TransformStore
 from torchsag.particles.weight_cache import WeightCache
-from torchsag.particles.weighting import Premultiplied, Transfer, WeightAction, Weighting, with_multiplicity
-
-_FROM_IMAGES = Premultiplied()  # what a sum of images is, whatever the weights of volumes mean
+from torchsag.particles.weighting import Transfer, WeightAction, Weighting, with_multiplicity
 
 
 @dataclass(frozen=True)
@@ -316,17 +314,17 @@ class ParticleSet:
 
     def _read(
         self, indices: list[int]
-    ) -> tuple[Float[Tensor, "particles z y x"], dict[WeightSource, HalfWeights], dict[int, str]]:
+    ) -> tuple[Float[Tensor, "particles z y x"], dict[WeightSource, WeightAction], dict[int, str]]:
         """Volumes, the weights that came with those assembled from images, and what is wrong with the others."""
         volumes = torch.empty(len(indices), *self.box)
-        weights: dict[WeightSource, HalfWeights] = {}
+        weights: dict[WeightSource, WeightAction] = {}
         faults: dict[int, str] = {}
         for k, i in enumerate(indices):
             source = self.volumes[i]
             try:
                 if isinstance(source, TiltStack):
                     made = self._assemble(source)
-                    volume, weights[source] = made.volume, made.weight
+                    volume, weights[source] = made.volume, made.action()
                 else:
                     volume = self.reader(source)
             except (InputError, OSError) as error:
@@ -354,7 +352,7 @@ class ParticleSet:
         return made
 
     def _whitenings(
-        self, sources: list[WeightSource], assembled: dict[WeightSource, HalfWeights]
+        self, sources: list[WeightSource], assembled: dict[WeightSource, WeightAction]
     ) -> tuple[list[WeightAction], dict[WeightSource, str]]:
         made: list[WeightAction] = []
         faults: dict[WeightSource, str] = {}
@@ -362,7 +360,7 @@ class ParticleSet:
             try:
                 if isinstance(source, TiltStack):
                     if source in assembled:  # else its images could not be read
-                        made.append(_FROM_IMAGES(assembled[source]))
+                        made.append(assembled[source])
                     continue
                 key = (self.weighting, source, self.box, self.voxel_size)
                 made.append(self._cache.get(key, lambda source=source: self._interpret(source)))

@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.axes import HalfWeights, Volumes
 from torchsag.errors import InputError
 from torchsag.imaging.tilt_images import ImageOptics, matched_sum
+from torchsag.particles.weighting import WeightAction
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +58,10 @@ class TiltStack:
         if len(images) != len(self.sections):
             raise InputError(f"{self.path}: expected {len(self.sections)} images, got {len(images)}")
         transfer = self.optics.transfer(images.shape[-1], self.voxel_size).to(images)
-        volume, weight = matched_sum(images, transfer, self.frames.to(images), self.premultiplied)
+        volume, weight, noise = matched_sum(images, transfer, self.frames.to(images), self.premultiplied)
         if not weight.max() > 0:
             raise InputError(f"{self.path}: expected images that pass on some signal, got a transfer of zero in all")
-        return Assembled(volume, weight)
+        return Assembled(volume, weight, noise)
 
     def digest(self) -> str:
         """What the volume follows from, but for the file's contents."""
@@ -79,10 +81,19 @@ class Assembled:
         Their matched sum, in real space.
     weight
         The sum of their squared transfers, half-spectrum layout.
+    noise
+        Power of the noise for images whose noise has power one, not below `weight`.
     """
 
     volume: Volumes
     weight: HalfWeights
+    noise: HalfWeights
+
+    def action(self) -> WeightAction:
+        """What brings the volume to white noise; nothing counts as measured where the weight is zero."""
+        measured = self.weight > 0
+        factor = torch.where(measured, self.noise.clamp_min(1e-30).rsqrt(), 0)
+        return WeightAction(factor, self.weight * factor)
 
 
 @runtime_checkable
