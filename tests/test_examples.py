@@ -30,9 +30,14 @@ CLAIMS = {
     "align_in_memory": lambda out: 0.7 < number("error ([\\d.]+)", out) / number("expected ([\\d.]+)", out) < 1.4,
     "calibration": lambda out: number("([\\d]+) % of the 95", out) >= 85,
     "candidates": lambda out: number("RotationalMatching, SNR 0.005.* ([\\d]+) % of all", out) >= 90,
+    "defocus": lambda out: number("([\\d.]+) nm after", out) < number("error ([\\d.]+) nm", out) / 3,
     "finite_sums": lambda out: number("CurvatureSAG: ([\\d.e-]+)", out) < 1e-5 < number("SAGOneTerm: ([\\d.e-]+)", out),
     "first_average": lambda out: "oracle, truth" in out,
     "gradients": lambda out: number("([\\d.]+) deg after", out) < number("error ([\\d.]+)", out) / 2,
+    "hyperparameters": lambda out: (
+        number("learned: .*error ([\\d.]+)", out) < number("it is: .*error ([\\d.]+)", out) - 0.1
+    ),
+    "joint_refinement": lambda out: number("([\\d.]+) deg after", out) < number("error ([\\d.]+)", out) / 2,
     "missing_wedge": lambda out: number("to 60 deg: ([\\d]+)", out) < number("to 90 deg: ([\\d]+)", out) == 100,
     "outliers": lambda out: out.count("with beads") == 3,
     "own_method": lambda out: number("Aligner: .*error ([\\d.]+)", out) < number("1000: .*error ([\\d.]+)", out),
