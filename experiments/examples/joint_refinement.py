@@ -1,7 +1,6 @@
 """Map and poses at once by SAG: every particle is one term of the likelihood, everything else a parameter.
 
-The start is what a coarse search leaves: a blurred map and poses some five degrees off. Beside it what the particles
-give without refinement, averaged at the poses of the start and at the true ones.
+The start: a blurred map, poses five degrees off. Beside it the averages at these poses and at the true ones.
 
 python joint_refinement.py [PICTURE.png]
 """
