@@ -1,5 +1,6 @@
 """Lists of Dynamo, AV3, STOPGAP and PyTom: files of their own, and one list through all of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import emfile
@@ -12,6 +13,7 @@ from torchsag.geometry import Poses, random_rotations, rotation_distance
 from torchsag.io import av3, dynamo, pytom, read_particles, stopgap
 from torchsag.io.em import write_em
 from torchsag.io.foreign import numbered_names, particle_numbers, tomogram_numbers, trailing_number
+from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.zxz import zxz_to_matrix
 from torchsag.particles import TiltRange, Transfer
@@ -278,3 +280,21 @@ def test_missing_list(tmp_path, program):
 
 def test_poses_type():
     assert isinstance(_listing().tomogram_poses(None), Poses)
+
+
+def test_a_motive_list_of_another_round_is_no_particle(tmp_path):
+    listing = ParticleList(tmp_path / "x", (), ["p_1.em", "p_2.em"], Transfer())
+    for number in (1, 2, 3):
+        av3.write_motive_list(tmp_path / f"motl_{number}.em", listing)
+    assert read_list(tmp_path / "motl_3.em").names == ["particle_1.em", "particle_2.em"]
+
+
+def test_numbers_that_a_list_cannot_give_back_do_not_count(tmp_path):
+    large = ParticleList(tmp_path / "x", (), ["p_20240131120000.em", "p_7.em"], Transfer(), tomograms=["99999999", "3"])
+    assert particle_numbers(large) == [1, 2]
+    assert tomogram_numbers(large, 2**24) == [1, 2]
+    av3.write_motive_list(tmp_path / "motl.em", large)
+    assert read_list(tmp_path / "motl.em").tomograms == ["99999999", "3"]
+    beyond = replace(large, classes=torch.tensor([2**24 + 1, 1]))
+    with pytest.raises(InputError, match="whole number from -16777216 to 16777216 as class"):
+        av3.write_motive_list(tmp_path / "other.em", beyond)

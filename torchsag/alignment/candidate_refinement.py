@@ -15,11 +15,11 @@ from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
 from torchsag.imaging.interpolation import Interpolation
-from torchsag.imaging.reference import isolated
+from torchsag.imaging.reference import as_model
 from torchsag.losses.constrained_distance import ConstrainedDistance
 from torchsag.losses.loss import Loss
 from torchsag.optim import LeastSquaresObjective, Optimizer, minimize
-from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.particles import DensityMap, ParticleBatch, of_unit_size
 from torchsag.search.candidates import Candidates, Limits, PreparedSearch, Search
 from torchsag.slices.around import objective_around
 from torchsag.slices.calibration import calibrate
@@ -82,7 +82,7 @@ class CandidateRefinement:
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
     ) -> PreparedCandidateRefinement:
         """Prepare the search; the reference's tables depend on the particles' weights and are made with them."""
-        model = DensityMap(isolated(reference.density.float()).to(device), reference.voxel_size)
+        model = DensityMap(as_model(reference.density.float()).to(device), reference.voxel_size)
         return PreparedCandidateRefinement(self, self.search.prepare(reference, symmetry, device), model)
 
 
@@ -103,11 +103,11 @@ class PreparedCandidateRefinement:
     def candidates(self, particles: ParticleBatch) -> Candidates:
         """Where refinement starts."""
         with stage("search"):
-            return self.search(particles).ranked(slice(self.method.max_candidates))
+            return self.search(of_unit_size(particles)).ranked(slice(self.method.max_candidates))
 
     def refinement(self, particles: ParticleBatch) -> BatchRefinement:
         """Refines candidates of these particles."""
-        return BatchRefinement(self.method, self.reference, particles)
+        return BatchRefinement(self.method, self.reference, of_unit_size(particles))
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from torchsag.fourier import phase_ramp
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
 from torchsag.harmonics import EulerGrid
-from torchsag.imaging.reference import isolated
+from torchsag.imaging.reference import as_model
 from torchsag.likelihood.information import shell_of_information
 from torchsag.likelihood.observations import Observations, observe
-from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.particles import DensityMap, ParticleBatch, of_unit_size
 from torchsag.search.candidates import Search
 from torchsag.search.power_spectrum_matching import PowerSpectrumMatching
 from torchsag.search.rotation_peak import sub_grid_peak
@@ -102,7 +102,7 @@ class PreparedChenFRM:
     def __init__(self, method: ChenFRM, reference: DensityMap, symmetry: Symmetry, device: torch.device | str):
         self._method = method
         self._search = method.search.prepare(reference, symmetry, device)
-        density = isolated(reference.density.float()).to(device)
+        density = as_model(reference.density.float()).to(device)
         box = reference.box[0]
         shell = shell_of_information(density, method.information)
         # Half of all shells at most: the memory of its tables grows with their cube.
@@ -118,6 +118,7 @@ class PreparedChenFRM:
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
+        particles = of_unit_size(particles)
         with stage("search"):
             seeds = self._search(particles)
         count, each = seeds.scores.shape

@@ -36,7 +36,7 @@ from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
 from torchsag.imaging.masks import spherical_mask
-from torchsag.imaging.reference import isolated, radius_of_gyration
+from torchsag.imaging.reference import as_model, radius_of_gyration
 from torchsag.likelihood.contenders import Contenders
 from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
 from torchsag.likelihood.information import information_by_shell, pose_information, shell_of_information
@@ -47,7 +47,7 @@ from torchsag.likelihood.posterior import EVALUATIONS, posterior_covariance
 from torchsag.likelihood.reference_amplitude import fit_by_shell, weighted_by_amplitude
 from torchsag.likelihood.reference_strength import ReferenceStrength, standing_out, strength_of
 from torchsag.optim import CurvatureSAG, LengthScaling, Preconditioned
-from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.particles import DensityMap, ParticleBatch, of_unit_size
 from torchsag.search.candidates import Candidates, Limits, Search
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.spectra.fourier_band import FourierBand
@@ -148,7 +148,7 @@ class PreparedCurvatureSAG:
             self._mask = spherical_mask(reference.box, radius, device=device)
         # A mask lowers the noise of every coefficient by this factor, and correlates them by as much.
         self._independent = 1.0 if self._mask is None else float(self._mask.square().mean())
-        self._given = DensityMap(isolated(reference.density.float()).to(device), reference.voxel_size)
+        self._given = DensityMap(as_model(reference.density.float()).to(device), reference.voxel_size)
         last = shell_of_information(self._given.density, method.information)
         self._strength = ReferenceStrength(torch.ones(self._limited(last), device=self._given.density.device))
         self._take(self._given)
@@ -225,6 +225,7 @@ class PreparedCurvatureSAG:
 
     def _measured_strength(self, particles: ParticleBatch) -> ReferenceStrength:
         found = self(particles)
+        particles = of_unit_size(particles)
         seen = particles if self._mask is None else particles.masked(self._mask)
         whole, inside = self._given.density, None
         if self._strength.surroundings is not None:
@@ -257,6 +258,7 @@ class PreparedCurvatureSAG:
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
+        particles = of_unit_size(particles)
         with stage("transform"):
             if self._mask is not None:
                 particles = particles.masked(self._mask)

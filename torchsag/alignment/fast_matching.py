@@ -10,10 +10,10 @@ from torchsag.alignment.aligner import AlignmentResult, pose_only
 from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
 from torchsag.geometry.precision import exact
-from torchsag.imaging.reference import isolated
+from torchsag.imaging.reference import as_model
 from torchsag.likelihood.information import shell_of_information
 from torchsag.likelihood.observations import observe
-from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.particles import DensityMap, ParticleBatch, of_unit_size
 from torchsag.search.candidates import PreparedSearch, Search
 from torchsag.search.power_spectrum_matching import PowerSpectrumMatching
 from torchsag.search.translational_matching import TranslationalMatching
@@ -51,7 +51,7 @@ class FastMatching:
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
     ) -> PreparedFastMatching:
         """Build the tables of search and comparison."""
-        density = isolated(reference.density.float()).to(device)
+        density = as_model(reference.density.float()).to(device)
         shell = shell_of_information(density, self.information)
         band = FourierBand.of(reference.box[0], shell, device=density.device)
         matching = TranslationalMatching(FourierTable.from_density(density, shell), band, float(reference.box[0]))
@@ -68,6 +68,7 @@ class PreparedFastMatching:
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
+        particles = of_unit_size(particles)
         found = self.search(particles)
         count, each = found.scores.shape
         observed = observe(particles, self.matching.band)

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from torchsag.app.catalogue import conf_folder
 from torchsag.app.suggest import did_you_mean
+from torchsag.app.yaml_limits import bounded_yaml, require_bounded
 from torchsag.errors import InputError
 
 # Groups whose components come from packages of their own, and the extras that bring these.
@@ -25,7 +26,7 @@ _PLUGINS = {"hydra/launcher": "launchers", "hydra/sweeper": "optuna"}
 @contextmanager
 def hydra_ready() -> Iterator[None]:
     """Hydra with torchsag's own yaml files; ``hydra.searchpath=[folder]`` on the command line adds the user's."""
-    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3", job_name="torchsag"):
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3", job_name="torchsag"), bounded_yaml():
         yield
 
 
@@ -90,6 +91,7 @@ def resolve(command: str, config: DictConfig, choices: Mapping[str, str | None])
     `choices` says which component was taken for each group.
     """
     raw = OmegaConf.to_container(config, resolve=False)
+    require_bounded(raw)
     missing = sorted(key for key, value in _flatten(raw) if value == "???")
     if missing:
         keys = " ".join(f"{key}=..." for key in missing)

@@ -1,5 +1,7 @@
 """Make a map fit to be a model: no background, nothing near the box faces, its size known."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,6 +25,17 @@ def faces(density: Float[Tensor, "z y x"]) -> Float[Tensor, " voxels"]:
 def background(density: Float[Tensor, "z y x"]) -> Float[Tensor, ""]:
     """The median over the faces of the box."""
     return faces(density).median()
+
+
+def as_model(density: Float[Tensor, "z y x"]) -> Float[Tensor, "z y x"]:
+    """The map `isolated` and of a size near one, for whatever does not depend on its scale.
+
+    Sums of squares of squares would leave float32 for maps far larger or smaller than the noise of the particles. The
+    factor is a power of two, which changes no digit.
+    """
+    model = isolated(density)
+    size = float(model.double().square().mean().sqrt())
+    return model if size == 0 or not math.isfinite(size) else model * 2.0 ** -round(math.log2(size))
 
 
 def radius_of_gyration(density: Float[Tensor, "z y x"]) -> float:

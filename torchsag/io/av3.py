@@ -15,6 +15,7 @@ import torch
 from torchsag.errors import InputError
 from torchsag.io.em import read_em, read_em_header, write_em
 from torchsag.io.foreign import (
+    MOTIVE_NUMBERS,
     name_folders,
     numbered_names,
     particle_numbers,
@@ -29,18 +30,18 @@ from torchsag.io.relion_document import with_table
 from torchsag.io.zxz import matrix_to_zxz, zxz_to_matrix
 from torchsag.particles import Transfer
 
-_ROWS = 20
 _USED = {
     1: "score", 4: "particle", 5: "tomogram", 8: "x", 9: "y", 10: "z", 11: "x shift", 12: "y shift", 13: "z shift",
     17: "phi", 18: "psi", 19: "theta", 20: "class",
 }  # fmt: skip
+_LARGEST_WHOLE = 2**24  # the numbers are float32, which has no odd ones beyond
 _LARGEST = {**dict.fromkeys(range(8, 14), LARGEST_LENGTH), **dict.fromkeys((17, 18, 19), LARGEST_ANGLE)}
 
 
 def is_motive_list(path: Path | str) -> bool:
     """Whether an EM file has the shape of a motive list."""
     sections, _, columns = read_em_header(path).shape
-    return sections == 1 and columns == _ROWS
+    return sections == 1 and columns == MOTIVE_NUMBERS
 
 
 def read_motive_list(path: Path | str, volumes: Path | None = None) -> ParticleList:
@@ -82,16 +83,18 @@ def write_motive_list(path: Path | str, listing: ParticleList, voxel_size: float
     Raises
     ------
     InputError
-        If shifts are in angstrom and no voxel size is known, or the file cannot be written.
+        If shifts are in angstrom and no voxel size is known, a class is too large for the list's numbers, or the file
+        cannot be written.
     """
     poses, positions, scores, classes = poses_and_positions(listing, voxel_size)
-    motives = torch.zeros(len(listing.names), _ROWS, dtype=torch.float64)
+    whole(Path(path), classes.double(), "class", -_LARGEST_WHOLE, _LARGEST_WHOLE, listing.names)
+    motives = torch.zeros(len(listing.names), MOTIVE_NUMBERS, dtype=torch.float64)
     motives[:, 0] = scores
-    motives[:, 3] = torch.tensor(particle_numbers(listing))
-    motives[:, 4] = torch.tensor(tomogram_numbers(listing))
+    motives[:, 3] = torch.tensor(particle_numbers(listing, _LARGEST_WHOLE))
+    motives[:, 4] = torch.tensor(tomogram_numbers(listing, _LARGEST_WHOLE))
     motives[:, 7:10] = positions
     motives[:, 10:13] = poses.shifts
     motives[:, 16:19] = matrix_to_zxz(poses.rotations)
     motives[:, 19] = classes
     write_em(path, motives[None].numpy())
-    write_tomogram_map(path, listing)
+    write_tomogram_map(path, listing, _LARGEST_WHOLE)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from torchsag.csv_cells import cell
 from torchsag.errors import InputError
@@ -146,17 +148,24 @@ def _write_csv(target: Path, listing: ParticleList, voxel_size: float | None) ->
     for name, values in (("tomogram", listing.tomograms), ("half", listing.halves), ("class", listing.classes)):
         if values is not None:
             columns[name] = [value if isinstance(value, str) else str(int(value)) for value in values]
+    if listing.positions is not None:
+        for name, values in zip("xyz", listing.positions.unbind(-1), strict=True):
+            columns[name] = _decimals(values)
     poses = listing.poses(voxel_size)
     if poses is not None:
         numbers = torch.cat([torch.rad2deg(poses.zyz), poses.shifts], -1)
         names = ("rot_deg", "tilt_deg", "psi_deg", "shift_x", "shift_y", "shift_z")
         for name, values in zip(names, numbers.unbind(-1), strict=True):
-            columns[name] = [f"{value + 0.0:.6f}" for value in values.tolist()]
+            columns[name] = _decimals(values)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(map(cell, row) for row in zip(*columns.values(), strict=True))
     write_text(target, text.getvalue())
+
+
+def _decimals(values: Float[Tensor, " rows"]) -> list[str]:
+    return [f"{value + 0.0:.6f}" for value in values.tolist()]
 
 
 _WRITERS: dict[str, Callable[[Path, ParticleList, float | None], None]] = {

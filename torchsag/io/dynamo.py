@@ -134,7 +134,7 @@ def write_table(path: Path | str, listing: ParticleList, voxel_size: float | Non
     table[:, 19] = torch.tensor(tomogram_numbers(listing))
     table[:, 21] = classes
     table[:, 23:26] = positions
-    lines = [" ".join(f"{value:.8g}" for value in row) for row in (table + 0.0).tolist()]
+    lines = [" ".join(f"{value:.12g}" for value in row) for row in (table + 0.0).tolist()]
     write_text(path, "\n".join(lines) + "\n")
     write_tomogram_map(path, listing)
 

@@ -14,10 +14,13 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.io.atomic import write_text
+from torchsag.io.em import read_em_header
 from torchsag.io.particle_list import ParticleList, parse_name
+from torchsag.io.plausible import LARGEST_NUMBER
 from torchsag.io.volumes import is_volume
 from torchsag.particles import TiltRange, TiltScheme
 
+MOTIVE_NUMBERS = 20  # of a particle in AV3's motive lists
 _LOG = logging.getLogger(__name__)
 _FOLDERS = (".", "particles", "subtomograms", "subtomos", "../particles", "../subtomograms", "../subtomos")
 
@@ -43,13 +46,29 @@ def numbered_names(path: Path, numbers: Sequence[int], default: str, volumes: Pa
 
 
 def _by_number(folder: Path, wanted: set[int], path: Path) -> dict[int, str]:
-    """Volumes in a folder, the list itself left out, whose names end in wanted numbers."""
+    """Volumes in a folder, lists left out, whose names end in wanted numbers."""
     found: dict[int, str] = {}
+    lists: dict[str, bool] = {}  # by what stands before the number: one look for all files of a kind
     for file in sorted(folder.iterdir()):
         number = trailing_number(file.name)
         if number in wanted and is_volume(file) and file != path:
-            found.setdefault(number, file.name)
+            kind = file.name.removesuffix("".join(file.suffixes)).rstrip("0123456789")
+            if kind not in lists:
+                lists[kind] = _is_motive_list(file)
+            if not lists[kind]:
+                found.setdefault(number, file.name)
     return found
+
+
+def _is_motive_list(file: Path) -> bool:
+    """Whether a file that is called as volumes are is AV3's list of another round, such as ``motl_1.em``."""
+    if file.suffix.lower() != ".em":
+        return False
+    try:
+        sections, _, columns = read_em_header(file).shape
+    except InputError:
+        return False
+    return sections == 1 and columns == MOTIVE_NUMBERS
 
 
 def name_folders(path: Path, volumes: Path | None) -> tuple[Path, ...]:
@@ -89,20 +108,26 @@ def trailing_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def particle_numbers(listing: ParticleList) -> list[int]:
-    """A number for each particle: what its name ends in where that tells them apart, else its place in the list."""
+def particle_numbers(listing: ParticleList, largest: int = LARGEST_NUMBER) -> list[int]:
+    """A number for each particle: what its name ends in where that tells them apart, else its place in the list.
+
+    Numbers beyond `largest`, which the list could not give back, do not count.
+    """
     numbers = [trailing_number(parse_name(name, listing.path).path.name) for name in listing.names]
-    known = [number for number in numbers if number is not None]
+    known = [number for number in numbers if number is not None and number <= largest]
     if len(set(known)) == len(numbers):
         return known
     return list(range(1, len(numbers) + 1))
 
 
-def tomogram_numbers(listing: ParticleList) -> list[int]:
-    """A number for each particle's tomogram: its name where that is a number, else its place among the names."""
+def tomogram_numbers(listing: ParticleList, largest: int = LARGEST_NUMBER) -> list[int]:
+    """A number for each particle's tomogram: its name where that is a number, else its place among the names.
+
+    Numbers beyond `largest`, which the list could not give back, do not count.
+    """
     names = listing.tomograms if listing.tomograms is not None else ["1"] * len(listing.names)
     own = {name: _own_number(name) for name in dict.fromkeys(names)}
-    if None in own.values() or len(set(own.values())) < len(own):
+    if any(number is None or number > largest for number in own.values()) or len(set(own.values())) < len(own):
         own = {name: k for k, name in enumerate(own, start=1)}
     return [own[name] or 0 for name in names]
 
@@ -113,12 +138,12 @@ def _own_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def write_tomogram_map(path: Path | str, listing: ParticleList) -> None:
+def write_tomogram_map(path: Path | str, listing: ParticleList, largest: int = LARGEST_NUMBER) -> None:
     """Beside a list that knows tomograms by number only, write which name each number stands for (Dynamo's ``.doc``).
 
     Nothing is written where the numbers are the names.
     """
-    numbers = tomogram_numbers(listing)
+    numbers = tomogram_numbers(listing, largest)
     names = dict(zip(numbers, listing.tomograms or (), strict=False))
     if any(_own_number(name) != number for number, name in names.items()):
         target = Path(path).with_suffix(".doc")

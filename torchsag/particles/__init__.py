@@ -19,6 +19,7 @@ from torchsag.particles.sources import (
 )
 from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
 from torchsag.particles.transform_store import TransformStore
+from torchsag.particles.unit_size import of_unit_size
 from torchsag.particles.weighting import Corrected, Premultiplied, Transfer, WeightAction, Weighting
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "WeightVolume",
     "Weighting",
     "as_tilt_range",
+    "of_unit_size",
     "set_of_batch",
     "usual_sampling",
 ]

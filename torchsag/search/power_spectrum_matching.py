@@ -22,7 +22,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_shells, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
-from torchsag.imaging.reference import isolated, radius_of_gyration
+from torchsag.imaging.reference import as_model, radius_of_gyration
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.search.candidates import Candidates, Limits
@@ -82,7 +82,7 @@ class PreparedPowerSpectrumMatching:
     def __init__(
         self, search: PowerSpectrumMatching, reference: DensityMap, symmetry: Symmetry, device: torch.device | str
     ):
-        density = isolated(reference.density.float()).to(device)
+        density = as_model(reference.density.float()).to(device)
         box = reference.box
         resolved = max(4, round(search.degree * box[0] / (2 * math.pi * radius_of_gyration(density))))
         max_shell = min(search.max_shell or min(resolved, box[0] // 4), box[0] // 2 - 1)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.harmonics import EulerGrid, RotationalCorrelation, ShellSampling, spherical_harmonics
-from torchsag.imaging.reference import isolated, radius_of_gyration
+from torchsag.imaging.reference import as_model, radius_of_gyration
 from torchsag.likelihood.noise_spectrum import total_spectrum, whitened
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.particles import DensityMap, ParticleBatch
@@ -72,7 +72,7 @@ class RotationalMatching:
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
     ) -> PreparedRotationalMatching:
         """Transform the shifted references and build the tables of the correlation."""
-        return PreparedRotationalMatching(self, isolated(reference.density.float()).to(device), symmetry)
+        return PreparedRotationalMatching(self, as_model(reference.density.float()).to(device), symmetry)
 
 
 class PreparedRotationalMatching:

@@ -15,12 +15,12 @@ from torchsag.alignment.xu_alber.unit_distance import UnitDistance
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
-from torchsag.imaging.reference import isolated
+from torchsag.imaging.reference import as_model
 from torchsag.likelihood.fourier_blocks import block_sums
 from torchsag.likelihood.information import shell_of_information
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.optim.normal_equations import damped_step
-from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.particles import DensityMap, ParticleBatch, of_unit_size
 from torchsag.search.candidates import Candidates, PreparedSearch, Search
 from torchsag.search.power_spectrum_matching import PowerSpectrumMatching
 from torchsag.spectra.fourier_band import FourierBand
@@ -83,7 +83,7 @@ class XuAlber:
 
     def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedXuAlber:
         """Build the tables of search and refinement."""
-        density = isolated(reference.density.float()).to(device)
+        density = as_model(reference.density.float()).to(device)
         shell = shell_of_information(density, self.information)
         return PreparedXuAlber(
             self,
@@ -105,6 +105,7 @@ class PreparedXuAlber:
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
+        particles = of_unit_size(particles)
         with stage("search"):
             found = self.search(particles)
         observed = observe(particles, self.band)

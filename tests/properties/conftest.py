@@ -1,0 +1,6 @@
+"""Small sets of particles on disk are those of the campaigns."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "campaigns"))
