@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from blobs import Blobs
@@ -31,6 +32,7 @@ from torchsag.spectra.gridding import WIDTH, ContinuousSpectrum, interpolate, ta
 from torchsag.spectra.scatter import scatter_torch
 from torchsag.spectra.scatter_numba import scatter_numba
 from torchsag.spectra.tables import Sphere, padded_table
+from torchsag.spectra.taps_numba import fill_taps
 
 BAD = [float("nan"), float("inf"), float("-inf"), 1e3, -1e3, 1e20, -1e20, 3e38]
 # The modules whose compiled loops are tried here: a new one has to be added, with a test.
@@ -42,6 +44,7 @@ TRIED = {
     "torchsag.spectra.gather_numba",
     "torchsag.spectra.gridding_numba",
     "torchsag.spectra.scatter_numba",
+    "torchsag.spectra.taps_numba",
 }
 
 
@@ -162,6 +165,15 @@ def test_gridding_outside_of_the_samples_gives_no_number():
     _agree(torch.view_as_real(values), torch.view_as_real(twin))
     assert values[: len(bad)].isnan().all()
     assert values[len(bad) :].isfinite().all()
+
+
+@pytest.mark.parametrize("place", [0.0, -0.0, 3.0, 2.9999998, -1e-9, 1e-9, -7.5, 1e6, 1e9])
+def test_taps_stay_within_their_table(place):
+    """Just below a whole number the fraction is rounded to one: that is what the row more is for."""
+    table, taps = tap_table().numpy(), np.zeros(WIDTH, np.float32)
+    first = fill_taps.py_func(np.float32(place), table, taps)  # numpy refuses what lies outside
+    assert first == int(np.floor(np.float32(place))) - (WIDTH // 2 - 1)
+    assert abs(float(taps.sum()) - float(table[0].sum())) < 0.2 * float(table[0].sum())
 
 
 def test_a_scatter_adds_within_its_grid_and_refuses_what_lies_outside():
