@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torchsag.api.averaging import Averaged, average
     from torchsag.api.classifying import Classification, classify
     from torchsag.api.editing import edit_map
+    from torchsag.api.results import results
     from torchsag.api.simulating import Simulation, simulate
     from torchsag.errors import InputError
     from torchsag.geometry import Poses, Symmetry
@@ -56,6 +57,7 @@ _HOMES = {
     "edit_map": "torchsag.api.editing",
     "read_map": "torchsag.io",
     "read_particles": "torchsag.io",
+    "results": "torchsag.api.results",
     "simulate": "torchsag.api.simulating",
     "write_map": "torchsag.io",
     "write_particles": "torchsag.io",
@@ -80,6 +82,7 @@ __all__ = [
     "edit_map",
     "read_map",
     "read_particles",
+    "results",
     "simulate",
     "write_map",
     "write_particles",

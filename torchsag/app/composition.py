@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,21 +59,42 @@ def allowed_modules(overrides: Sequence[Override]) -> tuple[str, ...]:
 
 def compose_command(command: str, overrides: Sequence[str]) -> dict[str, Any]:
     """The resolved configuration of one run."""
+    return without_hydra(command, compose_whole(command, overrides))
+
+
+def compose_whole(command: str, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of one run, not resolved yet, with hydra's own part."""
     parsed = parse(overrides)
-    for override in parsed:
-        if override.is_sweep_override():
-            raise InputError(
-                f"{override.input_line!r} lists several values: add -m for one run per value, or quote the value"
-            )
+    refuse_several_values(parsed)
     with hydra_ready():
         try:
-            config = compose(config_name=command, overrides=list(overrides), return_hydra_config=True)
+            return compose(config_name=command, overrides=list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explain(command, parsed, error)) from error
+
+
+def without_hydra(command: str, config: DictConfig) -> dict[str, Any]:
+    """Resolve what `compose_whole` gave."""
+    config = copy.copy(config)
     choices = config.hydra.runtime.choices
     with open_dict(config):
         config.pop("hydra")
     return resolve(command, config, choices)
+
+
+def refuse_several_values(overrides: Sequence[Override]) -> None:
+    """One run takes one value of each key.
+
+    Raises
+    ------
+    InputError
+        If a word lists several.
+    """
+    for override in overrides:
+        if override.is_sweep_override():
+            raise InputError(
+                f"{override.input_line!r} lists several values: add -m for one run per value, or quote the value"
+            )
 
 
 def component_words(command: str) -> dict[str, str]:

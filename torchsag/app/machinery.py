@@ -7,13 +7,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from torchsag.app.targets import locate
 from torchsag.errors import InputError
 
 _HOMES = ("hydra._internal.", "hydra_plugins.")
+_CALLBACKS = "hydra.callbacks"
+_DIRECTIVES = ("_args_", "_partial_", "_recursive_", "_convert_", "_mode_")
 
 
-def refuse_foreign_machinery(config: DictConfig, typed: Collection[str]) -> None:
-    """Refuse a sweep whose settings of hydra would run something else than hydra's own launchers and sweepers.
+def refuse_foreign_machinery(
+    config: DictConfig, typed: Collection[str], allowed: tuple[str, ...] = (), callbacks_only: bool = False
+) -> None:
+    """Refuse a run whose settings of hydra would run something else than hydra's own launchers and sweepers.
 
     Parameters
     ----------
@@ -21,25 +26,45 @@ def refuse_foreign_machinery(config: DictConfig, typed: Collection[str]) -> None
         The whole configuration of the sweep.
     typed
         Keys that the user set on the command line, and may set as they like.
+    allowed
+        Packages that the user named: their callbacks may be chosen by a yaml, too.
+    callbacks_only
+        A single run makes nothing else of what hydra is told.
 
     Raises
     ------
     InputError
-        If a callback is set, a launcher or sweeper is of another home, a logger is made of a class or function, shell
-        commands are to be run, or a sweep over settings of hydra itself is asked for, and not by the user.
+        If a callback of another package is set, a launcher or sweeper is of another home, a logger is made of a class
+        or function, shell commands are to be run, or a sweep over settings of hydra itself is asked for, and not by the
+        user.
     """
     settings: Any = OmegaConf.to_container(config.hydra, resolve=False)
     for where, key, value in _leaves(settings, "hydra"):
         if any(where == own or where.startswith(f"{own}.") for own in typed):
             continue
+        if callbacks_only and not where.startswith(_CALLBACKS):
+            continue
+        if where.startswith(f"{_CALLBACKS}."):
+            _check_callback(where, key, value, allowed)
         if problem := _problem(where, key, value):
             raise InputError(f"{where}: expected {problem} in a yaml, got {value!r}; give it on the command line")
 
 
+def _check_callback(where: str, key: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """hydra makes a callback of whatever class or function is named."""
+    granted = key not in _DIRECTIVES and (key != "_target_" or str(value).partition(".")[0] in allowed)
+    if not granted:
+        raise InputError(
+            f"{where}: expected a callback of a package named with allow=[package], or given on the command line, "
+            f"got {value!r} in a yaml"
+        )
+    if key == "_target_":
+        locate(where, value, allowed)
+
+
 def _problem(where: str, key: str, value: Any) -> str:
-    if where == "hydra.callbacks" and value:
-        return "no callbacks"
-    if key == "_target_" and not str(value).startswith(_HOMES):
+    callback = where.startswith(f"{_CALLBACKS}.")
+    if key == "_target_" and not callback and not str(value).startswith(_HOMES):
         return "hydra's own launchers and sweepers"
     if key == "()" or (key == "class" and not str(value).startswith("logging.")):
         return "plain loggers"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torchsag.app.catalogue import command_keys, command_names, overview
 from torchsag.app.completion import completions, script
+from torchsag.app.flags import read_flags, with_config_dir
 from torchsag.app.help import command_help
 from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
@@ -58,17 +59,24 @@ def _dispatch(arguments: list[str]) -> int:
     if any(word in _HELP for word in rest):
         sys.stdout.write(command_help(command, [word for word in rest if word not in _HELP]))
         return 0
-    overrides = [word for word in rest if word not in _MULTIRUN]
-    _refuse_flags(command, overrides)
-    several = len(overrides) < len(rest)
-    overrides = expand_structure_files(expand_shorthands(command, overrides))
-    if several:
+    flags = read_flags(rest)
+    _refuse_flags(command, flags.words)
+    words = expand_structure_files(expand_shorthands(command, with_config_dir(flags.words, flags.config_dir)))
+    from torchsag.app.experiment_files import expand_experiment_files
+    from torchsag.app.method_choice import choose_methods
+
+    words = choose_methods(command, expand_experiment_files(command, words))
+    if flags.cfg or flags.info:
+        from torchsag.app.showing import show
+
+        return show(command, words, flags)
+    if flags.several:
         from torchsag.app.multirun import run_many
 
-        return run_many(command, overrides)
+        return run_many(command, words)
     from torchsag.app.single_run import run_one
 
-    return run_one(command, overrides)
+    return run_one(command, words)
 
 
 def _carries_on(arguments: list[str]) -> str:
@@ -81,7 +89,7 @@ def _carries_on(arguments: list[str]) -> str:
     return "; the same command carries on from what is finished"
 
 
-def _refuse_flags(command: str, overrides: list[str]) -> None:
+def _refuse_flags(command: str, overrides: Sequence[str]) -> None:
     """Settings are ``key=value``; anything else is a slip worth a sentence of its own."""
     for word in overrides:
         if "=" not in word and not word.startswith("~"):

@@ -8,20 +8,25 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from torchsag.app.composition import allowed_modules, compose_command, explain, hydra_ready, parse, resolve
 from torchsag.app.machinery import refuse_foreign_machinery
 from torchsag.app.single_run import execute
+from torchsag.app.sweep_words import SweepLoader, key_of, partial_words
+from torchsag.app.targets import import_allowed
 from torchsag.errors import InputError, printable
-from torchsag.workflows.compare.sweep import Job, forget_failures, jobs_below, summarise_sweep
+from torchsag.sweeps.job import Job, alone, forget_failures, jobs_below, mark_of, remove_locks
+from torchsag.sweeps.summary import summarise_sweep
 
 _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "TORCHELASTIC_RUN_ID")
 
@@ -33,35 +38,56 @@ def run_many(command: str, overrides: Sequence[str]) -> int:
         raise InputError(f"-m cannot be used under mpiexec or torchrun ({launcher} is set): start one run per launch")
     parsed = parse(overrides)
     swept = {override.key_or_group for override in parsed if override.is_sweep_override()}
+    partial = partial_words(parsed)
     # A slip in a key is better reported once, now, than by every job.
-    plain = [word for word, override in zip(overrides, parsed, strict=True) if not override.is_sweep_override()]
+    plain = [str(o.input_line) for o in parsed if not o.is_sweep_override() and o not in partial]
     out = Path(compose_command(command, plain)["out"])
     fixed = [override.key_or_group for override in parsed if override.key_or_group not in swept]
     forget_failures(out)
     with hydra_ready():
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
+        words = [*_sweep_settings(fixed), *overrides]
+        loader = SweepLoader(hydra.config_loader.get_search_path(), words)
+        hydra.config_loader = loader
         try:
-            words = [*_sweep_settings(fixed), *overrides]
+            _refuse_words_without_place(loader, command, words)
+            allowed = allowed_modules(parsed)
+            import_allowed([f"{package}." for package in allowed], allowed)  # callbacks may come from there
             refuse_foreign_machinery(
-                hydra.compose_config(command, words, RunMode.MULTIRUN), [override.key_or_group for override in parsed]
+                hydra.compose_config(command, words, RunMode.MULTIRUN), [o.key_or_group for o in parsed], allowed
             )
             # `allow` as typed: what a yaml adds to hydra's own list of overrides does not count.
-            job = functools.partial(_job, allowed_modules(parsed))
-            hydra.multirun(command, job, words, with_log_configuration=False)
+            hydra.multirun(command, functools.partial(_job, allowed), words, with_log_configuration=False)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explain(command, parsed, error)) from error
+        finally:
+            remove_locks(out)
     return _sum_up(out)
+
+
+def _refuse_words_without_place(loader: SweepLoader, command: str, words: Sequence[str]) -> None:
+    left = loader.without_place(command, words)
+    if left:
+        raise InputError(
+            f"{left[0]}: expected a key that one of the components of this sweep has, got one that none has; "
+            f"`torchsag {command} --help` lists the components and their keys"
+        )
 
 
 def _sum_up(out: Path) -> int:
     from torchsag.report.comparison import ComparisonPage
+    from torchsag.report.sweep import SweepPage
 
-    files = summarise_sweep(out, ComparisonPage())
+    files = summarise_sweep(out, ComparisonPage(), SweepPage())
     jobs = jobs_below(out)
     failed = [job for job in jobs if job.error]
     sys.stdout.write(f"{len(jobs) - len(failed)} of {len(jobs)} jobs ended well\n")
     sys.stdout.writelines(f"[{job.folder}] failed: {printable(job.error)}\n" for job in failed)
+    judged = [job for job in jobs if not job.error and job.merit is not None and math.isfinite(job.merit)]
+    if len(judged) > 1:
+        best = min(judged, key=lambda job: job.merit if job.merit is not None else math.inf)
+        sys.stdout.write(f"best: [{best.folder}] with {best.merit:.4g} (smaller is better)\n")
     sys.stdout.writelines(f"{path}\n" for path in files)
     return 2 if failed else 0
 
@@ -82,33 +108,49 @@ def _sweep_settings(fixed: list[str]) -> list[str]:
 def _job(allowed: tuple[str, ...], config: DictConfig) -> float:
     """One run of the sweep, in whatever process the launcher chose; returns its merit, not a number if it has none.
 
-    A failure is recorded, not raised, so that the others go on.
+    A failure is recorded, not raised, so that the others go on. What has ended well with the same settings, inputs and
+    code is not done again.
     """
-    job = HydraConfig.get()
-    command, parsed = str(job.job.config_name), parse(list(job.overrides.task))
-    label = str(job.job.override_dirname)
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
     with open_dict(config):
         config.pop("hydra", None)
-        out, config.out = Path(config.out), job.runtime.output_dir
-    error, merit = "", None
-    try:
-        outcome = execute(command, resolve(command, config, job.runtime.choices), allowed)
-        if outcome is not None:
-            merit = outcome.merit
-            error = "its verdict is not to trust the result, and strict=true" if outcome.exit_status else ""
-    except InputError as refusal:
-        error = str(refusal)
-    except Exception as defect:  # a defect in one method must not cost the others' results
-        traceback.print_exc()
-        error = traceback.format_exception_only(_root(defect))[-1].strip()
-    if error:
-        sys.stderr.write(f"torchsag: [{label}] {printable(error)}\n")
+        if "logger" in config:  # what it keeps for all jobs is in the sweep's folder
+            config.logger = OmegaConf.to_container(config.logger, resolve=True)
+        out, config.out = Path(config.out), str(folder)
+    name = os.path.relpath(folder, out)
+    with alone(out, name):
+        earlier, job = Job.read(folder), Job(name, _varied(hydra))
+        try:
+            command = str(hydra.job.config_name)
+            plain = resolve(command, config, hydra.runtime.choices)
+            import_allowed(plain, allowed)
+            job = replace(job, mark=mark_of(plain))
+            if plain.get("resume", True) and earlier and not earlier.error and earlier.mark == job.mark:
+                sys.stdout.write(f"[{name}] was done before\n")
+                return math.nan if earlier.merit is None else earlier.merit
+            outcome = execute(command, plain, allowed)
+            if outcome is not None:
+                untrusted = "its verdict is not to trust the result, and strict=true" if outcome.exit_status else ""
+                job = replace(job, merit=outcome.merit, error=untrusted)
+        except InputError as refusal:
+            job = replace(job, error=str(refusal))
+        except Exception as defect:  # a defect in one method must not cost the others' results
+            traceback.print_exc()
+            job = replace(job, error=traceback.format_exception_only(_root(defect))[-1].strip())
+        job.write(out)
+    if job.error:
+        sys.stderr.write(f"torchsag: [{name}] {printable(job.error)}\n")
     else:
-        sys.stdout.write(f"[{label}] -> {config.out}\n")
-    fixed = set(job.job.config.override_dirname.exclude_keys)
-    varied = {o.key_or_group: str(o.input_line).partition("=")[2] for o in parsed if o.key_or_group not in fixed}
-    Job(label, varied, error, merit).write(out)
-    return math.nan if merit is None else merit
+        sys.stdout.write(f"[{name}] -> {config.out}\n")
+    return math.nan if job.merit is None else job.merit
+
+
+def _varied(hydra: Any) -> dict[str, str]:
+    """The settings of a job that vary in its sweep, as typed."""
+    fixed = set(hydra.job.config.override_dirname.exclude_keys)
+    words = parse(list(hydra.overrides.task))
+    return {key_of(o): str(o.input_line).partition("=")[2] for o in words if o.key_or_group not in fixed}
 
 
 def _root(error: BaseException) -> BaseException:

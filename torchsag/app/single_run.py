@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from torchsag.app.callbacks import with_callbacks
 from torchsag.app.catalogue import command_keys
-from torchsag.app.composition import allowed_modules, compose_command, parse
+from torchsag.app.composition import allowed_modules, compose_whole, parse, without_hydra
+from torchsag.app.machinery import refuse_foreign_machinery
 from torchsag.app.missing_files import check_files
+from torchsag.app.targets import import_allowed
 from torchsag.errors import InputError, printable
 from torchsag.launch import threads_per_process
 
@@ -24,8 +27,13 @@ _HANDLER = "torchsag-command-line"
 
 def run_one(command: str, overrides: Sequence[str]) -> int:
     """Compose, build and run; print the outcome. Returns the exit status."""
-    config = compose_command(command, overrides)
-    outcome = execute(command, config, allowed_modules(parse(overrides)))
+    whole, parsed = compose_whole(command, overrides), parse(overrides)
+    allowed = allowed_modules(parsed)
+    if whole.hydra.callbacks:
+        import_allowed([f"{package}." for package in allowed], allowed)
+        refuse_foreign_machinery(whole, [word.key_or_group for word in parsed], allowed, callbacks_only=True)
+    config = without_hydra(command, whole)
+    outcome = with_callbacks(command, whole, lambda: execute(command, config, allowed))
     return 0 if outcome is None else outcome.exit_status
 
 
@@ -45,7 +53,7 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> O
 
     require_own_command(command, config.get("_target_"))
     workflow = build(config, allowed, command_keys(command))
-    provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)))
+    provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)), allowed)
     parallel = getattr(workflow, "parallel", Serial())
     if not parallel.is_root:
         logging.getLogger("torchsag").setLevel(logging.ERROR)  # the root says it once for all

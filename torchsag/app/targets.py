@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from functools import cache
@@ -94,6 +95,15 @@ def require_own_command(command: str, target: Any) -> None:
     own = re.findall(r"^_target_: *(\S+)", text, re.MULTILINE)
     if [target] != own:
         raise InputError(f"_target_: expected the command {command}, {own[0]!r}, got {target!r} from a yaml")
+
+
+def import_allowed(node: Any, allowed: tuple[str, ...]) -> None:
+    """Import the packages of the user's own that a configuration takes components from, so that their code is known."""
+    if os.getcwd() not in sys.path and allowed:
+        sys.path.append(os.getcwd())
+    for package in allowed:
+        if f"{package}." in repr(node) and _exists(package):
+            _imported("allow", package)
 
 
 def _inside(name: str, packages: tuple[str, ...]) -> bool:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag import loggers
 from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
@@ -138,15 +139,31 @@ def align_in_chunks(
     size = fair_chunk(len(within) - finished, chunk, workers.size)
     if finished and workers.is_root:
         _log.info("resuming: %d of %d particles are done", finished, len(within))
+        loggers.skip("chunk", finished)
     with progress("aligning", len(within), finished, visible=workers.is_root) as advance:
         for rows, columns in workers.map_chunks(aligner, remaining_chunks(known, within.stop, size, within.start)):
             if checkpoint is not None:
                 checkpoint.save(rows, signatures, columns)
             done[rows] = columns
             advance(len(rows))
+            loggers.note("chunk", chunk_numbers(columns), advance=len(rows))
             for fault in filter(None, columns["fault"]):
                 _log.warning("set aside: %s", fault)
     return _gather(done) if workers.is_root else {}
+
+
+def chunk_numbers(columns: Columns) -> dict[str, float | int]:
+    """What can be said of a chunk: medians over the particles that have a pose."""
+    used = columns["fault"] == ""
+    numbers: dict[str, float | int] = {"particles": len(used), "set_aside": int((~used).sum())}
+    if used.any():
+        numbers |= {
+            "median_score": float(np.median(columns["scores"][used])),
+            "median_cpu_seconds": float(np.median(columns["cpu_seconds"][used])),
+            "median_passes": float(np.median(columns["passes"][used])),
+            "converged": float(columns["converged"][used].mean()),
+        }
+    return numbers
 
 
 def remaining_chunks(done: list[range], count: int, chunk: int, first: int = 0) -> list[range]:

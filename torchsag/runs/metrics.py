@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchsag import loggers
 from torchsag.errors import printable
 from torchsag.evaluation import PoseErrors
 from torchsag.particles import ParticleSet
 from torchsag.runs.checkpoint import Columns
-from torchsag.runs.provenance import Provenance, versions
+from torchsag.runs.provenance import Provenance, git_states, versions
 
 
 def alignment_columns(particles: ParticleSet, columns: Columns, errors: PoseErrors | None) -> dict[str, list[Any]]:
@@ -68,6 +69,7 @@ def surroundings(provenance: Provenance, seed: int, device: torch.device, proces
     return {
         "command": provenance.command,
         "versions": versions(),
+        "git": git_states(("torchsag", *provenance.packages)),
         "seed": seed,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
@@ -76,7 +78,8 @@ def surroundings(provenance: Provenance, seed: int, device: torch.device, proces
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
-    """Write as strict JSON, six digits; what is not a number becomes null."""
+    """Write as strict JSON, six digits; what is not a number becomes null. The run's logger gets the summary, too."""
+    loggers.summary(path, metrics.get("summary"))
     path.write_text(json.dumps(_strict(metrics), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 

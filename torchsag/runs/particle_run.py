@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from torchsag.errors import InputError
 from torchsag.io import AssemblyFolder, read_particles, staged
+from torchsag.loggers import Logger, Started, logged
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import ParticleSet, TiltStack, Weighting
 from torchsag.runs.checkpoint import Checkpoint, describe
 from torchsag.runs.outcome import Report
+from torchsag.runs.provenance import Provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,8 @@ class ParticleRun(ParticleInput):
         are.
     report
         Makes ``report.html``; None for none.
+    logger
+        Keeps the numbers of every chunk and iteration; None for none.
     strict
         Whether the command exits with 3 where its verdict is not that the result can be trusted.
     """
@@ -97,13 +102,14 @@ class ParticleRun(ParticleInput):
     parallel: Workers = field(default_factory=Serial)
     staging: str | None = None
     report: Report | None = None
+    logger: Logger | None = None
     strict: bool = False
 
     # Settings that say how a run is carried out, not what it computes: they may change when it is resumed. The list
     # itself may be renamed or grow, each particle in it has a signature.
     how: ClassVar[frozenset[str]] = frozenset({
         "particles", "volumes", "out", "skip_bad", "resume", "chunk", "device", "parallel", "staging", "report",
-        "strict",
+        "logger", "strict",
     })  # fmt: skip
 
     def __post_init__(self):
@@ -118,6 +124,11 @@ class ParticleRun(ParticleInput):
         if not any(isinstance(source, TiltStack) for source in particles.volumes):
             return particles
         return replace(particles, assembled=AssemblyFolder(Checkpoint.place(Path(self.out)) / "assembled"))
+
+    def logged(self, provenance: Provenance) -> AbstractContextManager[None]:
+        """On the root, keep what is noted meanwhile."""
+        run = Started(provenance.command, Path(self.out), provenance.configuration)
+        return logged(self.logger if self.parallel.is_root else None, run)
 
     def open_checkpoint(self, **signatures: str) -> Checkpoint | None:
         """What an earlier run with these settings has finished, on the root; None elsewhere.

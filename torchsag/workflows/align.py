@@ -135,7 +135,8 @@ class Align(ParticleRun):
         InputError
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
-        return self.carry_out(provenance)[0]
+        with self.logged(provenance):
+            return self.carry_out(provenance)[0]
 
     def carry_out(self, provenance: Provenance) -> tuple[Outcome, Columns, DensityMap | None]:
         """As a call; also one row for each particle and, on the root, the average of those that were aligned."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from torchsag import loggers
 from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.frames import symmetrised
 from torchsag.averaging.halves import Halves, ListedOrRandomHalves
@@ -123,7 +124,8 @@ class Average(AveragingSettings, ParticleRun):
         InputError
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
-        return self.carry_out(provenance)[0]
+        with self.logged(provenance):
+            return self.carry_out(provenance)[0]
 
     def carry_out(self, provenance: Provenance) -> tuple[Outcome, FinishedRun | None]:
         """As a call; also, on the root, what was run and what it found."""
@@ -219,6 +221,7 @@ class Average(AveragingSettings, ParticleRun):
         while not self._finished(state):
             state, fsc = loop.step(state, checkpoint)
             if checkpoint is not None and fsc is not None:
+                loggers.note("iteration", state.rows[-1])
                 self._record(loop, state, fsc)
                 if state.best_iteration == state.iteration:
                     state.save(checkpoint.folder, "best")

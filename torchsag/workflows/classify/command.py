@@ -114,7 +114,8 @@ class Classify(ClassificationSettings, ParticleRun):
         InputError
             If something given from outside is unusable; results of earlier runs are then untouched.
         """
-        return self.carry_out(provenance)[0]
+        with self.logged(provenance):
+            return self.carry_out(provenance)[0]
 
     def carry_out(self, provenance: Provenance) -> tuple[Outcome, FinishedClassification | None]:
         """As a call; also, on the root, classes, poses and maps."""

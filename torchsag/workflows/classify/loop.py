@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag import loggers
 from torchsag.averaging.filtering import weigh_shells, wiener_weight
 from torchsag.classification.classifier import Division
 from torchsag.classification.frame import CommonFrame
@@ -172,6 +173,8 @@ class ClassificationLoop:
             division = Division.of(first)
         while not division.finished:
             division = self.settings.method.step(population, division, seed)
+            if division.rows:
+                loggers.note("round", division.rows[-1], f"seed {seed}")
             save(replace(state, division=division))
         settled = self._settle(scene, division.best)
         value = completed_likelihood(population, settled)
@@ -196,6 +199,7 @@ class ClassificationLoop:
             " ".join(f"{size:.0f}" for size in (sizes[:-1] if self.settings.noise_class else sizes)),
             f", {sizes[-1]:.0f} fit nothing" if self.settings.noise_class else "",
         )  # fmt: skip
+        loggers.note("division", {"completed_likelihood": value})
         return {"stage": stage, "seed": seed, "round": -1, "completed_likelihood": value, "sizes": sizes}
 
     def formed(self, membership: Membership) -> int:

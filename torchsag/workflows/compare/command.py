@@ -18,6 +18,7 @@ from torchsag.errors import InputError
 from torchsag.evaluation import compare_poses
 from torchsag.evaluation.comparison_tables import TABLES, Row, Tables, summarise
 from torchsag.geometry import Poses, Symmetry
+from torchsag.loggers import Logger, Started, logged, note
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import ParticleBatch
 from torchsag.runs.checkpoint import Checkpoint, describe
@@ -74,6 +75,8 @@ class Compare:
         Makes the page of plots; None for none.
     resume
         Carry on an unfinished run in out=, by trial and method; false starts over.
+    logger
+        Keeps the numbers of every trial and method; None for none.
     """
 
     methods: dict[str, Aligner]
@@ -85,6 +88,7 @@ class Compare:
     parallel: Workers = field(default_factory=Serial)
     report: Report | None = None
     resume: bool = True
+    logger: Logger | None = None
 
     def __post_init__(self):
         if not self.methods:
@@ -98,6 +102,8 @@ class Compare:
         """Align, and write the tables (see `torchsag.evaluation.comparison_tables`) and the plots below `out`."""
         out, device = Path(self.out), pick_device(self.device)
         with ExitStack() as stack:
+            run = Started(provenance.command, out, provenance.configuration)
+            stack.enter_context(logged(self.logger if self.parallel.is_root else None, run))
             if self.parallel.is_root:
                 stack.enter_context(claim(out, command=provenance.command))
             trials = list(self.trials.make(self.seed, device))
@@ -109,6 +115,7 @@ class Compare:
                 _log.info("resuming: %d of %d methods and trials are done", len(done), len(tasks))
             for task, found in self.parallel.map_chunks(lambda t: self._align(t[1], trials[t[0]], device), left):
                 done[task] = found
+                note("trial", found.summary[0], f"{trials[task[0]].name}/{task[1]}")
                 if checkpoint is not None:
                     checkpoint.keep(self._description(task), {"tables": np.array(found.to_text())})
             if checkpoint is None:

@@ -3,7 +3,8 @@
 import csv
 
 from torchsag.evaluation.comparison_tables import Tables, summarise
-from torchsag.workflows.compare.sweep import Job, forget_failures, jobs_below, summarise_sweep
+from torchsag.sweeps.job import Job, forget_failures, jobs_below
+from torchsag.sweeps.summary import summarise_sweep
 
 
 def compared(out, settings, method, error, trial="SNR 0.1"):
@@ -30,8 +31,9 @@ def test_methods_of_different_jobs_are_tested_against_each_other(tmp_path):
     compared(tmp_path, {"method": "chen_frm", "trials.snr": "1"}, "chen_frm", 1.0, "SNR 1")
     Job("method=xu", {"method": "xu", "trials.snr": "1"}, "no such thing").write(tmp_path)
     files = summarise_sweep(tmp_path, None)
-    assert {path.name for path in files} == {
-        "jobs.csv", "particles.csv", "summary.csv", "paired_tests.csv", "convergence.csv", "fsc.csv"
+    assert {path.name for path in files} | {"results.parquet"} == {
+        "jobs.csv", "results.csv", "results.parquet", "particles.csv", "summary.csv", "paired_tests.csv",
+        "convergence.csv", "fsc.csv",
     }  # fmt: skip
     assert len(read(tmp_path / "summary.csv")) == 3
     (test,) = (t for t in read(tmp_path / "paired_tests.csv") if t["quantity"] == "rotation_error_deg")
@@ -56,7 +58,8 @@ def test_what_varies_is_in_the_names(tmp_path):
 
 def test_jobs_without_a_comparison_are_only_listed(tmp_path):
     Job("seed=1", {"seed": "1"}).write(tmp_path)
-    assert [path.name for path in summarise_sweep(tmp_path, None)] == ["jobs.csv"]
+    files = {path.name for path in summarise_sweep(tmp_path, None)}
+    assert files - {"results.parquet"} == {"jobs.csv", "results.csv"}
 
 
 def test_a_new_sweep_forgets_failures_but_not_results(tmp_path):

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from torchsag.evaluation.confidence import mean_interval, median_interval, share_interval
+
+
+def test_the_ranks_are_those_of_the_tables():
+    """Conover's table: 20 values, the 6th and the 15th; below 6 values there is no interval at 95 %."""
+    assert median_interval(range(1, 21)) == (6, 15)
+    assert median_interval(range(1, 7)) == (1, 6)
+    assert median_interval(range(1, 6)) is None
+    assert median_interval([]) is None
+    assert median_interval([*range(1, 7), float("nan")]) == (1, 6)
+
+
+@pytest.mark.parametrize("count", [6, 9, 20, 50])
+def test_the_interval_holds_the_median_as_often_as_it_says(count):
+    draws = np.random.default_rng(count).exponential(size=(2000, count))
+    found = [median_interval(values) for values in draws]
+    held = np.mean([low <= np.log(2) <= high for low, high in found])
+    assert 0.94 < held <= 1
+
+
+def test_the_interval_of_a_mean_is_students():
+    low, high = mean_interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), rel=1e-5)
+    assert mean_interval([1.0]) is None
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    assert share_interval(0, 10) == pytest.approx((0, 0.277533), abs=1e-5)
+    assert share_interval(1, 0) is None

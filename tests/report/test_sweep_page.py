@@ -1,0 +1,48 @@
+"""The page that compares the jobs of a sweep."""
+
+import json
+import re
+
+import numpy as np
+
+from torchsag.report.sweep import SweepPage
+from torchsag.sweeps.job import Job
+
+
+def aligned(out, settings, errors, merit=None):
+    folder = ",".join(f"{key}={value}" for key, value in settings.items())
+    Job(folder, settings, merit=merit).write(out)
+    particles = {"name": [f"p{k}" for k in range(len(errors))], "rotation_error_deg": list(errors)}
+    metrics = {"summary": {"median_rotation_error_deg": float(np.median(errors))}, "particles": particles}
+    (out / folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def table(page, heading):
+    section = page.partition(f"<h2>{heading}</h2>")[2].partition("</section>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", section)
+    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in rows]
+
+
+def test_jobs_are_compared_on_the_particles_they_share(tmp_path):
+    draws = np.random.default_rng(0).uniform(0.5, 1.5, 12)
+    aligned(tmp_path, {"method": "sag", "seed": "1"}, draws, 1.0)
+    aligned(tmp_path, {"method": "sag", "seed": "2"}, draws + 0.001, 1.2)
+    aligned(tmp_path, {"method": "chen_frm", "seed": "1"}, draws + 2, 3.0)
+    Job("method=<b>", {"method": "<b>"}, "it <broke>").write(tmp_path)
+    SweepPage()(tmp_path)
+    page = (tmp_path / "sweep.html").read_text()
+    assert "3 of 4 jobs ended well. Best: method=sag,seed=1, 1.00." in page
+    assert "it &lt;broke&gt;" in page
+    medians = table(page, "Rotation error (°)")
+    assert len(medians) == 4
+    assert all(float(low) < float(median) < float(high) for *_, median, low, high in medians[1:])
+    tests = table(page, "Paired tests")
+    assert {row[-1] for row in tests[1:] if "chen_frm" in row[2] + row[3]} <= {"method=sag,seed=1", "method=sag,seed=2"}
+    seeds = {row[0]: row[1:3] for row in table(page, "Over seeds")[1:]}
+    assert seeds["method=sag"] == ["2", "1.10"]
+
+
+def test_a_sweep_of_which_nothing_is_known_but_how_it_ended(tmp_path):
+    Job("seed=1", {"seed": "1"}).write(tmp_path)
+    SweepPage()(tmp_path)
+    assert "1 of 1 jobs ended well." in (tmp_path / "sweep.html").read_text()
