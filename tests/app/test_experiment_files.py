@@ -75,7 +75,15 @@ def test_a_file_cannot_run_anything(own_project, capsys, text, expected, several
     assert not (own_project / "owned").exists()
 
 
-def test_a_sweep_of_a_file_cannot_bring_its_own_launcher(own_project, capsys):
-    (own_project / "sly.yaml").write_text("hydra: {launcher: {_target_: os.system}}\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hydra: {launcher: {_target_: os.system}}\n",
+        "hydra: {launcher: {queue: {_target_: hydra._internal.hydra.os.system, command: touch owned}}}\n",
+        "hydra: {sweeper: {_target_: subprocess.Popen}}\n",
+    ],
+)
+def test_a_sweep_of_a_file_cannot_bring_its_own_launcher(own_project, capsys, text):
+    (own_project / "sly.yaml").write_text(text)
     assert main(["compare", *SMALL, "experiment=sly.yaml", "-m", "seed=1,2"]) == 2
     assert "hydra's own launchers and sweepers" in capsys.readouterr().err

@@ -49,8 +49,12 @@ def test_jobs_in_processes_are_summed_up_and_carried_on(tmp_path, plugin, launch
     assert len(before) == 2
     more = sweep(tmp_path, *words, "seed=1,2", "snr=1,0")
     assert more.returncode == 2, more.stdout
-    assert len({row["job"] for row in rows(out / "results.csv")}) == 10 - 4
-    assert sum(bool(row["error"]) for row in rows(out / "jobs.csv")) == 4
+    jobs = rows(out / "jobs.csv")
+    assert sum(bool(row["error"]) for row in jobs) == 4
+    assert len(jobs) == 8  # two of them under a new name
+    after = {path.stat().st_mtime_ns for path in out.glob("*/metrics.json")}
+    assert set(before.values()) <= after
+    assert len(after) == 4
 
 
 def test_optuna_finds_the_better_of_two_settings(tmp_path):

@@ -1,6 +1,6 @@
 import sys
 
-from torchsag.sweeps.job import Job, alone, mark_of, remove_locks
+from torchsag.sweeps.job import Job, alone, jobs_below, mark_of, remove_locks, take_over
 
 
 def test_a_record_survives_and_a_damaged_one_is_none(tmp_path):
@@ -45,6 +45,19 @@ def test_the_mark_follows_the_code_of_the_package_a_component_is_from(tmp_path, 
     assert mark_of(other) == before[1]
     del sys.modules["ownthings"]
     module._code.cache_clear()
+
+
+def test_a_job_keeps_its_results_under_a_new_name(tmp_path):
+    Job("method=sag", {"method": "sag"}, merit=2.0, mark="m").write(tmp_path)
+    (tmp_path / "method=sag" / "metrics.json").write_text("{}")
+    wanted = Job("method=sag,seed=1", {"method": "sag", "seed": "1"}, mark="m")
+    (tmp_path / wanted.folder).mkdir()
+    assert take_over(tmp_path, wanted) == Job(wanted.folder, wanted.settings, merit=2.0, mark="m")
+    assert (tmp_path / wanted.folder / "metrics.json").exists()
+    assert jobs_below(tmp_path) == [Job(wanted.folder, wanted.settings, merit=2.0, mark="m")]
+    assert take_over(tmp_path, Job("a", {}, mark="other")) is None
+    Job("failed", {}, "error", mark="x").write(tmp_path)
+    assert take_over(tmp_path, Job("again", {}, mark="x")) is None
 
 
 def test_locks_leave_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ from torchsag.app.targets import locate
 from torchsag.errors import InputError
 
 _HOMES = ("hydra._internal.", "hydra_plugins.")
+_PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
+_SAMPLER = re.compile(r"optuna\.samplers\.[A-Z][A-Za-z]*Sampler", re.ASCII)
 _CALLBACKS = "hydra.callbacks"
 _DIRECTIVES = ("_args_", "_partial_", "_recursive_", "_convert_", "_mode_")
 
@@ -63,8 +66,7 @@ def _check_callback(where: str, key: str, value: Any, allowed: tuple[str, ...]) 
 
 
 def _problem(where: str, key: str, value: Any) -> str:
-    callback = where.startswith(f"{_CALLBACKS}.")
-    if key == "_target_" and not callback and not str(value).startswith(_HOMES):
+    if key == "_target_" and not where.startswith(f"{_CALLBACKS}.") and not _is_plugin(where, str(value)):
         return "hydra's own launchers and sweepers"
     if key == "()" or (key == "class" and not str(value).startswith("logging.")):
         return "plain loggers"
@@ -73,6 +75,13 @@ def _problem(where: str, key: str, value: Any) -> str:
     if where.startswith("hydra.sweeper.params.") and key.lstrip("+~").startswith("hydra"):
         return "no sweep over hydra's own settings"
     return ""
+
+
+def _is_plugin(where: str, target: str) -> bool:
+    """hydra itself makes sure that a launcher or sweeper is a plugin's class; what is nested it makes of any name."""
+    if where == "hydra.sweeper.sampler._target_":
+        return _SAMPLER.fullmatch(target) is not None
+    return where in _PLUGINS and target.startswith(_HOMES)
 
 
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:

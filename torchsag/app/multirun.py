@@ -25,7 +25,7 @@ from torchsag.app.single_run import execute
 from torchsag.app.sweep_words import SweepLoader, key_of, partial_words
 from torchsag.app.targets import import_allowed
 from torchsag.errors import InputError, printable
-from torchsag.sweeps.job import Job, alone, forget_failures, jobs_below, mark_of, remove_locks
+from torchsag.sweeps.job import Job, alone, forget_failures, jobs_below, mark_of, remove_locks, take_over
 from torchsag.sweeps.summary import summarise_sweep
 
 _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "TORCHELASTIC_RUN_ID")
@@ -120,13 +120,14 @@ def _job(allowed: tuple[str, ...], config: DictConfig) -> float:
         out, config.out = Path(config.out), str(folder)
     name = os.path.relpath(folder, out)
     with alone(out, name):
-        earlier, job = Job.read(folder), Job(name, _varied(hydra))
+        job = Job(name, _varied(hydra))
         try:
             command = str(hydra.job.config_name)
             plain = resolve(command, config, hydra.runtime.choices)
             import_allowed(plain, allowed)
             job = replace(job, mark=mark_of(plain))
-            if plain.get("resume", True) and earlier and not earlier.error and earlier.mark == job.mark:
+            earlier = take_over(out, job) if plain.get("resume", True) else None
+            if earlier is not None:
                 sys.stdout.write(f"[{name}] was done before\n")
                 return math.nan if earlier.merit is None else earlier.merit
             outcome = execute(command, plain, allowed)

@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,27 @@ def jobs_below(out: Path) -> list[Job]:
     """The jobs that left a record, by folder."""
     found = [Job.read(path.parent) for path in sorted(out.rglob(_RECORD))]
     return [job for job in found if job is not None]
+
+
+def take_over(out: Path, job: Job) -> Job | None:
+    """The job that has ended well with the same mark, under the name and settings that this sweep gives it.
+
+    What varies in a sweep names its jobs, so that a job may have another name once one more key varies.
+    """
+    here = Job.read(out / job.folder)
+    found = next(
+        (one for one in filter(None, (here, *jobs_below(out))) if one.mark == job.mark and not one.error), None
+    )
+    if found is None or not job.mark:
+        return None
+    if found.folder != job.folder:
+        try:
+            os.rename(out / found.folder, out / job.folder)  # onto a folder that is empty still
+        except OSError:
+            return None
+    renamed = replace(job, merit=found.merit)
+    renamed.write(out)
+    return renamed
 
 
 def forget_failures(out: Path) -> None:
