@@ -35,7 +35,7 @@ from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import CappedPhantom, GroelPhantom, RibosomePhantom
 from torchsag.verdict import Finding
 from torchsag.verdict.alignment import judge_reference
-from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone, noise_in_common
+from torchsag.verdict.resolution import CommonNoise, FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone
 from torchsag.verdict.symmetry import SymmetryInMap
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
@@ -135,7 +135,7 @@ def curve(seed: int, halves: tuple[DensityMap, DensityMap], radius: float | None
     """All checks of a resolution."""
     mask = spherical_mask(SHAPE, radius, edge)
     fsc = compare_half_maps(*halves, mask, seed)
-    found = [FSCNeverFalls()(fsc, noise_in_common(*halves)), MaskTooSmall()(fsc, mask), MaskRaisesFSC()(fsc)]
+    found = [FSCNeverFalls()(fsc, CommonNoise.of(*halves)), MaskTooSmall()(fsc, mask), MaskRaisesFSC()(fsc)]
     return [*found, NoiseAlone()(fsc, 60.0)]
 
 

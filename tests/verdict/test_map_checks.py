@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from torchsag.averaging.frames import symmetrised
 from torchsag.evaluation.half_map_fsc import compare_half_maps
 from torchsag.evaluation.wedge_dependence import WedgeDependence
 from torchsag.fourier import low_pass
@@ -16,11 +17,12 @@ from torchsag.io import read_particles, write_map
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import RibosomePhantom
+from torchsag.verdict.certainty import FewParticles, crossing_range, independent_pairs
 from torchsag.verdict.copies import CopiesInBothHalves, close_positions, same_file, same_voxels
 from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
-from torchsag.verdict.progress import FewParticles, GotWorse, NotConverged
-from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone, noise_in_common
+from torchsag.verdict.progress import GotWorse, NotConverged
+from torchsag.verdict.resolution import CommonNoise, FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
 from torchsag.verdict.wedge import NoWedge
@@ -54,19 +56,35 @@ def test_a_resolution_no_finer_than_the_start_is_noise():
 
 def test_noise_in_common_is_found_where_the_particle_is_not():
     good, copies = half_maps(0.5), half_maps(0.05, shared=1.0)
-    assert abs(noise_in_common(*good)) < 0.05
-    assert noise_in_common(*copies) > 0.9
+    assert abs(CommonNoise.of(*good).correlation) < 4 * CommonNoise.of(*good).error
+    assert CommonNoise.of(*half_maps(1e-3)).correlation == 0  # the ripples of a particle without noise
+    assert CommonNoise.of(*copies).correlation > 0.9
     check = FSCNeverFalls()
-    assert check(compare_half_maps(*good), noise_in_common(*good)) is None
-    assert code(check(compare_half_maps(*copies), noise_in_common(*copies))) == ("fsc_never_falls", "wrong")
+    assert check(compare_half_maps(*good), CommonNoise.of(*good)) is None
+    assert code(check(compare_half_maps(*copies), CommonNoise.of(*copies))) == ("fsc_never_falls", "wrong")
     partly = half_maps(1.0, shared=0.4)
-    assert code(check(compare_half_maps(*partly), noise_in_common(*partly))) == ("fsc_never_falls", "doubt")
+    assert code(check(compare_half_maps(*partly), CommonNoise.of(*partly))) == ("fsc_never_falls", "doubt")
+
+
+def test_weak_noise_in_common_beside_a_strong_particle_is_found():
+    maps = half_maps(0.1, shared=0.1)
+    assert code(FSCNeverFalls()(compare_half_maps(*maps), CommonNoise.of(*maps))) is not None
+
+
+def test_symmetry_leaves_less_noise_to_compare_and_masked_maps_none():
+    symmetry = Symmetry("I")
+    maps = [symmetrised(m, symmetry) for m in noise_maps()]
+    common = CommonNoise.of(*maps, symmetry.order)
+    assert common.error == pytest.approx(60**0.5 * CommonNoise.of(*noise_maps()).error)
+    assert abs(common.correlation) < 4 * common.error
+    masked = [replace(m, density=m.density * spherical_mask(SHAPE, 12.0, 2.0)) for m in noise_maps()]
+    assert CommonNoise.of(*masked).correlation == 0
 
 
 def test_a_resolution_of_the_voxel_size_is_worth_a_note():
     structure = RibosomePhantom().density(N, VOXEL).density
     fine = [DensityMap(structure + 1e-3 * m.density, VOXEL) for m in noise_maps()]
-    found = FSCNeverFalls()(compare_half_maps(*fine), noise_in_common(*fine))
+    found = FSCNeverFalls()(compare_half_maps(*fine), CommonNoise.of(*fine))
     assert code(found) == ("resolution_at_nyquist", "note")
 
 
@@ -100,13 +118,34 @@ def test_iterations_that_got_worse_or_still_got_better_are_found():
     assert NotConverged()(rows(3.0, 4.0), 12) is None
 
 
-def test_a_curve_that_falls_slowly_means_few_particles():
+def test_a_crossing_that_chance_could_move_far_means_few_particles():
     shells = torch.arange(N // 2 + 1)
-    fsc = compare_half_maps(*half_maps(0.5))
-    slow = replace(fsc, corrected=(0.8 - 0.08 * shells).clamp_min(0.0))
-    steep = replace(fsc, corrected=torch.sigmoid((8.0 - shells) * 1.0))
-    assert code(FewParticles()(slow, 20)) == ("few_particles", "doubt")
-    assert FewParticles()(steep, 20) is None
+    fsc, mask = compare_half_maps(*half_maps(0.5)), spherical_mask(SHAPE, 10.0, 4.0)
+    slow = replace(fsc, corrected=(0.8 - 0.06 * shells).clamp_min(0.0))
+    steep = replace(fsc, corrected=torch.sigmoid((8.0 - shells) * 2.0))
+    found = FewParticles()(slow, mask, 1, 20)
+    assert code(found) == ("few_particles", "doubt")
+    coarse, fine = found.evidence["resolution_0.143_range_angstrom"]
+    assert coarse > slow.resolution() > fine
+    assert FewParticles()(steep, mask, 1, 20) is None
+    assert FewParticles()(steep, mask, 14, 20) is not None  # the mates of a particle are not independent
+
+
+def test_the_spread_of_a_curve_is_foretold():
+    generator = torch.Generator().manual_seed(0)
+    mask = spherical_mask(SHAPE, 10.0, 4.0)
+    curves = []
+    for _ in range(25):
+        signal = torch.randn(SHAPE, generator=generator)
+        fsc = compare_half_maps(
+            *(DensityMap(signal + torch.randn(SHAPE, generator=generator), VOXEL) for _ in range(2)), mask
+        )
+        curves.append(fsc.masked)
+    spread = torch.stack(curves).atanh().std(0)[4:]
+    foretold = (2 * independent_pairs(fsc, mask) - 2)[4:].rsqrt()
+    assert 0.8 < float((foretold / spread).log().mean().exp()) < 1.5
+    coarse, fine = crossing_range(replace(fsc, corrected=torch.full((N // 2 + 1,), 0.9)), independent_pairs(fsc), 3.0)
+    assert coarse == fine == 2 * VOXEL
 
 
 def test_directions_that_nothing_was_measured_in_are_found():

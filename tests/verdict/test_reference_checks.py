@@ -12,8 +12,8 @@ from torchsag.particles import DensityMap
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
 from torchsag.verdict.alignment import judge_reference, meaningless_errors
-from torchsag.verdict.reference import paired_t
-from torchsag.verdict.sample import meaningless, sample_rows, search_radius
+from torchsag.verdict.reference import HandOpposite, ShiftsAtSearchRadius, paired_p, paired_t
+from torchsag.verdict.sample import Matches, meaningless, sample_rows, search_radius
 
 N, VOXEL, COUNT = 32, 12.0, 8
 
@@ -102,6 +102,35 @@ def test_differences_without_spread_are_no_evidence():
     assert paired_t(torch.ones(5), torch.zeros(5)) == 0.0
     assert paired_t(torch.tensor([1.0]), torch.zeros(1)) == 0.0
     assert paired_t(torch.tensor([1.0, 1.1, 0.9]), torch.zeros(3)) > 10
+
+
+def test_probabilities_are_those_of_student():
+    first = torch.tensor([1.0, 2.0, 3.0])
+    assert paired_p(first, torch.zeros(3)) == pytest.approx(0.0371, abs=1e-4)  # t = 3.46, two degrees of freedom
+    assert paired_p(first, first) == 0.5
+
+
+def matches(**changed):
+    ten = torch.linspace(9.0, 11.0, 8)
+    return replace(Matches(ten, -ten, ten, torch.zeros(6, 8), 0 * ten), **changed)
+
+
+def test_a_map_without_a_hand_is_not_complained_of_however_regular_its_rounding():
+    ten = matches().reference
+    spread = 1 + 0.1 * torch.linspace(-1, 1, 8)
+    assert HandOpposite()(matches(mirrored=ten + 0.01 * spread)) is None  # t is large, the evidence nothing
+    assert HandOpposite()(matches(mirrored=ten + spread)) is not None
+
+
+def test_what_a_wider_search_gains_on_noise_is_taken_off():
+    steady = 1.5 + 0.1 * torch.linspace(-1, 1, 8)
+    check = ShiftsAtSearchRadius()
+    assert check(matches(), 0.125) is None
+    assert check(matches(wider=(steady, steady.flip(0))), 0.125) is None
+    found = check(matches(wider=(steady, 0 * steady)), 0.125)
+    assert (found.code, found.severity) == ("shifts_at_search_radius", "wrong")
+    neighbours = torch.tensor([5.0, 5.0, 0, 0, 0, 0, 0, 0])
+    assert check(matches(wider=(neighbours, 0 * neighbours)), 0.125).severity == "doubt"
 
 
 def test_the_sample_is_of_distinct_rows_and_the_radius_is_the_method_s():

@@ -43,6 +43,13 @@ def test_other_axes_are_found(groel):
     assert found.evidence["agreement_at_best_axes"] > 0.96
 
 
+def test_axes_a_few_degrees_away_are_found_by_what_is_missing(groel):
+    pose = Poses(rotvec_to_matrix(torch.tensor([[0.3, 0.0, 0.0]])), torch.zeros(1, 3))
+    found = SymmetryInMap()(bring_back(groel, pose), Symmetry("D7"))
+    assert found.evidence["agreement"] > 0.8
+    assert found.code == "symmetry_axes_differ"
+
+
 def test_a_symmetrised_map_has_the_symmetry():
     ribosome, symmetry = RibosomePhantom().density(N, VOXEL), Symmetry("C4")
     made = symmetrised(ribosome, symmetry)

@@ -35,8 +35,10 @@ class MaskedComparison:
         """Where the particle is in a map."""
         return self.mask(density, self.coarsest_angstrom)
 
+    def common_mask(self, first: DensityMap, second: DensityMap) -> Float[Tensor, "z y x"]:
+        """The union of the masks of both maps."""
+        return torch.maximum(self.mask_around(first), self.mask_around(second))
+
     def compare(self, first: DensityMap, second: DensityMap) -> HalfMapFSC:
         """FSC of half-maps under the union of their masks."""
-        return compare_half_maps(
-            first, second, torch.maximum(self.mask_around(first), self.mask_around(second)), self.seed
-        )
+        return compare_half_maps(first, second, self.common_mask(first, second), self.seed)

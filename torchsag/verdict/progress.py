@@ -1,13 +1,11 @@
-"""Checks of how a run went from iteration to iteration, and of how much there was to average."""
+"""Checks of how a run went from iteration to iteration."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.verdict.finding import Finding
 
 Rows = Sequence[Mapping[str, Any]]
@@ -64,33 +62,3 @@ class NotConverged:
             return None
         text = f"the map was still getting better in the last of {iterations} iterations; allow more (iterations=)"
         return Finding(self.code, "note", text, {"area_shells": last, "area_shells_before": before})
-
-
-@dataclass(frozen=True)
-class FewParticles:
-    """A curve that falls slowly: the particles carry little beyond its first half.
-
-    Attributes
-    ----------
-    most_ratio
-        Resolution at FSC 0.5 by that at 0.143.
-    """
-
-    most_ratio: float = 1.7
-    code: str = "few_particles"
-
-    def __call__(self, fsc: HalfMapFSC, particles: int) -> Finding | None:
-        """Judge the final curve."""
-        half, claimed = fsc.resolution(0.5), fsc.resolution()
-        if not math.isfinite(claimed):
-            return None
-        ratio = half / claimed
-        if ratio <= self.most_ratio:
-            return None
-        at_half = f"{half:.0f} angstrom" if math.isfinite(half) else "nowhere"
-        text = (
-            f"{particles} particles are few: FSC 0.143 is crossed at {claimed:.0f} angstrom, but FSC 0.5 at {at_half}; "
-            "the value at 0.143 has a wide error, and details finer than that at 0.5 are not to be trusted"
-        )
-        evidence = {"resolution_0.143_angstrom": claimed, "resolution_0.5_angstrom": half, "particles": particles}
-        return Finding(self.code, "doubt", text, evidence)

@@ -22,6 +22,13 @@ def paired_t(first: Float[Tensor, " sample"], second: Float[Tensor, " sample"]) 
     return mean / error if error > 1e-9 * max(abs(mean), 1e-30) else 0.0
 
 
+def paired_p(first: Float[Tensor, " sample"], second: Float[Tensor, " sample"]) -> float:
+    """How often chance alone makes the mean difference of so many pairs as large, by Student's distribution."""
+    from scipy.special import stdtr  # not with every import of torchsag
+
+    return float(stdtr(max(len(first) - 1, 1), -paired_t(first, second)))
+
+
 @dataclass(frozen=True)
 class ContrastOpposite:
     """Particles and reference of opposite sign, all of them or some.
@@ -68,58 +75,77 @@ class HandOpposite:
 
     Attributes
     ----------
-    least_t
-        How clearly the sample must prefer the mirror image.
+    most_p
+        How seldom chance may make the sample prefer the mirror image by as much.
+    least_evidence
+        Log-likelihood by which it must do so: of a map without a hand the two differ by rounding, however regularly.
     """
 
-    least_t: float = 4.0
+    most_p: float = 0.005
+    least_evidence: float = 20.0
     code: str = "hand_opposite"
 
     def __call__(self, matches: Matches) -> Finding | None:
         """Judge a sample."""
-        t = paired_t(matches.mirrored, matches.reference)
-        if t <= self.least_t:
+        p = paired_p(matches.mirrored, matches.reference)
+        # Half the square of a matched filter is the log-likelihood that its pose explains.
+        evidence = float((matches.mirrored.double().square() - matches.reference.double().square()).sum()) / 2
+        if p >= self.most_p or evidence <= self.least_evidence:
             return None
         text = (
             "the particles match the mirror image of the reference better: the hand of the reference, or of the "
             "tomograms, is wrong; flip one of them"
         )
         means = {"score": float(matches.reference.mean()), "score_mirrored": float(matches.mirrored.mean())}
-        return Finding(self.code, "wrong", text, {"sample": len(matches.reference), "t": t, **means})
+        sample = {"sample": len(matches.reference), "p": p, "log_likelihood": evidence}
+        return Finding(self.code, "wrong", text, {**sample, **means})
 
 
 @dataclass(frozen=True)
 class ShiftsAtSearchRadius:
     """Particles farther off than the search of shifts goes.
 
+    A wider search always finds something that fits a little better. How much it gains on noise in place of each
+    particle is taken off; where it gains on half of the particles, and regularly, they are elsewhere.
+
     Attributes
     ----------
     least_margin
-        By how many standard deviations of noise a particle must match better outside.
+        By how many standard deviations of noise a single particle must match better outside.
     some, most
         Parts of the sample from which on this is doubted, and wrong. A neighbour within the box is met outside too.
+    most_p
+        How seldom chance may make the whole sample gain as much as it does,
+    least_gain
+        and by how many standard deviations half of it must gain more than noise, for this to be wrong too.
     """
 
     least_margin: float = 3.0
     some: float = 0.15
     most: float = 0.5
+    most_p: float = 1e-3
+    least_gain: float = 1.0
     code: str = "shifts_at_search_radius"
 
     def __call__(self, matches: Matches, max_shift: float) -> Finding | None:
         """Judge a sample that was searched within `max_shift`, a fraction of the box."""
-        if matches.near is None or matches.far is None:
+        if matches.wider is None:
             return None
-        outside = int((matches.far - matches.near > self.least_margin).sum())
-        count = len(matches.near)
-        if outside < max(2, self.some * count) and not (count < 3 and outside == count):
+        gain, of_noise = matches.wider
+        outside, count = int((gain > self.least_margin).sum()), len(gain)
+        p, median = paired_p(gain, of_noise), float((gain - of_noise).median())
+        regular = p < self.most_p and median > self.least_gain
+        seen = max(outside, int((gain - of_noise > self.least_gain).sum())) if regular else outside
+        many = outside >= max(2, self.some * count) or (count < 3 and outside == count)
+        if not regular and not many:
             return None
         text = (
-            f"{outside} of {count} particles looked at match better beyond the radius of the search, "
-            f"method.search.max_shift={max_shift:g} of the box, than within: give their centres in the list "
+            f"{seen} of {count} particles looked at match better beyond the radius of the "
+            f"search, method.search.max_shift={max_shift:g} of the box, than within: give their centres in the list "
             "(rlnOrigin...Angst), cut them out anew, or raise method.search.max_shift"
         )
-        severity = "wrong" if outside >= self.most * count else "doubt"
-        return Finding(self.code, severity, text, {"sample": count, "better_outside": outside, "max_shift": max_shift})
+        evidence = {"sample": count, "better_outside": seen, "max_shift": max_shift, "p": p, "median_gain": median}
+        return Finding(self.code, "wrong" if regular or outside >= self.most * count else "doubt", text, evidence)
 
 
 @dataclass(frozen=True)

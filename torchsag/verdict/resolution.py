@@ -13,10 +13,12 @@ from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.fourier.radial import apply_shell_curve
 from torchsag.imaging.masks import centred_radius
 from torchsag.particles import DensityMap
+from torchsag.verdict.certainty import independent_pairs
 from torchsag.verdict.finding import Finding
 
 _THRESHOLD = 0.143
-_RIPPLES = 0.1
+_EDGE = 3.0  # voxels
+_RIPPLES = 0.01
 
 
 @dataclass(frozen=True)
@@ -76,22 +78,48 @@ class HalvesDisagree:
         return Finding(self.code, "wrong", text, {"resolution_angstrom": fsc.resolution(), "shells": reached})
 
 
-def noise_in_common(first: DensityMap, second: DensityMap) -> float:
-    """Correlation of two half-maps outside of the sphere that the box holds, over the finer half of the frequencies.
+@dataclass(frozen=True)
+class CommonNoise:
+    """What half-maps have in common where no particle is.
 
-    The noise of independent particles is independent there; copies share it. What is common there but weak beside what
-    is common within the sphere are ripples of the particle, and counts as nothing.
+    Attributes
+    ----------
+    correlation
+        Outside of the sphere that the box holds, over the finer half of the frequencies. The noise of independent
+        particles is independent there; copies share it.
+    error
+        Its standard deviation for independent noise.
     """
+
+    correlation: float
+    error: float
+
+    @staticmethod
+    def of(first: DensityMap, second: DensityMap, symmetry_order: int = 1) -> CommonNoise:
+        """Of two half-maps in one frame; imposed symmetry repeats their noise as often as it has rotations.
+
+        The outside is cut out before it is filtered: the ripples of a strong particle would reach it. What is less
+        than a hundredth of what is common within the sphere are such ripples still, and too weak to touch a curve.
+        """
+        n = min(first.box)
+        weight = ((centred_radius(first.box) - 0.5 * n) / _EDGE).clamp(0, 1)
+        common, spread = _fine_product(first, second, weight)
+        inside, _ = _fine_product(first, second, (weight == 0).float())
+        part = float(weight.sum()) ** 2 / float(weight.square().sum()) / weight.numel()
+        independent = part * 4 / 3 * math.pi * (n // 2) ** 3 * (1 - 0.5**3)
+        error = (symmetry_order / max(independent, 1.0)) ** 0.5
+        # Maps that were masked have no outside.
+        return CommonNoise(common / spread if spread > 0 and common > _RIPPLES * inside else 0.0, error)
+
+
+def _fine_product(first: DensityMap, second: DensityMap, weight: Float[Tensor, "z y x"]) -> tuple[float, float]:
+    """Covariance of weighted maps over the finer half of the frequencies, and the most that it could be."""
     shells = torch.arange(max(first.box) // 2 + 1)
     fine = (shells > len(shells) // 2).float()
-    outside = centred_radius(first.box) > 0.5 * min(first.box)
-    a, b = (apply_shell_curve(volume.density.float().cpu(), fine) for volume in (first, second))
-    common = a * b
-    strength = float(common[outside].mean())
-    spread = float(a[outside].square().mean() * b[outside].square().mean()) ** 0.5
-    if not spread > 0 or strength < _RIPPLES * float(common[~outside].mean()):
-        return 0.0
-    return strength / spread
+    a, b = (apply_shell_curve(volume.density.float().cpu() * weight, fine).double() for volume in (first, second))
+    voxels = float(weight.square().sum())
+    spread = float(a.square().sum() * b.square().sum()) ** 0.5
+    return float((a * b).sum()) / voxels, spread / voxels
 
 
 @dataclass(frozen=True)
@@ -101,25 +129,29 @@ class FSCNeverFalls:
     Attributes
     ----------
     shared
-        Correlation of the half-maps' noise, outside of the particle, from which on copies are the cause.
+        Correlation of the half-maps' noise, outside of the particle, from which on copies are the cause,
+    deviations
+        and how many standard deviations of that of independent noise it must be.
     """
 
     shared: float = 0.1
+    deviations: float = 5.0
     code: str = "fsc_never_falls"
     nyquist_code: str = "resolution_at_nyquist"
 
-    def __call__(self, fsc: HalfMapFSC, common_noise: float) -> Finding | None:
-        """Judge a curve; `common_noise` as of `noise_in_common`."""
-        evidence = {"least_fsc": float(fsc.unmasked[1:].min()), "common_noise": common_noise}
-        if bool((fsc.unmasked[1:] >= _THRESHOLD).all()) and common_noise > self.shared:
+    def __call__(self, fsc: HalfMapFSC, common: CommonNoise) -> Finding | None:
+        """Judge a curve, and what is common beside it."""
+        evidence = {"least_fsc": float(fsc.unmasked[1:].min()), "common_noise": common.correlation}
+        copies = common.correlation > max(self.shared, self.deviations * common.error)
+        if copies and bool((fsc.unmasked[1:] >= _THRESHOLD).all()):
             text = (
                 "the half-maps agree up to the last shell, outside of the particle too: they share noise; look for "
                 "particles that are in both halves (torchsag duplicates)"
             )
             return Finding(self.code, "wrong", text, evidence)
-        if common_noise > self.shared:
+        if copies:
             text = (
-                f"the half-maps agree outside of the particle as well (correlation {common_noise:.2f} over fine "
+                f"the half-maps agree outside of the particle as well (correlation {common.correlation:.2f} over fine "
                 "frequencies): they share noise, or neighbours stand in a lattice; look for particles that are in "
                 "both halves (torchsag duplicates)"
             )
@@ -149,11 +181,11 @@ class MaskTooSmall:
 
     def __call__(self, fsc: HalfMapFSC, mask: Float[Tensor, "z y x"]) -> Finding | None:
         """Judge a mask by the curve that it gave."""
-        part = float(mask.double().sum()) ** 2 / float(mask.double().square().sum()) / mask.numel()
         reached = fsc.resolution()
         if not math.isfinite(reached):
             return None  # nothing is claimed
-        independent = 2 * math.pi * (max(fsc.box) * fsc.voxel_size / reached) ** 2 * part
+        part = float(independent_pairs(fsc, mask)[1] / independent_pairs(fsc)[1])
+        independent = float(independent_pairs(fsc, mask)[1]) * (max(fsc.box) * fsc.voxel_size / reached) ** 2
         if independent >= self.least_independent:
             return None
         voxels = float(mask.double().sum())

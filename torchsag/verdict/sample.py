@@ -42,9 +42,9 @@ class Matches:
         With maps that have the reference's size, radial profile and power in every Fourier shell, and nothing else.
     noise
         Of noise with the power of each particle, with the reference.
-    near, far
-        Of a coarser search, within the radius of shifts of the run and within 0.4 of the box; None where the run
-        searches no such radius.
+    wider
+        What a coarser search gains within 0.4 of the box over the run's radius of shifts: on the particles, and on the
+        noise; None where the run searches no such radius.
     """
 
     reference: Float[Tensor, " sample"]
@@ -52,8 +52,7 @@ class Matches:
     mirrored: Float[Tensor, " sample"]
     meaningless: Float[Tensor, "nulls sample"]
     noise: Float[Tensor, " sample"]
-    near: Float[Tensor, " sample"] | None = None
-    far: Float[Tensor, " sample"] | None = None
+    wider: tuple[Float[Tensor, " sample"], Float[Tensor, " sample"]] | None = None
 
 
 def best_scores(
@@ -115,18 +114,22 @@ def match_sample(
         # The same shells for every map: more of them would give more chances.
         return best_scores(batch, replace(reference, density=volume), radius, first.max_shell)
 
-    near = far = None
+    wider = None
     if max_shift is not None and max_shift < _WIDE:
-        near, far = (best_scores(sample, reference, r, degree=_COARSE_DEGREE) for r in (max_shift, _WIDE))
+        wider = _gain(sample, reference, max_shift), _gain(noise, reference, max_shift)
     return Matches(
         reference=scores(sample, density),
         inverted=scores(sample, -density),
         mirrored=scores(sample, reference.mirrored().density),
         meaningless=torch.stack([scores(sample, meaningless(density, seed + k)) for k in range(_NULLS)]),
         noise=scores(noise, density),
-        near=near,
-        far=far,
+        wider=wider,
     )
+
+
+def _gain(particles: ParticleBatch, reference: DensityMap, max_shift: float) -> Float[Tensor, " sample"]:
+    near, far = (best_scores(particles, reference, r, degree=_COARSE_DEGREE) for r in (max_shift, _WIDE))
+    return far - near
 
 
 def meaningless(density: Float[Tensor, "z y x"], seed: int) -> Float[Tensor, "z y x"]:

@@ -28,12 +28,13 @@ class SymmetryInMap:
     nearly
         Below which it has it only nearly.
     gain
-        By how much other axes must agree better.
+        By which factor what is missing to perfect agreement must be less about other axes; the best axes of a noisy map
+        follow its noise a little.
     """
 
     least: float = 0.8
     nearly: float = 0.96
-    gain: float = 0.1
+    gain: float = 3.0
     code: str = "symmetry_not_in_reference"
     axes_code: str = "symmetry_axes_differ"
 
@@ -50,7 +51,7 @@ class SymmetryInMap:
         evidence = {"agreement": here, "agreement_by_shell": by_shell.tolist()}
         best = find_symmetry_axes(masked, symmetry, last)
         evidence |= {"agreement_at_best_axes": best.agreement}
-        if best.agreement >= self.nearly and best.agreement > here + self.gain:
+        if best.agreement >= self.least and self.gain * (1 - best.agreement) < 1 - here:
             angle = float(torch.rad2deg(symmetry.distance(best.pose.rotations, torch.eye(3)[None]))[0])
             shift = [round(x, 2) for x in best.pose.shifts[0].tolist()]
             text = (

@@ -210,6 +210,24 @@ def test_a_reference_starts_the_run_low_passed(settings, data):
             assert float(to_half_spectrum(state.references[half, part])[0, 0, 8].abs()) < 1e-3 * float(smooth.sum())
 
 
+def test_the_map_a_run_began_from_stays_in_its_references_and_nothing_of_it_beyond_the_low_pass(settings, data):
+    run = replace(settings, reference=str(data / "reference.mrc"), initial_resolution_angstrom=80.0)
+    given = read_map(data / "reference.mrc")
+    kept = run._loop(run.read(), None, given)
+    forgotten = run._loop(run.read(), None)
+    begun = run._begin(kept, given)
+    with_map, without = (to_half_spectrum(loop.step(begun, None)[0].references) for loop in (kept, forgotten))
+    truth = to_half_spectrum(given.density)
+
+    def likeness(spectrum, shell):
+        return float(fourier_shell_correlation(spectrum, truth.expand_as(spectrum), (N, N, N))[..., shell].mean())
+
+    assert likeness(with_map, 2) > likeness(without, 2)
+    # Beyond the low-pass a reference is an average by itself, of whatever weight.
+    beyond = fourier_shell_correlation(with_map, without, (N, N, N))[..., 7]
+    assert bool((beyond > 0.95).all()) or bool((with_map[..., 0, 0, 7].abs() < 1e-6).all())
+
+
 def test_unusable_particles_are_set_aside_when_asked(settings, data, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()

@@ -15,6 +15,7 @@ from torchsag.averaging.filtering import weigh_shells
 from torchsag.averaging.frames import symmetrised
 from torchsag.averaging.halves import Halves, ListedOrRandomHalves
 from torchsag.averaging.joint_refinement import Polish
+from torchsag.averaging.starting_map import StartingMap
 from torchsag.averaging.starts import RandomOrientations, Start
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
@@ -142,7 +143,7 @@ class Average(AveragingSettings, ParticleRun):
             reference = self.control.reference(given, Symmetry(self.symmetry))
         reference = None if reference is None else symmetrised(reference, Symmetry(self.symmetry))
         particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
-        loop = self._loop(particles, truth)
+        loop = self._loop(particles, truth, reference)
         found = judge_input(particles, loop.halves, self.seed) if self.parallel.is_root else []
         with ExitStack() as stack:
             if self.parallel.is_root:
@@ -185,7 +186,7 @@ class Average(AveragingSettings, ParticleRun):
     def _true_symmetry(self) -> Symmetry:
         return Symmetry(self.truth_symmetry or self.symmetry)
 
-    def _loop(self, particles: ParticleSet, truth: Poses | None) -> AveragingLoop:
+    def _loop(self, particles: ParticleSet, truth: Poses | None, reference: DensityMap | None = None) -> AveragingLoop:
         halves = self.halves(particles, self.seed)
 
         def judge(poses: Poses) -> dict[str, float]:
@@ -205,7 +206,10 @@ class Average(AveragingSettings, ParticleRun):
             skip_bad=self.skip_bad,
         )
         common_frame = self.reference is not None or self.start.common_frame
-        return AveragingLoop(self, mapper, common_frame, judge, listed_origins(particles, truth))
+        loop = AveragingLoop(self, mapper, common_frame, judge, listed_origins(particles, truth))
+        if reference is None:
+            return loop
+        return replace(loop, given=StartingMap(reference, loop.initial_weight()))
 
     def _iterate(
         self, loop: AveragingLoop, checkpoint: Checkpoint | None, reference: DensityMap | None

@@ -15,7 +15,7 @@ from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap
 from torchsag.runs.masked_comparison import MaskedComparison
 from torchsag.verdict import Finding
-from torchsag.verdict.resolution import FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, noise_in_common
+from torchsag.verdict.resolution import CommonNoise, FSCNeverFalls, MaskRaisesFSC, MaskTooSmall
 from torchsag.workflows.average.controls import Control, ControlledRun
 from torchsag.workflows.average.map_comparison import MapComparison, compare_with_map
 
@@ -69,6 +69,8 @@ class FinalMaps:
         Applied to `final`.
     control
         What the control shows.
+    common_noise
+        What the half-maps share outside of the particle.
     """
 
     halves: HalfMaps
@@ -82,6 +84,7 @@ class FinalMaps:
     local: DensityMap
     b_factor_angstrom2: float
     control: Finding | None
+    common_noise: CommonNoise
 
     def curves(self) -> dict[str, Float[Tensor, " shells"]]:
         """The further curves of ``fsc.csv``, by name."""
@@ -113,8 +116,7 @@ class FinalMaps:
 
     def judged(self) -> list[Finding | None]:
         """What the maps themselves say, beside a known truth and a control."""
-        common = noise_in_common(*self.halves)
-        findings = [self.control, FSCNeverFalls()(self.fsc, common)]
+        findings = [self.control, FSCNeverFalls()(self.fsc, self.common_noise)]
         findings += [MaskTooSmall()(self.fsc, self.mask), MaskRaisesFSC()(self.fsc)]
         if self.truth is not None and self.truth.mirrored > self.truth.correlation + 0.02:
             evidence = {"correlation": self.truth.correlation, "correlation_mirrored": self.truth.mirrored}
@@ -176,6 +178,7 @@ def final_maps(
         local=local_resolution(*maps),
         b_factor_angstrom2=b_factor,
         control=control,
+        common_noise=CommonNoise.of(*maps, symmetry.order),
     )
 
 

@@ -25,6 +25,7 @@ from torchsag.averaging import MapSums
 from torchsag.averaging.filtering import reference_weight, weigh_shells
 from torchsag.averaging.frames import bring_back
 from torchsag.averaging.joint_refinement import Polish
+from torchsag.averaging.starting_map import StartingMap
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.fourier import last_above
 from torchsag.fourier.filters import raised_cosine
@@ -76,6 +77,9 @@ class AveragingLoop:
         Errors of poses against truth, by name, for the table.
     centres
         Where to look for each particle, voxels from its box centre; None for the box centres.
+    given
+        The map that the run began from, in its references for as long as it knows more than the particles; None for a
+        run from the particles alone.
     """
 
     settings: AveragingSettings
@@ -83,6 +87,7 @@ class AveragingLoop:
     common_frame: bool
     judge: Callable[[Poses], dict[str, float]]
     centres: Float[Tensor, "particles 3"] | None = None
+    given: StartingMap | None = None
 
     @property
     def particles(self) -> ParticleSet:
@@ -124,7 +129,7 @@ class AveragingLoop:
         if made is not None:
             fsc, result = made.fsc, made.result
             weight = reference_weight(fsc.corrected, self._shell(self.settings.initial_resolution_angstrom))
-            references = self.references(made.sums, self._imposed(symmetric), weight, made.placement)
+            references = self._next_references(made, self._imposed(symmetric), weight)
             row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
             stacked = torch.stack([m.density for m in made.maps])
             rows = (*state.rows, row)
@@ -181,6 +186,15 @@ class AveragingLoop:
         made = self.settings.regularisation(others, symmetry, weight)
         framed = [*made[: self.parts], *(_bring_back(m, placement) for m in made[self.parts :])]
         return torch.stack([m.density for m in framed]).unflatten(0, (2, self.parts))
+
+    def _next_references(
+        self, made: _Averaged, symmetry: Symmetry, weight: Float[Tensor, " shells"]
+    ) -> Float[Tensor, "halves parts z y x"]:
+        if self.given is None:
+            return self.references(made.sums, symmetry, weight, made.placement)
+        mask = self.mapper.comparison.common_mask(*made.maps)
+        of_average, added = self.given.blend(made.maps, mask, made.fsc.corrected)
+        return self.references(made.sums, symmetry, of_average) + added.density
 
     def final_maps(self, maps: HalfMaps, known: Known, b_factor_angstrom2: float | None) -> FinalMaps:
         """What final half-maps show."""

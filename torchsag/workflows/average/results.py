@@ -20,7 +20,8 @@ from torchsag.runs.outcome import Outcome, Report
 from torchsag.runs.output_folder import publish
 from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
-from torchsag.verdict.progress import FewParticles, GotWorse, NotConverged
+from torchsag.verdict.certainty import FewParticles
+from torchsag.verdict.progress import GotWorse, NotConverged
 from torchsag.verdict.resolution import NoiseAlone
 from torchsag.workflows.average.files import save_average_slices, write_half_maps
 from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps
@@ -102,7 +103,8 @@ class FinishedRun:
         """Everything that can be said of the run."""
         loop, fsc, rows = self.loop, self.final.fsc, self.state.rows
         noise = NoiseAlone()(fsc, loop.settings.initial_resolution_angstrom)
-        few = None if noise is not None else FewParticles()(fsc, len(loop.particles))
+        order = loop.symmetry.order if self.state.symmetric else 1
+        few = None if noise is not None else FewParticles()(fsc, self.final.mask, order, len(loop.particles))
         progress = [GotWorse()(rows, self.state.iteration), NotConverged()(rows, self.iterations), few]
         return Verdict.of([*self.findings, *self.final.judged(), noise, *progress, self._without_symmetry()])
 
