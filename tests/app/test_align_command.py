@@ -209,6 +209,7 @@ def test_multirun_leaves_one_folder_a_job_and_survives_a_failure(project, capsys
             "poses.star",
             "set_aside.txt",
             "slices.npz",
+            "views",
             "weights",
         }
     with open(project / "out" / "jobs.csv", newline="") as file:

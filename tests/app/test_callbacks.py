@@ -7,7 +7,7 @@ import pytest
 from torchsag.app.main import main
 
 SMALL = ["n=2", "box=16", "voxel_size_angstrom=24", "out=out", "device=cpu", "threads=1", "~report", "snr=1"]
-OWN = ["--config-dir", "conf", "allow=[mymethods]", "method=still"]
+OWN = ["--config-dir", "conf", "allow=[mymethods,mycallbacks]", "method=still"]
 _CALLS = '''
 import json
 import os
@@ -48,10 +48,12 @@ class Calls(Callback):
 
 @pytest.fixture
 def project(own_project):
-    (own_project / "mymethods" / "calls.py").write_text(_CALLS)
+    package = own_project / "mycallbacks"
+    package.mkdir()
+    (package / "calls.py").write_text(_CALLS)
     folder = own_project / "conf" / "hydra" / "callbacks"
     folder.mkdir(parents=True)
-    (folder / "calls.yaml").write_text("# @package hydra.callbacks\nown: {_target_: mymethods.calls.Calls}\n")
+    (folder / "calls.yaml").write_text("# @package hydra.callbacks\nown: {_target_: mycallbacks.calls.Calls}\n")
     return own_project
 
 
@@ -59,7 +61,7 @@ def calls(project):
     return [json.loads(line) for line in (project / "calls.jsonl").read_text().splitlines()]
 
 
-TYPED = "+hydra.callbacks.own._target_=mymethods.calls.Calls"
+TYPED = "+hydra.callbacks.own._target_=mycallbacks.calls.Calls"
 
 
 @pytest.mark.parametrize("word", [TYPED, "hydra/callbacks=calls"])
@@ -84,7 +86,7 @@ def test_a_sweep_calls_back(project):
 
 
 @pytest.mark.parametrize("several", [[], ["-m", "seed=1,2"]], ids=["run", "sweep"])
-@pytest.mark.parametrize("target", ["os.system", "mymethods.calls.os.system", "subprocess.run"])
+@pytest.mark.parametrize("target", ["os.system", "mycallbacks.calls.os.system", "subprocess.run"])
 def test_a_yaml_brings_callbacks_of_allowed_packages_only(project, capsys, target, several):
     path = project / "conf" / "hydra" / "callbacks" / "calls.yaml"
     path.write_text(f"# @package hydra.callbacks\nown: {{_target_: {target}, command: touch owned}}\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from torchsag.app.composition import compose_command
+from torchsag.app.method_choice import choose_methods
 from torchsag.app.shorthands import expand_shorthands
 from torchsag.app.structure_files import expand_structure_files
 
@@ -65,7 +66,7 @@ def commands(page):
     for block in re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             found = re.search(r"\btorchsag ([a-z]+) (.*)", line)
-            if found is None or "hydra.searchpath" in line:
+            if found is None or re.search(r"hydra\.searchpath|--config-dir|experiment=\S+\.yaml", line):
                 continue
             words = [
                 word.strip("[]") if word.startswith("[") else word for word in shlex.split(found[2], comments=True)
@@ -84,5 +85,7 @@ def commands(page):
 )
 def test_commands_on_pages_can_be_composed(command, words):
     """The command, its keys and its components exist."""
-    composed = compose_command(command, expand_structure_files(expand_shorthands(command, words)))
+    composed = compose_command(
+        command, choose_methods(command, expand_structure_files(expand_shorthands(command, words)))
+    )
     assert composed["_target_"].startswith("torchsag.workflows.")
