@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from torchsag.app.callbacks import with_callbacks
 from torchsag.app.catalogue import command_keys
 from torchsag.app.composition import allowed_modules, compose_whole, parse, without_hydra
+from torchsag.app.loading import loading
 from torchsag.app.machinery import refuse_foreign_machinery
 from torchsag.app.missing_files import check_files
 from torchsag.app.targets import import_allowed
@@ -45,14 +46,15 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> O
     _log_to_stderr()
     if allowed and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a user's own package is usually being tried from its own folder
-    from torchsag.app.components import build
-    from torchsag.app.console import show
-    from torchsag.app.targets import require_own_command
-    from torchsag.parallel import Serial
-    from torchsag.runs.provenance import Provenance
+    with loading():
+        from torchsag.app.components import build
+        from torchsag.app.console import show
+        from torchsag.app.targets import require_own_command
+        from torchsag.parallel import Serial
+        from torchsag.runs.provenance import Provenance
 
-    require_own_command(command, config.get("_target_"))
-    workflow = build(config, allowed, command_keys(command))
+        require_own_command(command, config.get("_target_"))
+        workflow = build(config, allowed, command_keys(command))
     provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)), allowed)
     parallel = getattr(workflow, "parallel", Serial())
     if not parallel.is_root:
