@@ -11,11 +11,12 @@ import numpy as np
 
 from torchsag.io import write_text
 from torchsag.report.bookkeeping import bookkeeping_section
-from torchsag.report.figures import histograms, image_pairs
+from torchsag.report.distributions import distribution_section
 from torchsag.report.maps import map_section
 from torchsag.report.next_steps import next_section
 from torchsag.report.page import Picture, Section, render, verdict_headline
 from torchsag.report.particles import believed, numbers, particle_section, set_aside_section, views_section
+from torchsag.report.pictures import image_pairs
 from torchsag.report.run_files import density_if_kept, read_run
 from torchsag.report.wording import digits
 
@@ -77,23 +78,21 @@ def _result(metrics: Mapping[str, Any]) -> str:
 
 def _fit(metrics: Mapping[str, Any]) -> Section:
     quantities = {"correlation": numbers(metrics, "score"), "shift (Å)": numbers(metrics, "shift_angstrom")}
-    medians = ", ".join(f"median {name} {_median(values)}" for name, values in quantities.items())
     text = (
         "One hump is normal, two are two kinds of particles; shifts piled up at their limit: the search was too small."
     )
-    picture = Picture(histograms(quantities), f"Histograms over the particles: {medians}", text)
-    return Section("How well particles fit", pictures=[picture], place="first")
+    several = np.isfinite(quantities["correlation"]).sum() > 1
+    return distribution_section("How well particles fit", quantities, text if several else "", place="first")
 
 
 def _particles(slices: dict[str, np.ndarray]) -> Section:
     names = [str(name) for name in slices["names"]]
-    picture = Picture(
-        image_pairs(slices["particles"], slices["expected"], names, ("particle", "reference")),
-        f"Central slices of {len(names)} particles above what the reference predicts for each",
+    alt = f"Central slices of {len(names)} particles above what the reference predicts for each"
+    caption = (
         "Above: central slices of particles, low-passed. Below: the reference at the pose found, seen through the "
-        "particle's own missing wedge or weight.",
-        tonal=True,
+        "particle's own missing wedge or weight."
     )
+    picture = Picture(image_pairs(slices["particles"], slices["expected"], names, alt), caption)
     return Section("Particles and what the reference predicts for them", pictures=[picture])
 
 
@@ -104,9 +103,7 @@ def _errors(metrics: Mapping[str, Any]) -> Section | None:
         "rotation error (°)": numbers(metrics, "rotation_error_deg"),
         "shift error (Å)": numbers(metrics, "shift_error_angstrom"),
     }
-    return Section(
-        "Errors against the true poses", "Symmetry is divided out.", [Picture(histograms(errors), _described(errors))]
-    )
+    return distribution_section("Errors against the true poses", errors, "Symmetry is divided out.")
 
 
 def _expected(metrics: Mapping[str, Any]) -> Section | None:
@@ -117,13 +114,4 @@ def _expected(metrics: Mapping[str, Any]) -> Section | None:
         "expected shift error (Å)": numbers(metrics, "shift_sigma_angstrom"),
     }
     text = "From each particle's own pose covariance (root of its trace)."
-    return Section("Expected errors", text, [Picture(histograms(expected), _described(expected))])
-
-
-def _described(quantities: Mapping[str, np.ndarray]) -> str:
-    return "Histograms: " + ", ".join(f"{name}, median {_median(values)}" for name, values in quantities.items())
-
-
-def _median(values: np.ndarray) -> str:
-    values = values[np.isfinite(values)]
-    return digits(float(np.median(values))) if values.size else "unknown"
+    return distribution_section("Expected errors", expected, text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import torch
 
 from torchsag.io import write_text
 from torchsag.report.bookkeeping import bookkeeping_section
-from torchsag.report.curves import at_nyquist, fsc_plot
-from torchsag.report.figures import blank, histograms, local_resolution, log_scale, map_views
+from torchsag.report.chart import Axis, Chart, Line
+from torchsag.report.curves import at_nyquist, fsc_chart
+from torchsag.report.distributions import distribution_section
 from torchsag.report.maps import map_section
 from torchsag.report.next_steps import next_section
 from torchsag.report.page import Picture, Section, render, verdict_headline
 from torchsag.report.particles import believed, numbers, particle_section, views_section
+from torchsag.report.pictures import coloured_views, map_views
 from torchsag.report.run_files import density_if_kept, read_fsc, read_run
+from torchsag.report.svg_chart import panels
 from torchsag.report.wording import digits
 from torchsag.runs.central_slices import orthogonal_slices
 
@@ -88,7 +92,8 @@ def _resolution(metrics: Mapping[str, Any], curves: dict[str, np.ndarray]) -> Se
         "it is known from maps with random phases, which only the mask can make agree."
     )
     alt = "Fourier shell correlation over resolution: " + ", ".join(said)
-    picture = Picture(fsc_plot(curves, float(metrics["voxel_size_angstrom"]), crossings), alt, caption)
+    chart = fsc_chart(curves, float(metrics["voxel_size_angstrom"]), crossings)
+    picture = Picture(panels([chart], alt), caption)
     return Section("Resolution", ", ".join(said) + ".", [picture], place="first")
 
 
@@ -107,7 +112,8 @@ def _local(slices: np.ndarray, mask: np.ndarray | None, voxel_size: float) -> Se
         f"In these slices from {low} to {high} Å."
     )
     alt = f"Central slices of local resolution in colour, from {low} to {high} angstrom, blank outside the mask"
-    return Section("Local resolution", text, [Picture(local_resolution(slices, inside, voxel_size), alt, tonal=True)])
+    drawn = coloured_views(slices, inside, voxel_size, "local resolution (Å)", alt)
+    return Section("Local resolution", text, [Picture(drawn)])
 
 
 def _iterations(slices: dict[str, np.ndarray], voxel_size: float) -> Section | None:
@@ -117,39 +123,44 @@ def _iterations(slices: dict[str, np.ndarray], voxel_size: float) -> Section | N
         return None
     width = slices["final"].shape[-1] * voxel_size
     views = {names[i]: (slices[names[i]], width) for i in picked}
-    figure = map_views(views)
     alt = f"Central slices of the sum of both half-maps after {len(views)} iterations"
-    return Section("The map by iteration", "Sum of both half-maps, unfiltered.", [Picture(figure, alt, tonal=True)])
+    return Section("The map by iteration", "Sum of both half-maps, unfiltered.", [Picture(map_views(views, alt))])
 
 
 def _progress(metrics: Mapping[str, Any]) -> Section:
     table = metrics["iterations"]
-    number = [row["iteration"] for row in table]
-    figure = blank(figsize=(9, 3))
-    left, right = figure.subplots(1, 2)
-    for name, label in (("resolution_0.143_angstrom", "FSC 0.143"), ("resolution_0.5_angstrom", "FSC 0.5")):
-        left.plot(number, [np.nan if row[name] is None else row[name] for row in table], "o-", label=label)
-    left.set(xlabel="iteration", ylabel="resolution (Å)")
-    right.plot(number, [max(row["median_change_deg"] or 0, 1e-3) for row in table], "o-", label="pose change")
-    if "median_rotation_error_deg" in table[0]:
-        right.plot(number, [row["median_rotation_error_deg"] for row in table], "s-", label="error against truth")
-    right.set(xlabel="iteration", ylabel="median over the particles (°)")
-    log_scale(right.set_yscale, right.yaxis)
-    for axis in (left, right):
-        axis.locator_params(axis="x", integer=True)
-        axis.legend()
-    figure.tight_layout()
     best = metrics["summary"].get("best_iteration")
     text = "" if best is None else f"Iteration {best} of {len(table)} was kept: the one whose half-maps agreed best."
     alt = f"Resolution and median change of poses over {len(table)} iterations"
-    return Section("Progress", text, [Picture(figure, alt)])
+    return Section("Progress", text, [Picture(panels(_progress_charts(table), alt))])
+
+
+def _progress_charts(table: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    number = [row["iteration"] for row in table]
+    x = Axis("iteration", ticks=[(n, f"{n}") for n in number[:: 1 + len(number) // 12]])
+    resolution = [
+        Line(number, _column(table, f"resolution_{threshold}_angstrom"), f"FSC {threshold}", colour, marked=True)
+        for colour, threshold in enumerate(("0.143", "0.5"))
+    ]
+    change = [max(row["median_change_deg"] or 0, 1e-3) for row in table]
+    poses = [Line(number, change, "pose change", 0, marked=True)]
+    if "median_rotation_error_deg" in table[0]:
+        errors = _column(table, "median_rotation_error_deg")
+        poses.append(Line(number, errors, "error against truth", 3, marked=True))
+    return [
+        Chart(x, Axis("resolution (Å)"), lines=resolution),
+        Chart(x, Axis("median over the particles (°)", log=True), lines=poses),
+    ]
+
+
+def _column(table: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [math.nan if row[name] is None else row[name] for row in table]
 
 
 def _scores(metrics: Mapping[str, Any]) -> Section:
     half, score = np.array(metrics["particles"]["half"]), numbers(metrics, "score")
     scores = {f"correlation, half {number}": score[half == number] for number in (1, 2)}
-    alt = "Histograms of the particles' correlations with the reference of their half"
-    return Section("Scores", "Of each half against its own reference.", [Picture(histograms(scores), alt)])
+    return distribution_section("Scores", scores, "Of each half against its own reference.")
 
 
 def _expected(metrics: Mapping[str, Any]) -> Section | None:
@@ -160,4 +171,4 @@ def _expected(metrics: Mapping[str, Any]) -> Section | None:
         "expected shift error (Å)": numbers(metrics, "shift_sigma_angstrom"),
     }
     text = "From each particle's own pose covariance (root of its trace), under an exact reference."
-    return Section("Expected errors", text, [Picture(histograms(expected), "Histograms of expected errors of poses")])
+    return distribution_section("Expected errors", expected, text)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from torchsag.io import write_text
 from torchsag.report.bookkeeping import bookkeeping_section
-from torchsag.report.figures import blank, histograms
+from torchsag.report.chart import Axis, Chart, Line
+from torchsag.report.distributions import distribution_section
 from torchsag.report.maps import map_section
 from torchsag.report.next_steps import next_section
 from torchsag.report.page import Picture, Section, render, verdict_headline
 from torchsag.report.particles import numbers, particle_section, views_section
 from torchsag.report.run_files import density_if_kept, read_run
+from torchsag.report.svg_chart import panels
 from torchsag.report.wording import digits
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _FIRST_SCREEN = 2
 _NEXT = (
@@ -107,25 +106,22 @@ def _sizes(metrics: Mapping[str, Any]) -> Section:
     )
     alt = "Particles in each class, and mean log-likelihood, by round: " + ", ".join(f"{a} {b}" for a, b in rows)
     caption = f"Seed {seed}, before merging. Each particle was left out of the average it was compared with."
-    picture = Picture(_rounds(rounds), alt, caption)
+    picture = Picture(panels(_rounds(rounds), alt), caption)
     return Section("Sizes and resolution", text, [picture], rows=rows, place="first")
 
 
-def _rounds(rounds: Sequence[dict[str, Any]]) -> Figure:
-    figure = blank(figsize=(6.6, 2.6))
-    left, right = figure.subplots(1, 2)
+def _rounds(rounds: Sequence[dict[str, Any]]) -> list[Chart]:
     number = [row["round"] for row in rounds]
-    for position, sizes in enumerate(zip(*(row["sizes"] for row in rounds), strict=True), start=1):
-        left.plot(number, sizes, label=f"class {position}")
-    left.set(xlabel="round", ylabel="particles in each class")
-    left.set_ylim(bottom=0)
-    if rounds and len(rounds[0]["sizes"]) <= 8:
-        left.legend(fontsize=7)
-    right.plot(number, [row["score"] for row in rounds], "o-")
-    right.set(xlabel="round", ylabel="mean log-likelihood")
-    right.ticklabel_format(axis="y", useOffset=False)
-    figure.tight_layout(pad=0.3, w_pad=1.5)
-    return figure
+    sizes = [
+        Line(number, list(each), f"class {position}", position - 1)
+        for position, each in enumerate(zip(*(row["sizes"] for row in rounds), strict=True), start=1)
+    ]
+    most = max((max(line.y) for line in sizes), default=1.0)
+    score = Line(number, [row["score"] for row in rounds], marked=True)
+    return [
+        Chart(Axis("round"), Axis("particles in each class", limits=(0.0, 1.05 * most)), lines=sizes),
+        Chart(Axis("round"), Axis("mean log-likelihood"), lines=[score]),
+    ]
 
 
 def _settled(table: Sequence[dict[str, Any]]) -> Section | None:
@@ -169,25 +165,22 @@ def _scores(metrics: Mapping[str, Any]) -> Section:
         "correlation with own class": numbers(metrics, "score")[label > 0],
         "probability of own class": numbers(metrics, "probability"),
     }
-    alt = "Histograms of the particles' correlation with their class, and of its probability"
-    return Section("How well particles fit", pictures=[Picture(histograms(quantities), alt)])
+    return distribution_section("How well particles fit", quantities)
 
 
 def _components(metrics: Mapping[str, Any]) -> Section | None:
     places = np.array(metrics["particles"].get("principal_components", ()), dtype=float)
     if places.ndim != 2 or places.shape[1] < 2:
         return None
-    figure = blank(figsize=(5, 4))
-    axis = figure.add_subplot()
     label = np.array(metrics["particles"]["class"])
-    for number, marker in zip(np.unique(label).tolist(), "os^vD<>ph*XP" * 20, strict=False):
-        own = places[label == number]
-        axis.plot(own[:, 0], own[:, 1], marker, markersize=4, linestyle="none", label=f"class {number}")
-    axis.set(xlabel="component 1", ylabel="component 2")
-    axis.legend(fontsize=8)
+    lines = [
+        Line(*places[label == number, :2].T.tolist(), f"class {number}", colour, dash="", marked=True)
+        for colour, number in enumerate(np.unique(label).tolist())
+    ]
+    chart = Chart(Axis("component 1"), Axis("component 2"), lines=lines, height=0.7)
     text = "Of the constrained correlations of all pairs; the classification did not look at these."
-    alt = "Particles by their first two principal components, marked by class"
-    return Section("Principal components", text, [Picture(figure, alt)])
+    alt = "Particles by their first two principal components, coloured by class"
+    return Section("Principal components", text, [Picture(panels([chart], alt))])
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from torchsag.report.figures import map_views
 from torchsag.report.page import Picture, Section
+from torchsag.report.pictures import map_views
 from torchsag.report.surface import CONTOUR_DEVIATIONS, Surface
 from torchsag.report.wording import digits
 
@@ -34,5 +34,5 @@ def map_section(
     if seen:
         where = "below" if any(surface.dark for surface in seen.values()) else "above"
         caption = f"Surfaces at {CONTOUR_DEVIATIONS:g} standard deviations {where} the mean. {caption}"
-    picture = Picture(map_views(rows), alt, caption, tonal=True)
+    picture = Picture(map_views(rows, alt), caption)
     return Section(heading, pictures=[picture], place="first")

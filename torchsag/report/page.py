@@ -5,42 +5,32 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from torchsag.report.wording import digits
 from torchsag.verdict import Verdict
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_DOTS_PER_INCH = 120
 _ICON = "data:,"  # or a browser asks the server for one
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, in words for those who cannot see it, and what is to be known beside it.
+    """Something to look at, and what is to be known beside it.
 
     Attributes
     ----------
-    figure
-        What is drawn.
-    alt
-        What it shows, with its main numbers.
+    markup
+        As it goes into the page, made by `torchsag.report.svg_chart` or `torchsag.report.pictures`: what it shows is
+        said in it to those who cannot see it, and what came from outside is escaped.
     caption
         Beneath it.
-    tonal
-        Its shades mean something, so that a dark page must not turn them.
     """
 
-    figure: Figure
-    alt: str
+    markup: str
     caption: str = ""
-    tonal: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,7 @@ class Section:
     heading, text
         In words.
     pictures
-        Figures, one below another.
+        One below another.
     points
         A list.
     rows
@@ -123,7 +113,7 @@ def verdict_headline(metrics: Mapping[str, Any], result: str) -> Headline:
 
 
 def render(title: str, headline: Headline, sections: Sequence[Section | None]) -> str:
-    """The page as text; figures are embedded, and sections that are None are left out.
+    """The page as text; sections that are None are left out.
 
     Everything is escaped, and a policy in the page forbids the browser to load anything or to run any other script.
     """
@@ -181,8 +171,7 @@ def _points(points: Sequence[str]) -> str:
 
 def _picture(picture: Picture) -> str:
     caption = f"<figcaption>{html.escape(picture.caption)}</figcaption>" if picture.caption else ""
-    kind = "" if picture.tonal else " class='plot'"
-    return f"<figure><img{kind} alt='{html.escape(picture.alt)}' src='{_embed(picture.figure)}'>{caption}</figure>"
+    return f"<figure>{picture.markup}{caption}</figure>"
 
 
 def _table(table: Table) -> str:
@@ -211,9 +200,3 @@ def _cell(value: Any) -> str:
 
 def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
-
-
-def _embed(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from torchsag.geometry import Symmetry
-from torchsag.report.figures import view_density
 from torchsag.report.page import Picture, Section, Table
 from torchsag.report.sphere import ViewDensity
+from torchsag.report.view_map import view_map
 
 # A page stays a few megabytes.
 _MOST_ROWS = 2000
+# Fewer particles are read off the table.
+_FEWEST_VIEWS = 4
 _COLUMNS = {
     "name": "particle",
     "class": "class",
@@ -43,9 +45,11 @@ def believed(metrics: Mapping[str, Any]) -> bool:
     return metrics.get("verdict", {}).get("trust") != "no"
 
 
-def views_section(metrics: Mapping[str, Any], symmetry: str) -> Section:
-    """Orientations as a density over the sphere, expanded by symmetry."""
+def views_section(metrics: Mapping[str, Any], symmetry: str) -> Section | None:
+    """Orientations as a density over the sphere, expanded by symmetry; None where a few particles make none."""
     longitude, latitude = (numbers(metrics, f"view_{name}_deg") for name in ("longitude", "latitude"))
+    if np.isfinite(longitude).sum() < _FEWEST_VIEWS:
+        return None
     views = ViewDensity.of(longitude, latitude, Symmetry(symmetry))
     percent = f"{100 * views.lacking_part:.0f} %"
     text = (
@@ -55,7 +59,7 @@ def views_section(metrics: Mapping[str, Any], symmetry: str) -> Section:
         "the verdict says where it is."
     )
     alt = f"Density of views on an equal-area map of the sphere; {percent} of all directions lack views"
-    return Section("Orientations", text, [Picture(view_density(views), alt, tonal=True)])
+    return Section("Orientations", text, [Picture(view_map(views, alt))])
 
 
 def particle_section(metrics: Mapping[str, Any]) -> Section:

@@ -40,7 +40,9 @@ class ViewDensity:
         counts = np.zeros(_ROWS * _COLUMNS)
         for rotation in symmetry.rotations.double().numpy():
             for side in (1, -1):
-                counts += np.bincount(_cell(side * seen @ rotation.T), minlength=len(counts))
+                turned = side * seen @ rotation.T
+                row, column = ViewDensity.cell(turned[:, 2], np.arctan2(turned[:, 1], turned[:, 0]))
+                counts += np.bincount(row * _COLUMNS + column, minlength=len(counts))
         density = counts @ _kernel()
         return ViewDensity((density / max(density.mean(), 1e-30)).reshape(_ROWS, _COLUMNS))
 
@@ -55,15 +57,16 @@ class ViewDensity:
         return float(self.lacking.mean())
 
     @staticmethod
+    def cell(sine_of_latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of directions, longitude in radians."""
+        row = ((sine_of_latitude + 1) / 2 * _ROWS).astype(int)
+        column = ((longitude / (2 * np.pi) + 0.5) * _COLUMNS).astype(int)
+        return np.clip(row, 0, _ROWS - 1), np.clip(column, 0, _COLUMNS - 1)
+
+    @staticmethod
     def edges() -> tuple[np.ndarray, np.ndarray]:
         """Of the cells: longitude and latitude, radians."""
         return np.linspace(-np.pi, np.pi, _COLUMNS + 1), np.arcsin(np.linspace(-1, 1, _ROWS + 1))
-
-
-def _cell(directions: np.ndarray) -> np.ndarray:
-    row = np.clip(((directions[:, 2] + 1) / 2 * _ROWS).astype(int), 0, _ROWS - 1)
-    turn = np.arctan2(directions[:, 1], directions[:, 0]) / (2 * np.pi) + 0.5
-    return row * _COLUMNS + np.clip((turn * _COLUMNS).astype(int), 0, _COLUMNS - 1)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import torch
+from torch.nn.functional import interpolate
 
 # Voxels around what lies within the contour.
 _MARGIN = 2
@@ -47,8 +48,11 @@ class Surface:
         dark = bool((volume**3).mean() < 0)
         volume = _trimmed(-volume if dark else volume)
         width = max(volume.shape)
-        volume = np.asarray(ndimage.zoom(volume, pixels / width, order=3, mode="nearest", grid_mode=True))
-        smooth = np.asarray(ndimage.gaussian_filter(volume, 1.0))
+        for axis, length in enumerate(volume.shape):
+            volume = _along(_cubic(length, round(length * pixels / width)), volume, axis)
+        smooth = volume
+        for axis, length in enumerate(volume.shape):
+            smooth = _along(_blur(length), smooth, axis)
         views = [_shaded(_ahead(volume, axis), _ahead(smooth, axis)) for axis in range(3)]
         return Surface(_padded(views), width, dark)
 
@@ -72,27 +76,50 @@ def _ahead(volume: np.ndarray, axis: int) -> np.ndarray:
     return ahead if axis == 1 else ahead[::-1]
 
 
+def _along(matrix: np.ndarray, volume: np.ndarray, axis: int) -> np.ndarray:
+    return np.moveaxis(np.tensordot(matrix, volume, (1, axis)), 0, axis)
+
+
+def _cubic(length: int, pixels: int) -> np.ndarray:
+    """What takes `length` samples to `pixels` by cubic convolution: torch's own, of each unit vector."""
+    taken = interpolate(torch.eye(length)[None, None], size=(pixels, length), mode="bicubic", align_corners=False)
+    return taken[0, 0].numpy()
+
+
+def _blur(length: int) -> np.ndarray:
+    """A Gaussian of one pixel."""
+    place = np.arange(length)
+    weight = np.exp(-0.5 * (place[:, None] - place) ** 2)
+    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+
+
 def _shaded(volume: np.ndarray, smooth: np.ndarray) -> np.ndarray:
     """Brightness where a ray along the first axis meets the contour, NaN where none does."""
     inside = volume > CONTOUR_DEVIATIONS
-    depth = inside.argmax(axis=0)
+    image = np.full(volume.shape[1:], np.nan)
     rows, columns = np.nonzero(inside.any(axis=0))
-    place = np.stack([depth[rows, columns], rows, columns]).astype(float)
-    step = np.maximum(place - np.array([[1.0], [0], [0]]), 0)
-    before, at = (ndimage.map_coordinates(volume, where, order=1, mode="nearest") for where in (step, place))
-    place[0] -= np.clip((at - CONTOUR_DEVIATIONS) / np.maximum(at - before, 1e-6), 0, 1)
-    slopes = [
-        ndimage.map_coordinates(smooth, place + shift, order=1, mode="nearest")
-        - ndimage.map_coordinates(smooth, place - shift, order=1, mode="nearest")
-        for shift in np.eye(3)[:, :, None]
-    ]
-    normal = -np.stack(slopes)
+    if not rows.size:
+        return image
+    depth = inside.argmax(axis=0)[rows, columns]
+    before = np.maximum(depth - 1, 0)
+    outer, inner = volume[before, rows, columns], volume[depth, rows, columns]
+    part = np.clip((inner - CONTOUR_DEVIATIONS) / np.maximum(inner - outer, 1e-6), 0, 1)
+    normal = -(part * _slopes(smooth, before, rows, columns) + (1 - part) * _slopes(smooth, depth, rows, columns))
     normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-12)
     lit = np.clip((normal * _LIGHT[:, None]).sum(0), 0, 1)
-    far = place[0] / max(1, len(volume) - 1)
-    image = np.full(volume.shape[1:], np.nan)
+    far = (depth - part) / max(1, len(volume) - 1)
     image[rows, columns] = (_AMBIENT + (1 - _AMBIENT) * lit) * (1 - 0.35 * far)
     return image
+
+
+def _slopes(volume: np.ndarray, *place: np.ndarray) -> np.ndarray:
+    """Differences across each voxel of `place` along each axis, ``[3, places]``."""
+    slopes = []
+    for axis, length in enumerate(volume.shape):
+        after, before = list(place), list(place)
+        after[axis], before[axis] = np.minimum(place[axis] + 1, length - 1), np.maximum(place[axis] - 1, 0)
+        slopes.append(volume[tuple(after)] - volume[tuple(before)])
+    return np.stack(slopes)
 
 
 def _padded(images: list[np.ndarray]) -> np.ndarray:
