@@ -6,6 +6,7 @@ import pytest
 
 from torchsag.errors import InputError
 from torchsag.report.alignment import AlignmentPage
+from torchsag.report.wording import digits
 
 COUNT = 5
 
@@ -41,7 +42,8 @@ def test_page_needs_nothing_beside_it(finished_run):
     folder, _ = finished_run
     AlignmentPage("A & B")(folder)
     page = (folder / "report.html").read_text()
-    assert page.count("<img") == page.count("src='data:image/png;base64,") == page.count("alt='") == 6
+    assert len(re.findall(r"(?:src|href)='(?!data:)", page)) == 0
+    assert page.count("role='img' aria-label='") == 4  # average, particles, orientations, reference
     assert "http:" not in page
     assert "https:" not in page
     assert len(page) < 6e6
@@ -58,6 +60,29 @@ def test_errors_and_faults_have_sections_only_where_there_are_any(finished_run):
     AlignmentPage()(folder)
     assert {"Errors against the true poses", "Particles set aside"} <= set(headings(folder))
     assert "NaN &lt;here&gt;" in (folder / "report.html").read_text()
+
+
+def test_many_particles_get_histograms_and_few_their_values(finished_run):
+    folder, metrics = finished_run
+    AlignmentPage()(folder)
+    few = (folder / "report.html").read_text()
+    assert "class='bars" not in few
+    score = metrics["particles"]["score"]
+    assert all(digits(value) in few for value in score)
+    metrics["particles"] = {name: values * 4 for name, values in metrics["particles"].items()}
+    write(folder, metrics)
+    AlignmentPage()(folder)
+    assert (folder / "report.html").read_text().count("class='bars") == 4
+
+
+def test_a_single_particle_makes_no_density_of_orientations(finished_run):
+    folder, metrics = finished_run
+    AlignmentPage()(folder)
+    assert "Orientations" in headings(folder)
+    metrics["particles"] = {name: values[:1] for name, values in metrics["particles"].items()}
+    write(folder, metrics)
+    AlignmentPage()(folder)
+    assert "Orientations" not in headings(folder)
 
 
 def test_methods_without_covariance_get_no_histogram_of_it(finished_run):

@@ -1,32 +1,27 @@
 import numpy as np
 import pytest
 
-from torchsag.report.curves import fsc_plot, read_curves
+from torchsag.report.curves import fsc_chart, read_curves
 
 FREQUENCY = np.linspace(0, 0.05, 11)
 CURVES = {"frequency": FREQUENCY, "unmasked": 1 - 15 * FREQUENCY, "corrected": 1 - 18 * FREQUENCY}
 
 
-def texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
-
-
 def test_axis_is_in_angstrom_and_crossings_stand_at_their_resolution():
-    figure = fsc_plot(CURVES, 10.0, {0.143: 21.0, 0.5: 36.0})
-    axis = figure.axes[0]
-    labels = zip(axis.get_xticks(), axis.get_xticklabels(), strict=True)
-    assert [(round(1 / tick), label.get_text()) for tick, label in labels] == [
+    chart = fsc_chart(CURVES, 10.0, {0.143: 21.0, 0.5: 36.0})
+    assert chart.x.ticks is not None
+    assert [(round(1 / tick), label) for tick, label in chart.x.ticks] == [
         (200, "200"), (100, "100"), (60, "60"), (40, "40"), (30, "30"), (25, "25"), (20, "20")
     ]  # fmt: skip
-    dots = [line for line in axis.lines if line.get_marker() == "o"]
-    assert [(float(dot.get_xdata()[0]), float(dot.get_ydata()[0])) for dot in dots] == [(1 / 21, 0.143), (1 / 36, 0.5)]
-    assert {"0.143: 21.0 Å", "0.5: 36.0 Å", "Nyquist 20 Å "} == set(texts(figure))
+    dots = [(line.x[0], line.y[0]) for line in chart.lines if line.marked]
+    assert dots == [(1 / 21, 0.143), (1 / 36, 0.5)]
+    assert {note.text for note in chart.notes} == {"0.143: 21.0 Å", "0.5: 36.0 Å", "Nyquist 20 Å"}
 
 
 def test_curve_that_ends_above_a_threshold_is_not_marked_as_crossing():
-    figure = fsc_plot(CURVES, 10.0, {0.143: 20.0, 0.5: None})
-    assert "0.143: not reached before Nyquist" in texts(figure)
-    assert not any(line.get_marker() == "o" for line in figure.axes[0].lines)
+    chart = fsc_chart(CURVES, 10.0, {0.143: 20.0, 0.5: None})
+    assert "0.143: not reached before Nyquist" in {note.text for note in chart.notes}
+    assert not any(line.marked for line in chart.lines)
 
 
 def test_table_is_read_with_an_infinite_first_shell(tmp_path):

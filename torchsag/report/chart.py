@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Number = int | float
+Numbers = Sequence[Number]
 # What a line may look like; a word, so that every renderer has its own way.
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 
@@ -35,8 +37,8 @@ class Axis:
 
     label: str = ""
     log: bool = False
-    ticks: Sequence[tuple[float, str]] | None = None
-    limits: tuple[float, float] | None = None
+    ticks: Sequence[tuple[Number, str]] | None = None
+    limits: tuple[Number, Number] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,23 +63,23 @@ class Line:
         Half lengths of bars upwards and downwards at each point.
     """
 
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Numbers
+    y: Numbers
     label: str = ""
     colour: int = 0
     dash: str = "solid"
     marked: bool = False
-    width: float = 1.6
-    spread: Sequence[float] | None = None
+    width: Number = 1.6
+    spread: Numbers | None = None
 
 
 @dataclass(frozen=True)
 class Band:
     """A shaded area between two curves."""
 
-    x: Sequence[float]
-    low: Sequence[float]
-    high: Sequence[float]
+    x: Numbers
+    low: Numbers
+    high: Numbers
     colour: int = 1
 
 
@@ -85,8 +87,8 @@ class Band:
 class Bars:
     """A histogram: heights between neighbouring edges."""
 
-    edges: Sequence[float]
-    heights: Sequence[float]
+    edges: Numbers
+    heights: Numbers
     colour: int = 0
 
 
@@ -94,8 +96,8 @@ class Bars:
 class Note:
     """A few words at a place; to its left where `before`."""
 
-    x: float
-    y: float
+    x: Number
+    y: Number
     text: str
     before: bool = False
     colour: int = -1
@@ -126,16 +128,16 @@ class Chart:
     bands: Sequence[Band] = ()
     bars: Sequence[Bars] = ()
     notes: Sequence[Note] = ()
-    across: Sequence[float] = ()
-    upright: Sequence[float] = ()
-    height: float = 0.56
+    across: Numbers = ()
+    upright: Numbers = ()
+    height: Number = 0.56
 
-    def x_limits(self) -> tuple[float, float]:
+    def x_limits(self) -> tuple[Number, Number]:
         """From and to along x."""
         shown = [*(line.x for line in self.lines), *(bar.edges for bar in self.bars), *(band.x for band in self.bands)]
         return _limits(self.x, shown, 0.03 if self.lines else 0.01)
 
-    def y_limits(self) -> tuple[float, float]:
+    def y_limits(self) -> tuple[Number, Number]:
         """From and to along y; a histogram stands on zero."""
         shown = [line.y for line in self.lines]
         for line in self.lines:
@@ -145,7 +147,7 @@ class Chart:
         return (0.0 if self.bars and self.y.limits is None else low), high
 
 
-def _limits(axis: Axis, shown: Sequence[Sequence[float] | np.ndarray], margin: float) -> tuple[float, float]:
+def _limits(axis: Axis, shown: Sequence[Numbers | np.ndarray], margin: Number) -> tuple[Number, Number]:
     if axis.limits is not None:
         return axis.limits
     values = np.concatenate([np.asarray(each, dtype=float).ravel() for each in shown]) if shown else np.zeros(0)
@@ -160,7 +162,7 @@ def _limits(axis: Axis, shown: Sequence[Sequence[float] | np.ndarray], margin: f
     return low - room, high + room
 
 
-def round_ticks(axis: Axis, low: float, high: float, most: int) -> list[tuple[float, str]]:
+def round_ticks(axis: Axis, low: Number, high: Number, most: int) -> list[tuple[Number, str]]:
     """At most about `most` round values from `low` to `high`, and their labels; the axis's own if it has any."""
     if axis.ticks is not None:
         return [(place, label) for place, label in axis.ticks if low <= place <= high]
@@ -172,7 +174,7 @@ def round_ticks(axis: Axis, low: float, high: float, most: int) -> list[tuple[fl
     return [(place, f"{round(place, 12):g}") for place in places]
 
 
-def _log_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+def _log_ticks(low: Number, high: Number, most: int) -> list[tuple[Number, str]]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for leading in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         places = [m * 10.0**d for d in decades for m in leading]

@@ -174,7 +174,14 @@ def _components(metrics: Mapping[str, Any]) -> Section | None:
         return None
     label = np.array(metrics["particles"]["class"])
     lines = [
-        Line(*places[label == number, :2].T.tolist(), f"class {number}", colour, dash="", marked=True)
+        Line(
+            places[label == number, 0].tolist(),
+            places[label == number, 1].tolist(),
+            f"class {number}",
+            colour,
+            dash="",
+            marked=True,
+        )
         for colour, number in enumerate(np.unique(label).tolist())
     ]
     chart = Chart(Axis("component 1"), Axis("component 2"), lines=lines, height=0.7)

@@ -73,6 +73,6 @@ def angstrom_axis(highest: float) -> Axis:
     ticks: list[float] = []
     for resolution in _ROUND_ANGSTROM:
         place = 1 / resolution
-        if place <= highest * 1.02 and (not ticks or place - 1 / ticks[-1] > 0.06 * highest):
+        if place <= highest * 1.02 and (not ticks or place - 1 / ticks[-1] > 0.075 * highest):
             ticks.append(resolution)
     return Axis("resolution (Å)", ticks=[(1 / tick, f"{tick:g}") for tick in ticks], limits=(0.0, highest * 1.04))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from torchsag.report.chart import Axis, Bars, Chart, Note
-from torchsag.report.page import Picture, Section
+from torchsag.report.page import Picture, Section, Spot
 from torchsag.report.svg_chart import panels
 from torchsag.report.wording import digits
 
@@ -16,7 +16,7 @@ _FEW = 8
 
 
 def distribution_section(
-    heading: str, quantities: Mapping[str, np.ndarray], text: str = "", place: str = "body"
+    heading: str, quantities: Mapping[str, np.ndarray], text: str = "", place: Spot = "body"
 ) -> Section:
     """Each quantity, NaN where there is none, with its median."""
     finite = {label: values[np.isfinite(values)] for label, values in quantities.items()}

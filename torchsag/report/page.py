@@ -13,6 +13,7 @@ from typing import Any, Literal
 from torchsag.report.wording import digits
 from torchsag.verdict import Verdict
 
+Spot = Literal["first", "body", "folded"]
 _ICON = "data:,"  # or a browser asks the server for one
 
 
@@ -78,7 +79,7 @@ class Section:
     points: Sequence[str] = ()
     rows: Sequence[tuple[str, str]] = ()
     table: Table | None = None
-    place: Literal["first", "body", "folded"] = "body"
+    place: Spot = "body"
 
 
 @dataclass(frozen=True)

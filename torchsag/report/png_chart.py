@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchsag.report.chart import Axis, Chart, Line, round_ticks
+from torchsag.report.chart import Axis, Chart, Line, Number, round_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,10 +61,10 @@ def _draw_line(axes: Axes, line: Line) -> None:
         axes.errorbar(line.x, line.y, line.spread, markersize=4, **style)
 
 
-def _set_side(axes: Axes, side: str, axis: Axis, limits: tuple[float, float], most: int) -> None:
+def _set_side(axes: Axes, side: str, axis: Axis, limits: tuple[Number, Number], most: int) -> None:
     one = axes.xaxis if side == "x" else axes.yaxis
     if axis.log:
-        one._set_axes_scale("log")
+        axes.set(**{f"{side}scale": "log"})
     ticks = round_ticks(axis, *limits, most)
     one.set_ticks([place for place, _ in ticks], [label for _, label in ticks])
     one.set_ticks([], minor=True)

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from torchsag.report.chart import Axis, Band, Bars, Chart, Line, Note, round_ticks
+from torchsag.report.chart import Axis, Band, Bars, Chart, Line, Note, Number, round_ticks
 
 # Units of the drawing; a page scales it to its column.
 _WIDTH = 460.0
@@ -15,7 +15,7 @@ _LETTER = 0.56 * _SIZE  # mean width of a letter
 _COLOURS = {-1: "ink", -2: "alarm", -3: "soft"}
 _PALETTE = 8
 
-Place = Callable[[float], float]
+Place = Callable[[Number], float]
 
 
 def panels(charts: Sequence[Chart], alt: str) -> str:
@@ -57,14 +57,14 @@ def svg_chart(chart: Chart) -> str:
     return f"<svg class='chart' aria-hidden='true' viewBox='0 0 {_WIDTH:g} {height:.0f}'>{''.join(parts)}</svg>"
 
 
-def _scale(axis: Axis, low: float, high: float, start: float, stop: float) -> Place:
+def _scale(axis: Axis, low: Number, high: Number, start: Number, stop: Number) -> Place:
     """From values to places; what has no logarithm goes far out of the frame."""
     bend = (lambda v: math.log(v) if v > 0 else -1e3) if axis.log else float
     first, length = bend(low), (bend(high) - bend(low)) or 1.0
     return lambda value: start + (bend(value) - first) / length * (stop - start)
 
 
-def _cut(inside: str, box: tuple[float, float, float, float]) -> str:
+def _cut(inside: str, box: tuple[Number, Number, Number, Number]) -> str:
     """What is drawn, as far as it lies within the frame; half a dot may stand out."""
     left, top, right, bottom = box[0] - 4, box[1] - 4, box[2] + 4, box[3]
     place = f"{left:.1f} {top:.1f} {right - left:.1f} {bottom - top:.1f}"
@@ -111,7 +111,7 @@ def _band(band: Band, x: Place, y: Place) -> str:
     return f"<path class='band {_class(band.colour)}' d='M{there}L{back}Z'/>" if pairs else ""
 
 
-def _bars(bars: Bars, x: Place, y: Place, bottom: float) -> str:
+def _bars(bars: Bars, x: Place, y: Place, bottom: Number) -> str:
     edges = [x(edge) for edge in bars.edges]
     parts = (
         f"M{a:.1f} {bottom:.1f}V{y(height):.1f}H{max(b - 0.7, a + 0.5):.1f}V{bottom:.1f}Z"
@@ -121,7 +121,9 @@ def _bars(bars: Bars, x: Place, y: Place, bottom: float) -> str:
     return f"<path class='bars {_class(bars.colour)}' d='{''.join(parts)}'/>"
 
 
-def _frame(box: tuple[float, ...], x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]]) -> str:
+def _frame(
+    box: tuple[Number, ...], x_ticks: Sequence[tuple[Number, str]], y_ticks: Sequence[tuple[Number, str]]
+) -> str:
     left, top, right, bottom = box
     parts = [f"<path class='frame' d='M{left:.1f} {top:.1f}V{bottom:.1f}H{right:.1f}'/>"]
     for place, label in x_ticks:
@@ -133,7 +135,7 @@ def _frame(box: tuple[float, ...], x_ticks: Sequence[tuple[float, str]], y_ticks
     return "".join(parts)
 
 
-def _note(note: Note, x: Place, y: Place, box: tuple[float, ...]) -> str:
+def _note(note: Note, x: Place, y: Place, box: tuple[Number, ...]) -> str:
     across, down = x(note.x), y(note.y)
     before = note.before or across + _LETTER * len(note.text) > box[2]
     place = across - 6 if before else across + 6
@@ -142,7 +144,7 @@ def _note(note: Note, x: Place, y: Place, box: tuple[float, ...]) -> str:
     )
 
 
-def _legend(lines: Sequence[Line], left: float, top: float) -> tuple[str, float]:
+def _legend(lines: Sequence[Line], left: Number, top: Number) -> tuple[str, Number]:
     """Labels side by side as they fit, and the height they take."""
     parts, across, down = [], left, top + 12
     for line in lines:
@@ -168,14 +170,14 @@ def _class(colour: int) -> str:
     return _COLOURS.get(colour, f"c{colour % _PALETTE}")
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+def _text(x: Number, y: Number, text: str, anchor: str, kind: str = "") -> str:
     if not text:
         return ""
     named = f" class='{kind}'" if kind else ""
     return f"<text{named} x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'>{html.escape(text)}</text>"
 
 
-def _upright_text(x: float, y: float, text: str) -> str:
+def _upright_text(x: Number, y: Number, text: str) -> str:
     if not text:
         return ""
     return (

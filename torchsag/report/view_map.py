@@ -23,7 +23,8 @@ def view_map(views: ViewDensity, alt: str) -> str:
         _meridian(turn) for turn in (-0.5, 0, 0.5)
     )
     return (
-        f"<div class='globe' role='img' aria-label='{html.escape(alt)}'><svg viewBox='0 0 400 200' aria-hidden='true'>"
+        f"<div class='globe' role='img' aria-label='{html.escape(alt)}'>"
+        "<svg viewBox='-26 -4 428 208' aria-hidden='true'>"
         f"<image width='400' height='200' href='{embedded(_drawn(views, highest))}'/><g class='grid'>{lines}</g></svg>"
         f"</div>{colour_scale(0.0, highest, 'views, by the mean over all directions')}"
     )
@@ -47,20 +48,17 @@ def _drawn(views: ViewDensity, highest: float) -> np.ndarray:
     return pixels
 
 
-def _parallel(latitude_deg: float) -> str:
+def _parallel(latitude_deg: int) -> str:
     """A straight line at the height that Newton finds for a latitude, and its label."""
-    turned = sine = np.radians(latitude_deg)
+    turned = place = float(np.radians(latitude_deg))
     for _ in range(20):
-        turned -= (2 * turned + np.sin(2 * turned) - np.pi * np.sin(sine)) / max(2 + 2 * np.cos(2 * turned), 1e-9)
+        turned -= (2 * turned + np.sin(2 * turned) - np.pi * np.sin(place)) / max(2 + 2 * np.cos(2 * turned), 1e-9)
     height, half = 100 - 100 * np.sin(turned), 200 * np.cos(turned)
-    return (
-        f"<path d='M{200 - half:.1f} {height:.1f}H{200 + half:.1f}'/>"
-        f"<text x='{max(200 - half - 4, 0):.1f}' y='{height - 3:.1f}' text-anchor='{'end' if half < 190 else 'start'}'>"
-        f"{latitude_deg}°</text>"
-    )
+    label = f"<text x='{200 - half - 4:.1f}' y='{height + 3:.1f}' text-anchor='end'>{latitude_deg}°</text>"
+    return f"<path d='M{200 - half:.1f} {height:.1f}H{200 + half:.1f}'/>{label}"
 
 
-def _meridian(part: float) -> str:
+def _meridian(part: float | int) -> str:
     """Half an ellipse, at a part of the way from the middle to the edge."""
     bulge = 1 if part > 0 else 0
     return f"<path d='M200 0A{abs(200 * part):.1f} 100 0 0 {bulge} 200 200'/>" if part else "<path d='M200 0V200'/>"
