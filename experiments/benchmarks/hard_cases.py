@@ -58,8 +58,6 @@ class Case:
         Whether the noise falls with frequency: amplitude ``1 / (1 + 6 f)``, f in cycles per voxel times two.
     missing_mass
         Part of the reference's mass, on one side, that the programs are not given.
-    tilt_series
-        Words for the simulation of a tilt series in place of a wedge.
     """
 
     what: str
@@ -73,7 +71,6 @@ class Case:
     junk: float = 0.0
     coloured: bool = False
     missing_mass: float = 0.0
-    tilt_series: tuple[str, ...] = ()
 
 
 CASES = {
@@ -327,9 +324,10 @@ def main() -> None:
     for name in options.cases:
         case = Case(**{**asdict(CASES[name]), "particles": options.particles})
         entry = record["cases"].setdefault(name, {})
-        if entry.get("case") != asdict(case) | {"seed": options.seed, "tilt_series": list(case.tilt_series)}:
+        settings = asdict(case) | {"seed": options.seed}
+        if entry.get("case") != settings:
             entry.clear()
-        entry["case"] = asdict(case) | {"seed": options.seed, "tilt_series": list(case.tilt_series)}
+        entry["case"] = settings
         wanted = [p for p in options.programs if options.again or p not in entry]
         if not wanted:
             continue

@@ -170,6 +170,39 @@ def test_a_yaml_cannot_run_shell_commands_but_the_user_can():
     refuse_foreign_machinery(config, ["hydra.launcher.setup"])
 
 
+@pytest.mark.parametrize(
+    ("where", "target"),
+    [
+        # Homes that a launcher or sweeper may have, in places where hydra would make anything of them.
+        ("hydra.sweeper.sampler", "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"),
+        ("hydra.sweeper.extra", "hydra_plugins.anything.Thing"),
+        ("hydra.launcher.nested", "hydra_plugins.anything.Thing"),
+        ("hydra.sweeper.sampler", "optuna.samplers.TPESampler.hyperopt_parameters"),
+        ("hydra.launcher", "optuna.samplers.TPESampler"),
+    ],
+)
+def test_a_yaml_may_name_hydras_own_classes_in_their_own_places_only(where, target):
+    config = OmegaConf.create({})
+    OmegaConf.update(config, f"{where}._target_", target, force_add=True)
+    with pytest.raises(InputError, match="hydra's own launchers and sweepers"):
+        refuse_foreign_machinery(config, [])
+    refuse_foreign_machinery(config, [where])  # as typed by the user
+
+
+@pytest.mark.parametrize(
+    ("where", "target"),
+    [
+        ("hydra.sweeper", "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"),
+        ("hydra.launcher", "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"),
+        ("hydra.sweeper.sampler", "optuna.samplers.TPESampler"),
+    ],
+)
+def test_a_yaml_may_choose_a_launcher_a_sweeper_and_a_sampler(where, target):
+    config = OmegaConf.create({})
+    OmegaConf.update(config, f"{where}._target_", target, force_add=True)
+    refuse_foreign_machinery(config, [])
+
+
 def test_a_yaml_cannot_grant_itself_a_package_in_a_sweep(harmless, tmp_path, capsys):
     (tmp_path / "experiment").mkdir()
     text = (

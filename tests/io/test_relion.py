@@ -54,6 +54,25 @@ def test_angles_are_relions_matrix_and_origins_change_sign(tmp_path):
     assert listing.shift_unit == "angstrom"
 
 
+@pytest.mark.parametrize("names", ["rlnOriginXAngst rlnOriginYAngst", "rlnOriginX rlnOriginY"])
+def test_an_origin_that_lacks_an_axis_counts_as_zero_there_and_is_said(tmp_path, caplog, names):
+    listing = read_relion_list(_write(tmp_path, f"rlnImageName {names}", "a.mrc 3.0 -6.0"))
+    assert listing.shifts.tolist() == [[-3, 6, 0]]
+    assert f"{names.split()[0].replace('X', 'Z')} not listed, counted as 0" in caplog.text
+
+
+def test_complete_origins_go_before_those_that_lack_an_axis(tmp_path):
+    columns = "rlnImageName rlnOriginXAngst rlnOriginX rlnOriginY rlnOriginZ"
+    listing = read_relion_list(_write(tmp_path, columns, "a.mrc 9 1 2 3"))
+    assert listing.shifts.tolist() == [[-1, -2, -3]]
+    assert listing.shift_unit == "voxel"
+
+
+def test_an_angle_that_is_not_listed_is_said(tmp_path, caplog):
+    read_relion_list(_write(tmp_path, "rlnImageName rlnAngleRot rlnAnglePsi", "a.mrc 1 2"))
+    assert "rlnAngleTilt not listed, counted as 0" in caplog.text
+
+
 def test_priors_serve_where_angles_are_missing(tmp_path):
     columns = "rlnImageName rlnAngleTiltPrior rlnAnglePsiPrior"
     listing = read_relion_list(_write(tmp_path, columns, "a.mrc 30 40"))

@@ -10,7 +10,6 @@ from torchsag.app.main import main
 from torchsag.geometry import Symmetry
 from torchsag.io import read_map, read_particles, write_map
 from torchsag.io.lists import read_list
-from torchsag.io.tomogram_positions import with_positions
 from torchsag.particles import DensityMap
 
 SCORES = (0.5, 0.1, 0.9, 0.3, 0.7, 0.2)
@@ -193,8 +192,8 @@ def test_poses_go_from_binning_to_binning(folder, suffix):
     if suffix == "tbl":
         assert main(["convert", "in=p.star", "out=p.tbl"]) == 0
     select(f"particles={source}", f"out=new.{suffix}", "new_volumes=bin1", "voxel_size_angstrom=4", "volumes=vol")
-    old = with_positions(read_list(source, None if suffix == "star" else "vol"))
-    new = with_positions(read_list(f"new.{suffix}", None if suffix == "star" else "bin1"))
+    old = read_list(source, None if suffix == "star" else "vol")
+    new = read_list(f"new.{suffix}", None if suffix == "star" else "bin1")
     torch.testing.assert_close(new.poses(2.0).shifts * 2, old.poses(4.0).shifts * 4, atol=1e-4, rtol=0)
     torch.testing.assert_close(new.rotations, old.rotations, atol=1e-5, rtol=0)
     torch.testing.assert_close(new.positions * 2, old.positions * 4, atol=1e-3, rtol=0)

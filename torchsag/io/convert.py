@@ -21,7 +21,6 @@ from torchsag.io.foreign import single_ranges
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList, find_folder, parse_name
 from torchsag.io.relion_export import write_relion_list
-from torchsag.io.tomogram_positions import with_positions
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def convert_list(
         If the source cannot be read, the target cannot be written, or something needed is unknown.
     """
     program_for(Path(target), program)
-    listing = with_positions(read_list(source, volumes))
+    listing = read_list(source, volumes)
     write_list(target, listing, voxel_size_angstrom=voxel_size_angstrom, program=program, project=project)
     return len(listing.names)
 

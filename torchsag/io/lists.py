@@ -10,13 +10,13 @@ from pathlib import Path
 
 from torchsag.errors import InputError
 from torchsag.io import av3, dynamo, pytom, relion, stopgap
-from torchsag.io.centred_positions import with_positions
 from torchsag.io.csv_list import read_csv_list
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.plausible import check_list
 from torchsag.io.regular_file import require_regular
 from torchsag.io.relion_document import with_table
 from torchsag.io.star import read_star
+from torchsag.io.tomogram_positions import with_positions
 from torchsag.io.volumes import is_volume, read_volume_header
 from torchsag.particles import Corrected
 

@@ -29,7 +29,7 @@ def read_positions(source: Path | str) -> ParticleList:
         return with_positions(check_list(_star(path)))
     if path.suffix.lower() == ".csv" and path.is_file():
         return check_list(read_csv_list(path, named=False))
-    return with_positions(read_list(source))
+    return read_list(source)
 
 
 def _star(path: Path) -> ParticleList:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from torchsag.io.star import Block, Loop, read_star
 from torchsag.io.tilt_columns import read_tilt_geometry
 from torchsag.particles import Corrected, Premultiplied, Transfer, Weighting
 
+_LOG = logging.getLogger(__name__)
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ANGLE_PRIORS = ("rlnAngleRotPrior", "rlnAngleTiltPrior", "rlnAnglePsiPrior")
 BOX_ANGLES = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
@@ -269,12 +271,17 @@ def numbers(path: Path, table: Loop, name: str) -> Float[Tensor, " rows"]:
     return plausible.numbers(path, table.columns[name], name, LARGEST_LENGTH if name in _LENGTHS else largest)
 
 
+def _triple(path: Path, table: Loop, names: tuple[str, str, str]) -> Float[Tensor, "rows 3"]:
+    """Three columns of numbers; one that is not listed counts as zero, as in RELION, and is said."""
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        _LOG.warning("%s: %s not listed, counted as 0", path, ", ".join(missing))
+    nothing = torch.zeros(len(table), dtype=torch.float64)
+    return torch.stack([nothing if name in missing else numbers(path, table, name) for name in names], -1)
+
+
 def _euler(path: Path, table: Loop, names: tuple[str, str, str]) -> Float[Tensor, "rows 3 3"]:
-    degrees = [
-        numbers(path, table, name) if name in table.columns else torch.zeros(len(table), dtype=torch.float64)
-        for name in names
-    ]
-    return zyz_to_matrix(torch.stack(degrees, -1) * (math.pi / 180))
+    return zyz_to_matrix(_triple(path, table, names) * (math.pi / 180))
 
 
 def _rotations(path: Path, table: Loop) -> Float[Tensor, "rows 3 3"] | None:
@@ -286,9 +293,11 @@ def _rotations(path: Path, table: Loop) -> Float[Tensor, "rows 3 3"] | None:
 
 def _shifts(path: Path, table: Loop) -> tuple[Float[Tensor, "rows 3"] | None, str]:
     """RELION's origin moves the particle to the centre, hence the minus sign."""
-    for names, unit in ((ORIGINS_ANGSTROM, "angstrom"), (ORIGINS_PIXEL, "voxel")):
-        if all(name in table.columns for name in names):
-            return -torch.stack([numbers(path, table, name) for name in names], -1), unit
+    ways: list[tuple[tuple[str, str, str], str]] = [(ORIGINS_ANGSTROM, "angstrom"), (ORIGINS_PIXEL, "voxel")]
+    for enough in (all, any):  # a complete way goes before one that must be filled up
+        for names, unit in ways:
+            if enough(name in table.columns for name in names):
+                return -_triple(path, table, names), unit
     return None, "voxel"
 
 

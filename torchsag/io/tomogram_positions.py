@@ -1,75 +1,104 @@
-"""Where particles lie in their tomograms, for lists whose positions mean nothing without ``tomograms.star``."""
+"""Where particles lie in their tomograms, for lists whose positions mean nothing without ``tomograms.star``.
+
+RELION 5 counts angstrom from the centre of a tomogram, whose size stands in the other file: ``position = (coordinate /
+p + size / 2) p / v`` voxels of the particle, p and the size being those of the tilt series and v the particle's voxel
+size (RELION 5.0.1, ``particle_set.cpp``, ``getParticleCoordDecenteredPixel``). WarpTools counts voxels of the
+particles (see `torchsag.io.tomograms`).
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.io import relion
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.star import Block, Loop, read_star
 from torchsag.io.tilt_stacks import CENTRED, find_tomograms
-from torchsag.io.tomograms import SIZES, is_warp, number
+from torchsag.io.tomograms import SIZES, is_warp
+
+_LOG = logging.getLogger(__name__)
+_PIXEL = "rlnTomoTiltSeriesPixelSize"
 
 
 def with_positions(listing: ParticleList) -> ParticleList:
     """The same list with positions in voxels of the particles from the tomogram's corner, where they can be known.
 
-    RELION 5 counts angstrom from the tomogram's centre, WarpTools voxels of the particles already (see
-    `torchsag.io.tomograms`). Without a ``tomograms.star``, or without sizes in it, the list stays as it is.
+    Without a ``tomograms.star``, or without sizes in it, the list stays as it is.
 
     Raises
     ------
     InputError
-        If ``tomograms.star`` is there and does not say what is needed.
+        If the tomogram of a centred coordinate is missing from ``tomograms.star``, or a value is no number.
     """
-    table = _table(listing.blocks)
-    if table is None or listing.tomograms is None or listing.voxel_sizes is None:
+    table = listing.blocks.get(relion.particle_block_name(listing.blocks) or "")
+    if not isinstance(table, Loop) or listing.tomograms is None or listing.voxel_sizes is None:
         return listing
-    centred = all(key in table.columns for key in CENTRED)
-    keys = CENTRED if centred else relion.POSITIONS
     path = _tomograms(listing)
-    if path is None or not all(key in table.columns for key in keys):
+    if path is None:
         return listing
-    blocks = read_star(path)
-    said = _by_name(path, blocks)
-    listed = torch.stack([relion.numbers(listing.path, table, key) for key in keys], -1)
-    positions = listed.clone() if listing.positions is None else listing.positions.clone()
-    for row, (name, size) in enumerate(zip(listing.tomograms, listing.voxel_sizes, strict=True)):
-        if name not in said:
-            raise InputError(f"{path}: expected tomogram {name}, which particles name, got {len(said)} others")
-        if centred and not all(key in said[name] for key in SIZES):
-            return listing  # nothing tells where the corner is
-        if centred:
-            pixel = number(path, "rlnTomoTiltSeriesPixelSize", said[name].get("rlnTomoTiltSeriesPixelSize", ""))
-            corner = torch.tensor([number(path, key, said[name].get(key, "")) for key in SIZES], dtype=torch.float64)
-            positions[row] = (listed[row] + corner / 2 * pixel) / size
-        elif is_warp(path, blocks.get(name)):
-            positions[row] = listed[row]
-    return replace(listing, positions=positions)
+    if listing.positions is not None:
+        return _in_own_voxels(listing, table, read_star(path), path)
+    return _from_the_centre(listing, table, path) if all(key in table.columns for key in CENTRED) else listing
 
 
 def _tomograms(listing: ParticleList) -> Path | None:
     try:
         path = find_tomograms(listing)
-    except InputError:
+    except InputError:  # which particles that are volumes can do without
         return None
     return path if path.is_file() else None
 
 
-def _table(blocks: dict[str, Block]) -> Loop | None:
-    name = relion.particle_block_name(blocks)
-    table = None if name is None else blocks[name]
-    return table if isinstance(table, Loop) else None
+def _in_own_voxels(listing: ParticleList, table: Loop, blocks: dict[str, Block], path: Path) -> ParticleList:
+    """Particles of tomograms that WarpTools wrote: their coordinates are voxels of the particles already."""
+    assert listing.tomograms is not None
+    assert listing.positions is not None
+    warp = {name for name in set(listing.tomograms) if is_warp(path, blocks.get(name))}
+    if not warp:
+        return listing
+    own = torch.tensor([name in warp for name in listing.tomograms])
+    listed = _columns(listing, table, relion.POSITIONS)
+    return replace(listing, positions=torch.where(own[:, None], listed, listing.positions))
 
 
-def _by_name(path: Path, blocks: dict[str, Block]) -> dict[str, dict[str, str]]:
-    block = blocks.get("global", {})
-    table = block if isinstance(block, Loop) else Loop({key: [value] for key, value in block.items()})
-    if "rlnTomoName" not in table.columns:
-        raise InputError(f"{path}: expected a block data_global with a column rlnTomoName, got {', '.join(blocks)}")
-    rows = range(len(table))
-    return {table.columns["rlnTomoName"][r]: {key: values[r] for key, values in table.columns.items()} for r in rows}
+def _from_the_centre(listing: ParticleList, table: Loop, path: Path) -> ParticleList:
+    assert listing.tomograms is not None
+    sizes = next((block for block in read_star(path).values() if _has_sizes(block)), None)
+    if not isinstance(sizes, Loop):
+        _LOG.warning("%s: tells no sizes of tomograms, so that positions in %s stay unknown", path, listing.path)
+        return listing
+    place = {name: row for row, name in enumerate(sizes.columns["rlnTomoName"])}
+    for row, name in enumerate(listing.tomograms, start=1):
+        if name not in place:
+            raise InputError(f"{listing.path}: entry {row}: tomogram {name} is not in {path}; add it")
+    rows = torch.tensor([place[name] for name in listing.tomograms])
+    extent = torch.stack([relion.numbers(path, sizes, name) for name in SIZES], -1)[rows]
+    series = _series_pixels(listing, sizes, path, rows)
+    voxel = torch.tensor(listing.voxel_sizes, dtype=torch.float64)
+    centred = _columns(listing, table, CENTRED)
+    return replace(listing, positions=(centred + extent / 2 * series[:, None]) / voxel[:, None])
+
+
+def _columns(listing: ParticleList, table: Loop, names: tuple[str, str, str]) -> Float[Tensor, "rows 3"]:
+    return torch.stack([relion.numbers(listing.path, table, name) for name in names], -1)
+
+
+def _has_sizes(block: Block) -> bool:
+    return isinstance(block, Loop) and {"rlnTomoName", *SIZES} <= set(block.columns)
+
+
+def _series_pixels(listing: ParticleList, sizes: Loop, path: Path, rows: Tensor) -> Float[Tensor, " particles"]:
+    """Pixel size of each particle's tilt series, angstrom: by tomogram, else by optics group."""
+    if _PIXEL in sizes.columns:
+        return relion.numbers(path, sizes, _PIXEL)[rows]
+    texts = relion.by_group(listing.path, listing.blocks, _PIXEL)
+    if None in texts:
+        raise InputError(f"{listing.path}: expected {_PIXEL} of the tomograms or the optics groups, got none")
+    return relion.numbers(listing.path, Loop({_PIXEL: [text for text in texts if text is not None]}), _PIXEL)

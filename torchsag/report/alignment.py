@@ -12,10 +12,11 @@ import numpy as np
 from torchsag.io import write_text
 from torchsag.report.bookkeeping import bookkeeping_section
 from torchsag.report.distributions import distribution_section
+from torchsag.report.expected_errors import expected_errors_section
 from torchsag.report.maps import map_section
 from torchsag.report.next_steps import next_section
 from torchsag.report.page import Picture, Section, render, verdict_headline
-from torchsag.report.particles import believed, numbers, particle_section, set_aside_section, views_section
+from torchsag.report.particles import numbers, particle_section, set_aside_section, views_section
 from torchsag.report.pictures import image_pairs
 from torchsag.report.run_files import density_if_kept, read_run
 from torchsag.report.wording import digits
@@ -59,7 +60,7 @@ class AlignmentPage:
             _particles(slices),
             views_section(metrics, metrics["symmetry"]),
             _errors(metrics),
-            _expected(metrics),
+            expected_errors_section(metrics),
             particle_section(metrics),
             set_aside_section(table["name"], table["fault"]),
             bookkeeping_section(metrics),
@@ -104,14 +105,3 @@ def _errors(metrics: Mapping[str, Any]) -> Section | None:
         "shift error (Å)": numbers(metrics, "shift_error_angstrom"),
     }
     return distribution_section("Errors against the true poses", errors, "Symmetry is divided out.")
-
-
-def _expected(metrics: Mapping[str, Any]) -> Section | None:
-    if not believed(metrics) or not np.isfinite(numbers(metrics, "rotation_sigma_deg")).any():
-        return None
-    expected = {
-        "expected rotation error (°)": numbers(metrics, "rotation_sigma_deg"),
-        "expected shift error (Å)": numbers(metrics, "shift_sigma_angstrom"),
-    }
-    text = "From each particle's own pose covariance (root of its trace)."
-    return distribution_section("Expected errors", expected, text)

@@ -16,10 +16,11 @@ from torchsag.report.bookkeeping import bookkeeping_section
 from torchsag.report.chart import Axis, Chart, Line
 from torchsag.report.curves import at_nyquist, fsc_chart
 from torchsag.report.distributions import distribution_section
+from torchsag.report.expected_errors import expected_errors_section
 from torchsag.report.maps import map_section
 from torchsag.report.next_steps import next_section
 from torchsag.report.page import Picture, Section, render, verdict_headline
-from torchsag.report.particles import believed, numbers, particle_section, views_section
+from torchsag.report.particles import numbers, particle_section, views_section
 from torchsag.report.pictures import coloured_views, map_views
 from torchsag.report.run_files import density_if_kept, read_fsc, read_run
 from torchsag.report.svg_chart import panels
@@ -66,7 +67,7 @@ class AveragePage:
             _progress(metrics),
             _iterations(slices, voxel_size),
             _scores(metrics),
-            _expected(metrics),
+            expected_errors_section(metrics, ", under an exact reference"),
             particle_section(metrics),
             bookkeeping_section(metrics),
         ]
@@ -161,14 +162,3 @@ def _scores(metrics: Mapping[str, Any]) -> Section:
     half, score = np.array(metrics["particles"]["half"]), numbers(metrics, "score")
     scores = {f"correlation, half {number}": score[half == number] for number in (1, 2)}
     return distribution_section("Scores", scores, "Of each half against its own reference.")
-
-
-def _expected(metrics: Mapping[str, Any]) -> Section | None:
-    if not believed(metrics) or not np.isfinite(numbers(metrics, "rotation_sigma_deg")).any():
-        return None
-    expected = {
-        "expected rotation error (°)": numbers(metrics, "rotation_sigma_deg"),
-        "expected shift error (Å)": numbers(metrics, "shift_sigma_angstrom"),
-    }
-    text = "From each particle's own pose covariance (root of its trace), under an exact reference."
-    return distribution_section("Expected errors", expected, text)

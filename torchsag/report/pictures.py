@@ -36,7 +36,7 @@ def image_pairs(upper: np.ndarray, lower: np.ndarray, names: Sequence[str], alt:
     """Images above the images they should resemble."""
     tiles = []
     for above, below, name in zip(upper, lower, names, strict=True):
-        label = html.escape(name if len(name) <= 22 else f"...{name[-19:]}")
+        label = html.escape(name if len(name) <= 17 else f"...{name[-14:]}")
         pair = _picture(embedded(_shades(above)), "") + _picture(embedded(_shades(below)), "")
         tiles.append(f"<div class='tile'>{pair}<span>{label}</span></div>")
     return _tiles(tiles, "many", alt)

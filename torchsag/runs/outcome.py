@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -41,6 +42,11 @@ class Outcome:
         """0, or 3 for a result that is not to be trusted where the user has asked to be told so."""
         trusted = self.verdict is None or self.verdict.trust == "yes"
         return 0 if trusted or not self.strict else 3
+
+
+def files_made(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Paths of those files of a run that are there, its page first."""
+    return tuple(str(folder / name) for name in ("report.html", *names) if (folder / name).exists())
 
 
 @runtime_checkable

@@ -25,7 +25,6 @@ from torchsag.io.atomic import write_text
 from torchsag.io.list_selection import places
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList
-from torchsag.io.tomogram_positions import with_positions
 
 FOLDER = "views"
 COLUMNS = ("tomogram", "x_angstrom", "y_angstrom", "z_angstrom", "score", "z_axis_x", "z_axis_y", "z_axis_z")
@@ -108,7 +107,7 @@ def write_views(out: Path, density_map: str, voxel_size: float, box: int) -> tup
     """
     folder = out / FOLDER
     folder.mkdir(exist_ok=True)
-    listing = with_positions(read_list(out / "poses.star"))
+    listing = read_list(out / "poses.star")
     reach = box * voxel_size / 4
     placed = _placed(listing, voxel_size)
     marked = _write_markers(folder, listing, placed, reach) if placed is not None else {}

@@ -32,7 +32,7 @@ from torchsag.runs.hand import shows_mirror_image
 from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics, write_set_aside
-from torchsag.runs.outcome import Outcome
+from torchsag.runs.outcome import Outcome, files_made
 from torchsag.runs.output_folder import claim, publish, require_room
 from torchsag.runs.part import Part
 from torchsag.runs.particle_run import ParticleRun
@@ -297,7 +297,7 @@ def _outcome(out: Path, metrics: dict[str, Any]) -> Outcome:
     for name, label, digits in _SHOWN:
         if summary.get(name) is not None:
             rows.append((label, f"{summary[name]:.{digits}f}"))
-    notes = [f"{out / name}" for name in ("poses.star", "average.mrc", "metrics.json", "report.html")]
+    notes = [*files_made(out, ("poses.star", "average.mrc", "metrics.json"))]
     if metrics["reference_mirrored"]:
         notes.append("poses and average.mrc are of the mirror image of the reference")
     return Outcome(f"align with {metrics['method']}", ("", "value"), tuple(rows), tuple(notes))

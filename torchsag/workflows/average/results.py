@@ -16,7 +16,7 @@ from torchsag.io.relion import AMBIGUITY
 from torchsag.particles import DensityMap
 from torchsag.runs.files import plot_fsc, write_fsc, write_fsc_xml
 from torchsag.runs.metrics import alignment_columns, write_metrics, write_set_aside
-from torchsag.runs.outcome import Outcome, Report
+from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import publish
 from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
@@ -158,5 +158,6 @@ def save_poses(path: Path, loop: AveragingLoop, state: AveragingState) -> None:
 def _outcome(out: Path, summary: dict[str, Any]) -> Outcome:
     rows = [("particles", str(summary["particles"])), ("iterations", str(summary["iterations"]))]
     rows += [(label, f"{summary[name]:.2f}") for name, label in _LABELS.items() if name in summary]
-    notes = [f"{out / name}" for name in ("average.mrc", "half1.mrc", "half2.mrc", "fsc.csv", "poses.star")]
-    return Outcome("average", ("", "value"), tuple(rows), tuple(notes))
+    maps = ("average.mrc", "half1.mrc", "half2.mrc", "mask.mrc", "local_resolution.mrc")
+    notes = files_made(out, (*maps, "fsc.csv", "fsc.xml", "poses.star", "metrics.json"))
+    return Outcome("average", ("", "value"), tuple(rows), notes)

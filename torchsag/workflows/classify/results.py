@@ -24,7 +24,7 @@ from torchsag.particles import ParticleSet
 from torchsag.runs.central_slices import orthogonal_slices
 from torchsag.runs.files import write_fsc, write_rows
 from torchsag.runs.metrics import write_metrics
-from torchsag.runs.outcome import Outcome, Report
+from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import publish
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.views import WedgeExplainsClass
@@ -260,5 +260,6 @@ def _outcome(out: Path, record: dict[str, Any], summary: dict[str, Any]) -> Outc
     if "adjusted_rand_index" in summary:
         rows.append(("adjusted Rand index against truth", f"{summary['adjusted_rand_index']:.3f}"))
     rows.append(("seconds", f"{summary['wall_seconds']:.0f}"))
-    notes = [f"{out / name}" for name in ("class_001.mrc, ...", "poses.star", "metrics.json", "report.html")]
-    return Outcome(f"classify with {record['method']}", ("", "value"), tuple(rows), tuple(notes))
+    maps = sorted(path.name for path in out.glob("class_[0-9][0-9][0-9].mrc"))
+    notes = files_made(out, (*maps, "poses.star", "metrics.json"))
+    return Outcome(f"classify with {record['method']}", ("", "value"), tuple(rows), notes)

@@ -24,7 +24,7 @@ from torchsag.particles import ParticleBatch
 from torchsag.runs.checkpoint import Checkpoint, describe
 from torchsag.runs.device import pick_device
 from torchsag.runs.metrics import surroundings, write_metrics
-from torchsag.runs.outcome import Outcome, Report
+from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import claim, publish
 from torchsag.runs.provenance import Provenance
 from torchsag.trajectory import Snapshot, Trajectory
@@ -229,8 +229,7 @@ def _outcome(out: Path, tables: Tables) -> Outcome:
         for test in tables.tests
         if test["wilcoxon_p_holm"] < 0.05
     ]
-    files = (*TABLES, "report.html")
-    notes += [str(out / name) for name in files if (out / name).exists()]
+    notes += files_made(out, TABLES)
     return Outcome("compare", tuple(_SHOWN[key][0] for key in shown), rows, tuple(notes), _merit(summary))
 
 

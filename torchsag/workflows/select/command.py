@@ -26,7 +26,6 @@ from torchsag.io.list_selection import (
 )
 from torchsag.io.lists import program_of, read_list
 from torchsag.io.particle_list import ParticleList
-from torchsag.io.tomogram_positions import with_positions
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.provenance import Provenance
 from torchsag.workflows.select.apart import kept_apart
@@ -151,7 +150,7 @@ class Select:
         sources = [self.particles] if isinstance(self.particles, str) else list(self.particles)
         if not sources:
             raise InputError("particles: expected at least one list, got none")
-        listings = [with_positions(read_list(source, self.volumes)) for source in sources]
+        listings = [read_list(source, self.volumes) for source in sources]
         program = self.program or program_of(sources[0], Path(self.out).suffix)
         steps = [("listed", sum(len(one.names) for one in listings))]
         listing, sizes = self._joined(listings, steps)
