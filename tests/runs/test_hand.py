@@ -1,5 +1,6 @@
 """Tilt stacks tell a reference from its mirror image; volumes are taken as they are."""
 
+import json
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from tilt_projects import Project
 
+import torchsag
 from torchsag.fourier import half_frequencies
 from torchsag.geometry import Symmetry
 from torchsag.imaging.placement import place_spectrum
@@ -75,3 +77,13 @@ def test_volumes_are_taken_as_they_are(tmp_path):
     reference = DensityMap(torch.randn(8, 8, 8), 4.0)  # never looked at
     assert not shows_mirror_image(read_particles(tmp_path), reference, method, Symmetry("C1"), torch.device("cpu"))
     assert method.prepared == 0
+
+
+@pytest.mark.parametrize(("mirror", "doubted"), [(None, True), (True, False)])
+def test_a_reference_that_was_mirrored_unasked_is_a_doubt_of_the_verdict(stacks, tmp_path, mirror, doubted):
+    particles, reference = stacks
+    torchsag.align(particles, reference.mirrored(), out=tmp_path / "out", mirror=mirror)
+    verdict = json.loads((tmp_path / "out" / "metrics.json").read_text())["verdict"]
+    said = {finding["code"]: finding["severity"] for finding in verdict["findings"]}
+    assert ("hand_opposite" in said) == doubted
+    assert said.get("hand_opposite", "doubt") == "doubt"

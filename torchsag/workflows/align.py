@@ -241,6 +241,7 @@ class Align(ParticleRun):
         centres = None if inputs.centres is None else inputs.centres[torch.from_numpy(rows)]
         findings = [
             *inputs.copies,
+            Finding("hand_opposite", "doubt", _MIRRORED) if inputs.mirrored and self.mirror is None else None,
             *judge_symmetry(inputs.reference, inputs.symmetry),
             *judge_reference(kept, inputs.reference, search_radius(self.method), centres, self.seed),
             *judge_views(kept, poses, inputs.symmetry, self.seed),

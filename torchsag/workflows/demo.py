@@ -15,7 +15,7 @@ from torchsag.geometry import Symmetry
 from torchsag.io import read_particles, write_text
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import Transfer, VolumeSource
-from torchsag.runs.outcome import Outcome, Report
+from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import publish
 from torchsag.runs.provenance import Provenance
 from torchsag.workflows.align import Align
@@ -124,10 +124,9 @@ class Demo:
             for row in table
         )
         data = f"{self.simulation.n} simulated particles, SNR {self.simulation.pipeline.snr:g}"
-        names = ("poses.star", "average.mrc", "report.html", "comparison.csv")
         return Outcome(
             f"{data}; medians, {self.symmetry} divided out",
             tuple(label for label, _ in _COLUMNS.values()),
             rows,
-            tuple(str(out / name) for name in names),
+            files_made(out, ("poses.star", "average.mrc", "comparison.csv")),
         )
