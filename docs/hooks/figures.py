@@ -121,10 +121,17 @@ def _verdicts() -> str:
     return _table(("cases", "good ones with an alarm", "bad ones missed"), [*good, *bad])
 
 
+def _noise() -> str:
+    """Averages of what should make none."""
+    head = ("particles", "trust: yes", "doubt", "no")
+    counts = _read("noise")["counts"]
+    return _table(head, [(kind, *(str(row[word]) for word in ("yes", "doubt", "no"))) for kind, row in counts.items()])
+
+
 def _ribosomes() -> str:
     """Twenty experimental particles, from a map and from themselves alone."""
     measured = _read("ribosomes")
-    head = ("start", "FSC 0.5 against the authors' map", "with their poses", "iterations", "doubtful")
+    head = ("start", "FSC 0.5 against the authors' map", "with their poses", "iterations", "can it be trusted")
     starts = ("from the authors' average at 60 angstrom", "from the particles alone")
     rows = [
         (
@@ -132,7 +139,7 @@ def _ribosomes() -> str:
             f"{run['truth_resolution_0.5_angstrom']:.0f} angstrom",
             f"{run['oracle_truth_resolution_0.5_angstrom']:.0f} angstrom",
             f"{run['iterations']}",
-            "yes" if run["doubtful"] else "no",
+            run["trust"],
         )
         for start in starts
         for run in measured[start]
@@ -223,6 +230,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "average_speed": _average_speed,
     "kept_transforms": _kept_transforms,
     "ribosomes": _ribosomes,
+    "noise": _noise,
     "verdicts": _verdicts,
     "scaling": _scaling,
 }
