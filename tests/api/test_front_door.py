@@ -109,6 +109,19 @@ def test_align_writes_where_it_is_told_and_returns_the_same(simulated, tmp_path)
     assert float(rotation_error_deg(loud.poses, torchsag.read_particles(tmp_path / "mine.star").poses).max()) < 1e-2
 
 
+def test_align_gives_its_verdict_and_takes_every_setting_without_a_folder(simulated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    right = torchsag.align(simulated.particles, simulated.reference)
+    dark = torchsag.DensityMap(-simulated.reference.density, simulated.reference.voxel_size)
+    wrong = torchsag.align(simulated.particles, dark, method="fast_matching")
+    assert right.verdict.trust == "yes"
+    assert "contrast_opposite" in {finding.code for finding in wrong.verdict.findings}
+    mirrored = torchsag.align(simulated.particles, simulated.reference.mirrored(), mirror=True, strict=True)
+    torch.testing.assert_close(mirrored.scores, right.scores, atol=1e-3, rtol=0)
+    assert not any(tmp_path.iterdir())
+
+
 def test_written_particles_are_read_back_as_they_were(simulated, tmp_path):
     torchsag.write_particles(tmp_path / "p.star", simulated.particles, simulated.poses, classes=torch.arange(1, 7))
     back = torchsag.read_particles(tmp_path / "p.star")
@@ -134,6 +147,7 @@ def test_unusable_particles_are_named_or_set_aside(simulated):
         torchsag.align(volumes, simulated.reference, **asked)
     found = torchsag.align(volumes, simulated.reference, skip_bad=True, **asked)
     assert [bool(fault) for fault in found.faults] == [False, False, True, False, False, False]
+    assert found.faults[2].startswith("particle particle_000002: ")
     assert found.poses.shifts[2].isnan().all()
     assert found.poses.shifts[[0, 1, 3, 4, 5]].isfinite().all()
 

@@ -27,6 +27,7 @@ from torchsag.losses.local_correlation import LocalCorrelation
 from torchsag.losses.phase_residual import PhaseResidual
 from torchsag.losses.robust_distance import RobustDistance
 from torchsag.losses.student_t import StudentT
+from torchsag.nn import six_to_matrix
 from torchsag.recording import is_recorded
 from torchsag.spectra.gridding import ContinuousSpectrum
 
@@ -299,39 +300,60 @@ def test_linear_interpolation_has_the_second_derivatives_of_its_pieces_and_refus
         hessian(value)(at)
 
 
-def test_autocast_leaves_coordinates_in_single_precision():
-    interpolant = CubicSpline(2).prepare(noise(8, 8, 8).float())
+@pytest.mark.parametrize("kind", [CubicSpline(2), Trilinear(2)], ids=lambda kind: type(kind).__name__)
+def test_autocast_leaves_coordinates_in_single_precision(kind):
+    """Also in a backward pass inside of it, which lowers the gradient of a matrix product taken anywhere."""
+    volume = noise(8, 8, 8).float()
     poses = Poses(random_rotations(2, torch.Generator().manual_seed(0)), noise(2, 3).float())
-    move = 0.1 * noise(2, 6).float()
     tilts = torch.tensor([0.1, 0.5])
 
     def everything():
+        move, density = leaf((0.1 * noise(2, 6)).float()), leaf(volume)
         moved = poses.retract(move).compose(poses).inverse()
         zyz = Poses.from_zyz(moved.zyz, moved.shifts)
-        return place(interpolant, zyz, (8, 8, 8)), project(noise(8, 8, 8).float(), zyz, tilts)
+        made = place(kind.prepare(density), zyz, (8, 8, 8)), project(volume, zyz, tilts)
+        gradients = torch.autograd.grad(sum(one.square().sum() for one in made), [move, density])
+        return *made, *gradients
 
     plain = everything()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert (move @ move.T).dtype == torch.bfloat16
+        assert (volume[0] @ volume[0]).dtype == torch.bfloat16
         lowered = everything()
     for one, other in zip(plain, lowered, strict=True):
         assert other.dtype == torch.float32
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-5 * float(one.detach().abs().max()))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_maps_and_poses_are_refused(dtype):
-    with pytest.raises(InputError, match="float32 or float64"):
-        CubicSpline(1).prepare(noise(4, 4, 4).to(dtype))
-    with pytest.raises(InputError, match="float32 or float64"):
-        CubicSpline(1).prepare(noise(4, 4, 4))(torch.zeros(1, 3, dtype=dtype))
+def test_poses_in_half_precision_are_refused_with_what_to_do(dtype):
+    numbers = noise(2, 6).to(dtype)
+    with pytest.raises(InputError, match=r"rotation vectors: expected float32 or float64.*needs \.float\(\)"):
+        Poses.identity(2).retract(numbers)
+    with pytest.raises(InputError, match="Euler angles: expected float32 or float64"):
+        Poses.from_zyz(numbers[:, :3], numbers[:, 3:])
+    with pytest.raises(InputError, match="six numbers of a rotation: expected float32 or float64"):
+        six_to_matrix(numbers)
 
 
-def test_precisions_that_differ_are_joined_at_the_finer():
-    single = CubicSpline(1).prepare(noise(4, 4, 4).float())
-    values = single(noise(5, 3))
-    assert values.dtype == torch.float64
-    torch.testing.assert_close(values.float(), single(noise(5, 3).float()))
+@pytest.mark.parametrize("kind", [CubicSpline(1), Trilinear(1)], ids=lambda kind: type(kind).__name__)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_maps_and_points_are_refused(kind, dtype):
+    with pytest.raises(InputError, match="float32 or float64"):
+        kind.prepare(noise(4, 4, 4).to(dtype))
+    with pytest.raises(InputError, match="float32 or float64"):
+        kind.prepare(noise(4, 4, 4))(torch.zeros(1, 3, dtype=dtype))
+
+
+@pytest.mark.parametrize("kind", [CubicSpline(1), Trilinear(1)], ids=lambda kind: type(kind).__name__)
+def test_precisions_that_differ_are_joined_at_the_finer(kind):
+    single, points = kind.prepare(noise(4, 4, 4).float()), noise(5, 3)
+    values, gradients = single.with_gradient(points)
+    assert single(points).dtype == values.dtype == gradients.dtype == torch.float64
+    torch.testing.assert_close(single(points).float(), single(points.float()))
+    fine = kind.prepare(noise(4, 4, 4))
+    assert fine(points.float()).dtype == torch.float64
+    poses = Poses.identity(1, dtype=torch.float64)
+    assert place(single, poses, (4, 4, 4)).dtype == torch.float64
 
 
 def test_who_is_watching_is_known():

@@ -89,3 +89,9 @@ def test_commands_on_pages_can_be_composed(command, words):
         command, choose_methods(command, expand_structure_files(expand_shorthands(command, words)))
     )
     assert composed["_target_"].startswith("torchsag.workflows.")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_files_that_a_page_shows_are_taken_in(page):
+    """A formatter reads the mark ``--8<--`` in a block of Python as arithmetic; such blocks say ``{ .python }``."""
+    assert "8 < " not in page.read_text(encoding="utf-8")

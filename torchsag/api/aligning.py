@@ -25,13 +25,9 @@ from torchsag.api.runs import run_of
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.io import write_particles
-from torchsag.parallel import Serial
 from torchsag.particles import DensityMap, ParticleSet
-from torchsag.runs.calibration import calibrated_with
-from torchsag.runs.checkpoint import Columns
-from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
-from torchsag.runs.chunked_sums import average_at
-from torchsag.runs.device import pick_device
+from torchsag.runs.chunked_alignment import to_result
+from torchsag.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -48,12 +44,15 @@ class Alignment:
         Of the particles at their poses, with the symmetry imposed.
     faults
         What is wrong with each particle set aside; empty for the others.
+    verdict
+        Whether the poses can be believed, and what speaks against it.
     """
 
     particles: ParticleSet
     result: AlignmentResult
     average: DensityMap
     faults: tuple[str, ...]
+    verdict: Verdict
 
     @property
     def poses(self) -> Poses:
@@ -120,9 +119,9 @@ def align(
     skip_bad
         Set particles with unusable data aside instead of stopping.
     out
-        A folder for all that ``torchsag align`` writes; None writes nothing.
+        A folder for all that ``torchsag align`` writes; None works in a temporary folder, which is removed.
     settings
-        Further keys of that command, such as ``truth``; they need `out`.
+        Further keys of that command: ``mirror=True``, ``search=`` an object, ...
 
     Raises
     ------
@@ -135,20 +134,16 @@ def align(
     aligner = aligner_of(method)
     whole_number("chunk", chunk, 1)
     whole_number("seed", seed, 0)
-    if out is None:
-        if settings:
-            raise InputError(f"{next(iter(settings))}: expected out= with it, a folder for the results, got none")
-        where = pick_device(device)
-        prepared = calibrated_with(aligner.prepare(target, group, where), given, where)
-        chunks = ChunkAligner(given, prepared, where, seed, skip_bad)
-        columns = align_in_chunks(chunks, chunk, Serial(), None, [])
-        return _alignment(given, columns, group, where, chunk)
+    if settings.get("part") is not None:
+        raise InputError(f"part: expected none from Python, got {settings['part']!r}; `torchsag align` takes parts")
     common = {"method": aligner, "symmetry": group.name, "device": device, "chunk": chunk, "seed": seed}
     keys = {**common, "skip_bad": skip_bad, **settings}
-    with run_of("align", out) as run:
-        needed = {"particles": run.particles(given), "reference": run.map("reference", target)}
-        _, columns, average = run.workflow(needed, keys).carry_out(run.provenance(keys))
-    return _alignment(given, columns, group, pick_device(device), chunk, average)
+    with run_of("align", out, given) as run:
+        needed = {"particles": run.particles(), "reference": run.map("reference", target)}
+        outcome, columns, average = run.workflow(needed, keys).carry_out(run.provenance(keys))
+    assert average is not None  # without parts, one process has it
+    faults = tuple(run.in_names_of_the_caller(str(fault)) for fault in columns["fault"])
+    return Alignment(given, to_result(columns, np.arange(len(faults))), average, faults, outcome.verdict)
 
 
 def aligner_of(method: Aligner | str, argument: str = "method") -> Aligner:
@@ -169,22 +164,3 @@ def aligner_of(method: Aligner | str, argument: str = "method") -> Aligner:
         shown = f"the class {made.__name__}" if isinstance(made, type) else type(made).__name__
         raise InputError(f"{argument}: expected an aligner or the name of one, such as 'curvature_sag', got {shown}")
     return made
-
-
-def _alignment(
-    particles: ParticleSet,
-    columns: Columns,
-    symmetry: Symmetry,
-    device: torch.device,
-    chunk: int,
-    average: DensityMap | None = None,
-) -> Alignment:
-    faults = tuple(str(fault) for fault in columns["fault"])
-    result = to_result(columns, np.arange(len(faults)))
-    rows = [row for row, fault in enumerate(faults) if not fault]
-    if not rows:
-        raise InputError(f"particles: every particle was set aside; the first: {faults[0]}")
-    if average is None:
-        kept = result.poses[torch.tensor(rows)]
-        average = average_at(particles.select(rows), kept, symmetry, device, chunk, Serial())
-    return Alignment(particles, result, average, faults)

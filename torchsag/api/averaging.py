@@ -105,10 +105,10 @@ def average(
     given = particle_set(particles, voxel_size, tilt_range)
     keys = {"method": aligner_of(method), "symmetry": point_group(symmetry).name, **settings}
     target = None if reference is None else density_map("reference", reference, given)
-    with run_of("average", out) as run:
+    with run_of("average", out, given) as run:
         if target is not None:
             keys["reference"] = run.map("reference", target)
-        workflow = run.workflow({"particles": run.particles(given)}, keys)
+        workflow = run.workflow({"particles": run.particles()}, keys)
         outcome, finished = workflow.carry_out(run.provenance(keys))
     found, state = finished.final, finished.state
     return Averaged(
@@ -120,7 +120,7 @@ def average(
         particles=given,
         result=state.result,
         halves=finished.loop.halves,
-        faults=state.faults,
+        faults=tuple(map(run.in_names_of_the_caller, state.faults)),
         iterations=state.rows,
         verdict=outcome.verdict,
     )

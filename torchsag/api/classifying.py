@@ -119,10 +119,10 @@ def classify(
     own = {"classes": classes, "symmetry": point_group(symmetry).name, "common_symmetry": common, "method": method}
     keys = {**own, **settings}
     target = None if reference is None else density_map("reference", reference, given)
-    with run_of("classify", out) as run:
+    with run_of("classify", out, given) as run:
         if target is not None:
             keys["reference"] = run.map("reference", target)
-        workflow = run.workflow({"particles": run.particles(given)}, keys)
+        workflow = run.workflow({"particles": run.particles()}, keys)
         outcome, finished = workflow.carry_out(run.provenance(keys))
     count, rows = len(given), finished.usable
     poses = Poses(torch.full((count, 3, 3), torch.nan), torch.full((count, 3), torch.nan))

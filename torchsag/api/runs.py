@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from torchsag.errors import InputError
 from torchsag.io import write_map, write_particles, write_poses
 from torchsag.particles import DensityMap, HeldVolumes, ParticleSet
 from torchsag.runs.provenance import Provenance
+
+# How the volumes of a stack written beside the list are called in it.
+_WRITTEN = re.compile(r"(\d+)@particles\.mrcs")
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,30 @@ class Run:
         A folder for inputs that are not files yet.
     kept
         Whether the folders stay.
+    given
+        The particles it is about.
     """
 
     command: str
     out: Path
     inputs: Path
     kept: bool
+    given: ParticleSet
 
-    def particles(self, particles: ParticleSet) -> str:
-        """A list of these particles; volumes in memory are written beside it."""
+    def particles(self) -> str:
+        """A list of the particles; volumes in memory are written beside it."""
         path = self.inputs / "particles.star"
-        if isinstance(particles.reader, HeldVolumes):
-            write_particles(path, particles)
+        if isinstance(self.given.reader, HeldVolumes):
+            write_particles(path, self.given)
         else:
-            write_poses(path, particles, None)
+            write_poses(path, self.given, None)
         return str(path)
+
+    def in_names_of_the_caller(self, text: str) -> str:
+        """A sentence about particles by the names that they were given with, not those of files made of them here."""
+        if not isinstance(self.given.reader, HeldVolumes):
+            return text
+        return _WRITTEN.sub(lambda found: self.given.names[int(found[1]) - 1], text)
 
     def map(self, name: str, volume: DensityMap) -> str:
         """A file of this map."""
@@ -65,19 +78,28 @@ class Run:
 
 
 @contextmanager
-def run_of(command: str, out: Any) -> Generator[Run, None, None]:
-    """A place to run a command: `out`, or a temporary folder that is removed at the end."""
+def run_of(command: str, out: Any, given: ParticleSet) -> Generator[Run, None, None]:
+    """A place to run a command on particles: `out`, or a temporary folder that is removed at the end."""
+    with _place(command, out, given) as run:
+        try:
+            yield run
+        except InputError as error:
+            raise InputError(run.in_names_of_the_caller(str(error))) from error
+
+
+@contextmanager
+def _place(command: str, out: Any, given: ParticleSet) -> Generator[Run, None, None]:
     if out is None:
         with tempfile.TemporaryDirectory(prefix=f"torchsag-{command}-") as folder:
             inputs = Path(folder) / "inputs"
             inputs.mkdir()
-            yield Run(command, Path(folder) / "out", inputs, kept=False)
+            yield Run(command, Path(folder) / "out", inputs, False, given)
         return
     if not isinstance(out, (str, Path)):
         raise InputError(f"out: expected the path of a folder or None, got {type(out).__name__}")
     inputs = Path(out) / "inputs"
     inputs.mkdir(parents=True, exist_ok=True)
-    yield Run(command, Path(out), inputs, kept=True)
+    yield Run(command, Path(out), inputs, True, given)
 
 
 def _shown(value: Any) -> str:

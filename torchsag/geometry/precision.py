@@ -13,17 +13,37 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from torchsag.errors import InputError
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
 def exact_product(left: Tensor, right: Tensor) -> Tensor:
-    """Matrix product in the precision of its factors, also under autocast."""
-    kind = left.device.type
-    if not torch.is_autocast_enabled(kind):
+    """Matrix product in the precision of its factors, also under autocast, and in a backward pass that runs there.
+
+    Meant for coordinates, of which a product sums three: under autocast they are multiplied one by one, as the gradient
+    of a matrix product would be lowered by the autocast around the *backward* pass, wherever the product was taken.
+    """
+    if not torch.is_autocast_enabled(left.device.type):
         return left @ right
-    with torch.autocast(kind, enabled=False):
-        return left @ right
+    products = [left[..., :, k, None] * right[..., None, k, :] for k in range(left.shape[-1])]
+    return sum(products[1:], products[0])
+
+
+def require_digits(name: str, numbers: Tensor) -> None:
+    """Refuse coordinates in half precision.
+
+    Raises
+    ------
+    InputError
+        If they are, as what a network gives under autocast.
+    """
+    if numbers.dtype in (torch.bfloat16, torch.float16):
+        raise InputError(
+            f"{name}: expected float32 or float64, got {numbers.dtype}; what a network gives under autocast needs "
+            ".float(), and a last layer outside of autocast if its digits shall mean anything"
+        )
 
 
 def exact(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:

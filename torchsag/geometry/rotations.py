@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.axes import Rotations, Vectors
-from torchsag.geometry.precision import exact_product
+from torchsag.geometry.precision import exact_product, require_digits
 
 # Below this squared angle a series is more accurate than the closed form in single precision.
 _SERIES_BELOW = 1e-4
@@ -31,6 +31,7 @@ def rotvec_to_matrix(rotvec: Vectors) -> Rotations:
     and come from their power series near zero, so that derivatives of every order exist there. (A first-order matrix
     near zero, as libraries have it, is accurate but has no second derivative.)
     """
+    require_digits("rotation vectors", rotvec)
     squared = rotvec.square().sum(-1)[..., None, None]
     near = squared < _ROTATION_SERIES_BELOW
     half = torch.where(near, torch.ones_like(squared), squared).sqrt() / 2
@@ -98,6 +99,7 @@ def axis_rotation(axis: str, angle: Float[Tensor, "*batch"]) -> Rotations:
 
 def zyz_to_matrix(zyz: Vectors) -> Rotations:
     """Turn (rot, tilt, psi) into the active matrix ``R`` (see the module's convention); differentiable."""
+    require_digits("Euler angles", zyz)
     rot, tilt, psi = zyz.unbind(-1)
     inverse = exact_product(exact_product(axis_rotation("z", rot), axis_rotation("y", tilt)), axis_rotation("z", psi))
     return inverse.mT

@@ -54,6 +54,14 @@ def check_precision(name: str, tensor: Tensor) -> None:
         )
 
 
+def in_one_precision(table: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """A table and the points at which it is read, both in the finer of their two precisions: single or double."""
+    for name, given in (("map", table), ("points", points)):
+        check_precision(name, given)
+    dtype = torch.promote_types(table.dtype, points.dtype)
+    return table.to(dtype), points.to(dtype)
+
+
 def oversample(volume: Float[Tensor, "z y x"], factor: int) -> Float[Tensor, "fine_z fine_y fine_x"]:
     """The same band-limited volume on a grid `factor` times as fine; the centre of the box stays the centre.
 

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from torchsag.axes import Vectors
 from torchsag.imaging import spline_autograd, spline_operators
-from torchsag.imaging.interpolation import check_precision
+from torchsag.imaging.interpolation import in_one_precision
 from torchsag.imaging.spline_plain import spline_values, spline_values_and_gradients
 from torchsag.recording import forward_levels, is_transformed
 
 
 def sample_spline(coefficients: Float[Tensor, "z y x"], index: Vectors) -> Float[Tensor, "*batch"]:
     """Values of the series; differentiable in coefficients and points, as often as one likes."""
-    coefficients, index = _alike(coefficients, index)
+    coefficients, index = in_one_precision(coefficients, index)
     loops = _compiled_loops(coefficients)
     if loops is None:
         return spline_values(coefficients, index)
@@ -34,7 +34,7 @@ def sample_spline_with_gradient(
     coefficients: Float[Tensor, "z y x"], index: Vectors
 ) -> tuple[Float[Tensor, "*batch"], Vectors]:
     """Values of the series and gradients per table sample, in one pass; differentiable like `sample_spline`."""
-    coefficients, index = _alike(coefficients, index)
+    coefficients, index = in_one_precision(coefficients, index)
     loops = _compiled_loops(coefficients)
     if loops is None:
         return spline_values_and_gradients(coefficients, index)
@@ -53,11 +53,3 @@ def _compiled_loops(coefficients: Tensor) -> ModuleType | None:
     if torch.compiler.is_compiling():
         return None if is_transformed() else spline_operators
     return None if forward_levels() > 1 else spline_autograd
-
-
-def _alike(coefficients: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Table and points in one precision, the finer of the two, which must be single or double."""
-    for name, given in (("map", coefficients), ("points", index)):
-        check_precision(name, given)
-    dtype = torch.promote_types(coefficients.dtype, index.dtype)
-    return coefficients.to(dtype), index.to(dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchsag.axes import Vectors
 from torchsag.errors import InputError
-from torchsag.imaging.interpolation import check_volume, oversample, table_coordinates
+from torchsag.imaging.interpolation import check_volume, in_one_precision, oversample, table_coordinates
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,13 @@ class TrilinearInterpolant:
     oversampling: int
 
     def __call__(self, points: Vectors) -> Float[Tensor, "*batch"]:
-        """Values at `points`."""
-        index = table_coordinates(points, tuple(self.table.shape), self.oversampling)
+        """Values at `points`, in the finer of the two precisions."""
+        table, points = in_one_precision(self.table, points)
+        index = table_coordinates(points, tuple(table.shape), self.oversampling)
         # align_corners=True: -1 and 1 are the centres of the first and the last sample.
-        last = torch.tensor([n - 1 for n in reversed(self.table.shape)], dtype=points.dtype, device=points.device)
+        last = torch.tensor([n - 1 for n in reversed(table.shape)], dtype=points.dtype, device=points.device)
         grid = (2 * index / last - 1).reshape(1, 1, 1, -1, 3)
-        values = torch.nn.functional.grid_sample(self.table[None, None], grid, align_corners=True)
+        values = torch.nn.functional.grid_sample(table[None, None], grid, align_corners=True)
         return values.reshape(points.shape[:-1])
 
     def with_gradient(self, points: Vectors) -> tuple[Float[Tensor, "*batch"], Vectors]:

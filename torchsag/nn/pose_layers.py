@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from torchsag.axes import Rotations, Vectors
 from torchsag.geometry import Poses, zyz_to_matrix
+from torchsag.geometry.precision import require_digits
 from torchsag.geometry.rotations import project_to_rotation
 
 
@@ -112,6 +113,7 @@ def six_to_matrix(six: Float[Tensor, "*batch 6"]) -> Rotations:
 
     Gram-Schmidt; undefined, and not a number, where the two are parallel or zero.
     """
+    require_digits("six numbers of a rotation", six)
     first = _unit(six[..., :3])
     second = six[..., 3:]
     second = _unit(second - (first * second).sum(-1, keepdim=True) * first)
