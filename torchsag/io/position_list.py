@@ -9,6 +9,7 @@ from torchsag.io import relion, stopgap
 from torchsag.io.csv_list import read_csv_list
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.picks import read_picks
 from torchsag.io.plausible import check_list
 from torchsag.io.regular_file import require_regular
 from torchsag.io.star import Loop, read_star
@@ -16,7 +17,7 @@ from torchsag.io.tomogram_positions import with_positions
 
 
 def read_positions(source: Path | str) -> ParticleList:
-    """Read any list of particles, also a STAR or csv file that names no volumes.
+    """Read any list of particles, also a STAR or csv file that names no volumes, and what picking programs write.
 
     Raises
     ------
@@ -27,6 +28,9 @@ def read_positions(source: Path | str) -> ParticleList:
     require_regular(path)
     if path.suffix.lower() == ".star" and path.is_file():
         return with_positions(check_list(_star(path)))
+    picks = read_picks(path) if path.is_file() else None
+    if picks is not None:
+        return check_list(picks)
     if path.suffix.lower() == ".csv" and path.is_file():
         return check_list(read_csv_list(path, named=False))
     return read_list(source)

@@ -47,8 +47,8 @@ class Extract:
     Attributes
     ----------
     positions
-        Positions: a .star of RELION 3 to 5, WarpTools or STOPGAP, .tbl of Dynamo, .em of AV3, .xml of PyTom, or .csv
-        with x, y, z.
+        Positions: a .star of RELION 3 to 5, WarpTools or STOPGAP, .tbl of Dynamo, .em of AV3, .xml of PyTom, .csv with
+        x, y, z, or picks: .mod of IMOD, .csv of PEET, .json of copick or EMAN2, .ndjson of the CryoET Data Portal.
     out
         Folder for everything.
     tomogram

@@ -1,0 +1,36 @@
+"""Which program wrote a file of picks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torchsag.io.particle_list import ParticleList
+from torchsag.io.picks.copick import read_copick
+from torchsag.io.picks.eman import is_eman, read_eman
+from torchsag.io.picks.imod import read_model
+from torchsag.io.picks.json_text import read_json
+from torchsag.io.picks.peet import is_motive_list, read_motive_list
+from torchsag.io.picks.portal import read_points
+
+
+def read_picks(path: Path) -> ParticleList | None:
+    """Read what picking programs write; None for every other list.
+
+    IMOD (``.mod``), PEET (``.csv``), copick and EMAN2 (``.json``), the CryoET Data Portal (``.ndjson``).
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or a value in it can be no position or rotation.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".mod":
+        return read_model(path)
+    if suffix == ".ndjson":
+        return read_points(path)
+    if suffix == ".csv" and is_motive_list(path):
+        return read_motive_list(path)
+    if suffix != ".json":
+        return None
+    document = read_json(path)
+    return read_eman(path, document) if is_eman(document) else read_copick(path, document)
