@@ -121,6 +121,16 @@ def _verdicts() -> str:
     return _table(("cases", "good ones with an alarm", "bad ones missed"), [*good, *bad])
 
 
+def _time_left() -> str:
+    """Announced by real time left, and what live pages cost."""
+    head = ("command", "seconds", "after a quarter", "after half", "after three quarters", "CPU time of a page")
+    rows = []
+    for command, found in _read("time_left")["commands"].items():
+        told = [f"{found['time_left'][part]['announced_by_real']:.2f}" for part in ("0.25", "0.5", "0.75")]
+        rows.append((command, f"{found['seconds']:.0f}", *told, f"{1000 * found['cpu_seconds_of_a_page']:.0f} ms"))
+    return _table(head, rows)
+
+
 def _noise() -> str:
     """Averages of what should make none."""
     head = ("particles", "trust: yes", "doubt", "no")
@@ -231,6 +241,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "kept_transforms": _kept_transforms,
     "ribosomes": _ribosomes,
     "noise": _noise,
+    "time_left": _time_left,
     "verdicts": _verdicts,
     "scaling": _scaling,
 }

@@ -7,8 +7,11 @@ import torch
 
 from torchsag.errors import InputError
 from torchsag.io import write_map
+from torchsag.parallel import Serial
 from torchsag.particles import DensityMap
+from torchsag.runs import job
 from torchsag.runs.particle_run import ParticleRun
+from torchsag.runs.provenance import Provenance
 from torchsag.workflows.align import Align
 from torchsag.workflows.average.command import Average
 from torchsag.workflows.classify.command import Classify
@@ -54,3 +57,32 @@ def test_particles_come_by_way_of_staging(run, tmp_path):
 def test_refuses(run, change, sentence):
     with pytest.raises(InputError, match=sentence):
         Run(**run, **change)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A report that notes whether it was asked to show a run that goes on."""
+
+    told: list
+
+    def __call__(self, folder):
+        raise AssertionError("not asked for")
+
+    def running(self, folder, moment, due):
+        self.told.append(moment)
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_one_process_alone_shows_how_far_the_run_is(run, root):
+    class Rank(Serial):
+        @property
+        def is_root(self):
+            return root
+
+    report = Shown([])
+    here = Run(**run, report=report, parallel=Rank())
+    with here.logged(Provenance("align")):
+        job.plan([job.Phase("aligning", 1, "alignment")])
+        assert (job.current() is not None) is root
+    assert len(report.told) == int(root)
+    assert job.current() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +29,30 @@ _HANDLER = "torchsag-command-line"
 
 def run_one(command: str, overrides: Sequence[str]) -> int:
     """Compose, build and run; print the outcome. Returns the exit status."""
+    began = time.perf_counter()
     whole, parsed = compose_whole(command, overrides), parse(overrides)
     allowed = allowed_modules(parsed)
     if whole.hydra.callbacks:
         import_allowed([f"{package}." for package in allowed], allowed)
         refuse_foreign_machinery(whole, [word.key_or_group for word in parsed], allowed, callbacks_only=True)
     config = without_hydra(command, whole)
-    outcome = with_callbacks(command, whole, lambda: execute(command, config, allowed))
+    outcome = with_callbacks(command, whole, lambda: execute(command, config, allowed, began))
     return 0 if outcome is None else outcome.exit_status
 
 
-def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> Outcome | None:
-    """Run a resolved configuration, and show and return its outcome; None on all processes but the root."""
+def execute(
+    command: str, config: dict[str, Any], allowed: tuple[str, ...], began: float | None = None
+) -> Outcome | None:
+    """Run a resolved configuration, and show and return its outcome; None on all processes but the root.
+
+    Parameters
+    ----------
+    command, config, allowed
+        Its name, its keys, and packages that components may be taken from.
+    began
+        When the user started it, by `time.perf_counter`; None for now.
+    """
+    began = time.perf_counter() if began is None else began
     check_files(config)
     threads = config.get("threads")
     set_threads(threads_per_process() if threads is None else threads)
@@ -55,7 +68,7 @@ def execute(command: str, config: dict[str, Any], allowed: tuple[str, ...]) -> O
 
         require_own_command(command, config.get("_target_"))
         workflow = build(config, allowed, command_keys(command))
-    provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)), allowed)
+    provenance = Provenance(command, OmegaConf.to_yaml(OmegaConf.create(config)), allowed, began)
     parallel = getattr(workflow, "parallel", Serial())
     if not parallel.is_root:
         logging.getLogger("torchsag").setLevel(logging.ERROR)  # the root says it once for all

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +85,23 @@ class Logger(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Watched:
+    """A book, if there is one, over somebody's shoulder."""
+
+    book: Book | None
+    watch: Callable[[Entry], None]
+
+    def keep(self, entry: Entry) -> None:
+        if self.book is not None:
+            _guarded(self.book.keep, entry)
+        self.watch(entry)
+
+    def close(self, finished: bool) -> None:
+        if self.book is not None:
+            self.book.close(finished)
+
+
 @dataclass
 class _Open:
     book: Book
@@ -96,9 +113,20 @@ _books: list[_Open] = []
 
 
 @contextmanager
-def logged(logger: Logger | None, run: Started) -> Iterator[None]:
-    """Keep what is noted while the block runs. Runs within this one, such as a stage of it, note into the same book."""
+def logged(logger: Logger | None, run: Started, watch: Callable[[Entry], None] | None = None) -> Iterator[None]:
+    """Keep what is noted while the block runs. Runs within this one, such as a stage of it, note into the same book.
+
+    Parameters
+    ----------
+    logger
+        Opens the book; None for none.
+    run
+        The run that begins.
+    watch
+        Is told of every entry too.
+    """
     book = None if logger is None else logger.open(run)
+    book = book if watch is None else _Watched(book, watch)
     if book is None:
         yield
         return

@@ -19,7 +19,9 @@ from torchsag.report.page import Picture, Section, render, verdict_headline
 from torchsag.report.particles import numbers, particle_section, set_aside_section, views_section
 from torchsag.report.pictures import image_pairs
 from torchsag.report.run_files import density_if_kept, read_run
+from torchsag.report.running import labelled, so_far, steps_chart, write_running
 from torchsag.report.wording import digits
+from torchsag.runs.job import Moment
 
 _NEXT = (
     "The average resembles the reference whatever the particles are. For a resolution, run torchsag average with "
@@ -66,6 +68,20 @@ class AlignmentPage:
             bookkeeping_section(metrics),
         ]
         write_text(folder / "report.html", render(self.title, verdict_headline(metrics, _result(metrics)), sections))
+
+    def running(self, folder: Path, moment: Moment, due: float) -> None:
+        """Write the page of a run that goes on."""
+        chunks = labelled(moment, "chunk")
+        if not chunks:
+            return write_running(folder, self.title, moment, due, [])
+        charts = [
+            steps_chart(chunks, "median_score", "particles aligned", "correlation, median of each chunk"),
+            steps_chart(chunks, "median_cpu_seconds", "particles aligned", "CPU seconds per particle"),
+        ]
+        aside = int(sum(entry.numbers.get("set_aside", 0) for entry in chunks[""]))
+        text = f"{aside} particles were set aside so far." if aside else ""
+        alt = "Median correlation and CPU time of each chunk of particles so far"
+        return write_running(folder, self.title, moment, due, [so_far("Particles so far", charts, alt, text)])
 
 
 def _result(metrics: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchsag.io import write_text
+from torchsag.io import read_map, write_text
 from torchsag.report.bookkeeping import bookkeeping_section
 from torchsag.report.chart import Axis, Chart, Line
 from torchsag.report.curves import at_nyquist, fsc_chart
@@ -23,11 +23,14 @@ from torchsag.report.page import Picture, Section, render, verdict_headline
 from torchsag.report.particles import numbers, particle_section, views_section
 from torchsag.report.pictures import coloured_views, map_views
 from torchsag.report.run_files import density_if_kept, read_fsc, read_run
+from torchsag.report.running import rows_of, so_far, write_running
 from torchsag.report.svg_chart import panels
 from torchsag.report.wording import digits
 from torchsag.runs.central_slices import orthogonal_slices
+from torchsag.runs.job import Moment
 
 _SHOWN_ITERATIONS = 4
+_TABLE = ("resolution_0.143_angstrom", "resolution_0.5_angstrom", "median_change_deg")
 _NEXT = (
     "Turn average.mrc in a map viewer, and compare half1.mrc with half2.mrc: what only one of them shows is noise.",
     "Does one structure explain all particles? Run torchsag classify with poses.star as particles.",
@@ -72,6 +75,32 @@ class AveragePage:
             bookkeeping_section(metrics),
         ]
         write_text(folder / "report.html", render(self.title, verdict_headline(metrics, _result(metrics)), sections))
+
+    def running(self, folder: Path, moment: Moment, due: float) -> None:
+        """Write the page of a run that goes on, with the maps of its last iteration."""
+        write_running(folder, self.title, moment, due, _sections_so_far(folder, moment))
+
+
+def _sections_so_far(folder: Path, moment: Moment) -> list[Section | None]:
+    """Map, curve and progress of the last iteration."""
+    rows = [{**dict.fromkeys(_TABLE), **row} for row in rows_of(moment, "iteration")]
+    if not rows:
+        return []
+    last = folder / "iterations" / f"{int(rows[-1]['iteration']):03d}"
+    halves = [read_map(last / f"half{half}.mrc") for half in (1, 2)]
+    whole, voxel_size = halves[0].density + halves[1].density, halves[0].voxel_size
+    slices = {"both halves": orthogonal_slices(whole)}
+    crossings = {threshold: rows[-1][f"resolution_{threshold}_angstrom"] for threshold in (0.143, 0.5)}
+    said = ", ".join(f"{_angstrom(found, 2 * voxel_size)} at {level}" for level, found in crossings.items())
+    chart = fsc_chart(read_fsc(folder, "average", f"{last.relative_to(folder)}/fsc.csv"), voxel_size, crossings)
+    number = f"iteration {int(rows[-1]['iteration'])}"
+    return [
+        map_section(f"The map after {number}", {"map": whole.numpy()}, slices, voxel_size),
+        so_far(f"Resolution after {number}", [chart], f"Fourier shell correlation over resolution: {said}", f"{said}."),
+        so_far("Progress", _progress_charts(rows), f"Resolution and change of poses over {len(rows)} iterations")
+        if len(rows) > 1
+        else None,
+    ]
 
 
 def _result(metrics: Mapping[str, Any]) -> str:
@@ -138,14 +167,14 @@ def _progress(metrics: Mapping[str, Any]) -> Section:
 
 def _progress_charts(table: Sequence[Mapping[str, Any]]) -> list[Chart]:
     number = [row["iteration"] for row in table]
-    x = Axis("iteration", ticks=[(n, f"{n}") for n in number[:: 1 + len(number) // 12]])
+    x = Axis("iteration", ticks=[(n, f"{n:g}") for n in number[:: 1 + len(number) // 12]])
     resolution = [
         Line(number, _column(table, f"resolution_{threshold}_angstrom"), f"FSC {threshold}", colour, marked=True)
         for colour, threshold in enumerate(("0.143", "0.5"))
     ]
-    change = [max(row["median_change_deg"] or 0, 1e-3) for row in table]
+    change = [math.nan if row["median_change_deg"] is None else max(row["median_change_deg"], 1e-3) for row in table]
     poses = [Line(number, change, "pose change", 0, marked=True)]
-    if "median_rotation_error_deg" in table[0]:
+    if table[0].get("median_rotation_error_deg") is not None:
         errors = _column(table, "median_rotation_error_deg")
         poses.append(Line(number, errors, "error against truth", 3, marked=True))
     return [

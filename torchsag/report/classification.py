@@ -18,8 +18,10 @@ from torchsag.report.next_steps import next_section
 from torchsag.report.page import Picture, Section, render, verdict_headline
 from torchsag.report.particles import numbers, particle_section, views_section
 from torchsag.report.run_files import density_if_kept, read_run
+from torchsag.report.running import labelled, so_far, steps_chart, write_running
 from torchsag.report.svg_chart import panels
 from torchsag.report.wording import digits
+from torchsag.runs.job import Moment
 
 _FIRST_SCREEN = 2
 _NEXT = (
@@ -62,6 +64,23 @@ class ClassificationPage:
             bookkeeping_section(metrics),
         ]
         write_text(folder / "report.html", render(self.title, verdict_headline(metrics, _result(metrics)), sections))
+
+    def running(self, folder: Path, moment: Moment, due: float) -> None:
+        """Write the page of a run that goes on."""
+        rounds, iterations = labelled(moment, "round"), labelled(moment, "iteration")
+        sections = []
+        if rounds:
+            charts = [
+                steps_chart(rounds, "score", "round", "mean log-likelihood"),
+                steps_chart(rounds, "changed", "round", "particles that changed their class"),
+            ]
+            sections.append(so_far("Rounds so far", charts, "Likelihood and changes of class over the rounds so far"))
+        if iterations:
+            chart = steps_chart(
+                iterations, "resolution_0.143_angstrom", "iteration", "resolution of the common average (Å)"
+            )
+            sections.append(so_far("The common average", [chart], "Resolution of the common average by iteration"))
+        write_running(folder, self.title, moment, due, sections)
 
 
 def _result(metrics: Mapping[str, Any]) -> str:

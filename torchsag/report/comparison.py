@@ -11,8 +11,17 @@ from torchsag.io import write_text
 from torchsag.report.comparison_charts import Plot, plots
 from torchsag.report.page import Headline, Picture, Section, Table, render
 from torchsag.report.png_chart import save_png
+from torchsag.report.running import write_running
 from torchsag.report.svg_chart import panels
 from torchsag.report.wording import digits
+from torchsag.runs.job import Moment
+
+_SO_FAR = {
+    "median_rotation_error_deg": "rotation error, median (°)",
+    "median_shift_error_angstrom": "shift error, median (Å)",
+    "mean_ccc": "correlation, mean",
+    "cpu_seconds": "CPU seconds per particle",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,14 @@ class ComparisonPage:
         sections = [_section(plot, number < 2) for number, plot in enumerate(drawn.values())]
         sections += [_numbers(tables.summary), _tests(tables.tests)]
         write_text(folder / "report.html", render(self.title, _headline(tables.summary, known), sections))
+
+    def running(self, folder: Path, moment: Moment, due: float) -> None:
+        """Write the page of a comparison that goes on."""
+        done = [(entry.label, entry.numbers) for entry in moment.entries if entry.stage == "trial"]
+        rows = [[label, *(found.get(name) for name in _SO_FAR)] for label, found in done]
+        table = Table("Methods and trials that are done", ["trial and method", *_SO_FAR.values()], rows)
+        sections = [Section("So far", table=table)] if rows else []
+        write_running(folder, self.title, moment, due, sections)
 
 
 def _headline(summary: Sequence[Row], known: bool) -> Headline:

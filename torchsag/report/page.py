@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -91,14 +92,34 @@ class Headline:
     sentence
         Whether the result can be believed, or what came out.
     trust
-        ``yes``, ``doubt``, ``no``, or nothing where the run does not judge itself.
+        ``yes``, ``doubt``, ``no``, ``running``, or nothing where the run does not judge itself.
     findings
         What the sentence rests on.
+    sign
+        Of life, where the run goes on; None where it has ended.
     """
 
     sentence: str
     trust: str = ""
     findings: Sequence[str] = ()
+    sign: Sign | None = None
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Of life: what tells a page of a running command from that of a killed one.
+
+    Attributes
+    ----------
+    share
+        Of the job that is done, from 0 to 1.
+    written, due
+        When the page was, and when another is at the latest, if the command is alive; seconds since the epoch.
+    """
+
+    share: float
+    written: float
+    due: float
 
 
 def verdict_headline(metrics: Mapping[str, Any], result: str) -> Headline:
@@ -119,8 +140,10 @@ def render(title: str, headline: Headline, sections: Sequence[Section | None]) -
     Everything is escaped, and a policy in the page forbids the browser to load anything or to run any other script.
     """
     shown = [section for section in sections if section is not None]
-    style, script = (files("torchsag.report").joinpath(name).read_text("utf-8") for name in ("style.css", "sort.js"))
-    policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}"
+    style = _own("style.css")
+    scripts = [_own("sort.js"), *([] if headline.sign is None else [_own("live.js")])]
+    allowed = " ".join(_digest(script) for script in scripts)
+    policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {allowed}"
     first = "".join(_section(section) for section in shown if section.place == "first")
     parts = [
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
@@ -133,7 +156,9 @@ def render(title: str, headline: Headline, sections: Sequence[Section | None]) -
         f"<div class='first'>{first}</div>" if first else "",
         *(_section(section) for section in shown if section.place == "body"),
         *(_section(section) for section in shown if section.place == "folded"),
-        f"</main><script>{script}</script></body></html>\n",
+        "</main>",
+        *(f"<script>{script}</script>" for script in scripts),
+        "</body></html>\n",
     ]
     return "\n".join(parts)
 
@@ -146,8 +171,29 @@ def _sentence(text: str) -> str:
 def _headline(headline: Headline) -> str:
     return (
         f"<div class='verdict {html.escape(headline.trust)}'><h2>{html.escape(headline.sentence)}</h2>"
-        f"{_points(headline.findings)}</div>"
+        f"{_sign(headline.sign)}{_points(headline.findings)}</div>"
     )
+
+
+def _sign(sign: Sign | None) -> str:
+    """A bar, when the page was written, and what it means if it is not written again; ``live.js`` looks after it."""
+    if sign is None:
+        return ""
+    written, due = (time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment)) for moment in (sign.written, sign.due))
+    percent = f"{100 * sign.share:.0f}"
+    return (
+        f"<progress max='100' value='{percent}' aria-label='Share of the job that is done'>{percent} %</progress>"
+        f"<p id='live' data-written='{sign.written:.0f}' data-due='{sign.due:.0f}'>This page was written on {written}"
+        "<span id='age'></span> and is written again as the command gets on. "
+        "<label hidden><input type='checkbox' id='again'> Load it again by itself</label></p>"
+        "<p id='late' role='status' hidden>No sign of life since then: the command has been stopped or killed.</p>"
+        f"<p class='soft'>If it is later than {due} and the page is still the same, the command has been stopped or "
+        "killed: the same command carries on from what is finished.</p>"
+    )
+
+
+def _own(name: str) -> str:
+    return files("torchsag.report").joinpath(name).read_text("utf-8")
 
 
 def _section(section: Section) -> str:

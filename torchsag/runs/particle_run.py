@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,8 @@ from torchsag.loggers import Logger, Started, logged
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import ParticleSet, TiltStack, Weighting
 from torchsag.runs.checkpoint import Checkpoint, describe
+from torchsag.runs.job import Job
+from torchsag.runs.live_page import live
 from torchsag.runs.outcome import Report
 from torchsag.runs.provenance import Provenance
 
@@ -125,10 +128,15 @@ class ParticleRun(ParticleInput):
             return particles
         return replace(particles, assembled=AssemblyFolder(Checkpoint.place(Path(self.out)) / "assembled"))
 
-    def logged(self, provenance: Provenance) -> AbstractContextManager[None]:
-        """On the root, keep what is noted meanwhile."""
+    @contextmanager
+    def logged(self, provenance: Provenance) -> Iterator[None]:
+        """On the root, keep what is noted meanwhile, and show how far the command is."""
+        if not self.parallel.is_root:
+            yield
+            return
         run = Started(provenance.command, Path(self.out), provenance.configuration)
-        return logged(self.logger if self.parallel.is_root else None, run)
+        with live(Job(run.command, provenance.began), self.report, run.out) as job, logged(self.logger, run, job.hear):
+            yield
 
     def open_checkpoint(self, **signatures: str) -> Checkpoint | None:
         """What an earlier run with these settings has finished, on the root; None elsewhere.

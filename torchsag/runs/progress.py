@@ -7,16 +7,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from torchsag.runs.job import Job, Phase, current
 
 _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 20.0
 
 
+@runtime_checkable
 class Advance(Protocol):
     """Tell the progress display that this many more are done."""
 
@@ -27,39 +30,60 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(label: str, total: int, done: int = 0, visible: bool = True) -> Iterator[Advance]:
-    """Show progress of `label` from `done` to `total` while the block runs."""
+    """Show progress of `label` from `done` to `total` while the block runs, and of the whole job that it belongs to."""
     if not visible:
         yield lambda count: None
-    elif sys.stderr.isatty():
-        with _bar(label, total, done) as advance:
-            yield advance
-    else:
-        yield _Lines(label, total, done)
+        return
+    job = current()
+    if job is None:
+        job = Job(label, time.perf_counter())
+        job.plan([Phase("", total, label)])
+    job.skip(done)
+    with _bar() if sys.stderr.isatty() else _lines() as show:
+        yield _Steps(job, label, total, done, show)
 
 
-@contextmanager
-def _bar(label: str, total: int, done: int) -> Iterator[Advance]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=False
-    ) as bar:
-        task = bar.add_task(label, total=total, completed=done)
-        yield lambda count: bar.advance(task, count)
+@runtime_checkable
+class _Show(Protocol):
+    def __call__(self, job: Job, step: str, ended: bool) -> None: ...
 
 
-class _Lines:
-    """A line at most every `_SECONDS_BETWEEN_LINES`, and one at the end."""
-
-    def __init__(self, label: str, total: int, done: int):
-        self._label, self._total, self._done, self._began = label, total, done, done
-        self._start = self._last = time.monotonic()
+class _Steps:
+    def __init__(self, job: Job, label: str, total: int, done: int, show: _Show):
+        self._job, self._label, self._total, self._done, self._show = job, label, total, done, show
 
     def __call__(self, count: int) -> None:
         self._done += count
+        step = f"{self._label}: {self._done}/{self._total}"
+        self._job.advance(count, step.replace(":", "").replace("/", " of "))
+        self._show(self._job, step, self._done >= self._total)
+
+
+@contextmanager
+def _bar() -> Iterator[_Show]:
+    """The whole job's, in one line that goes when the step is over: what is said of it by then stands above."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0, said="")
+
+        def show(job: Job, step: str, ended: bool) -> None:
+            moment = job.moment()
+            bar.update(task, description=moment.doing, completed=moment.share, said=moment.progress())
+
+        yield show
+
+
+@contextmanager
+def _lines() -> Iterator[_Show]:
+    """A line at most every `_SECONDS_BETWEEN_LINES`, and one at the end."""
+    last = time.monotonic()
+
+    def show(job: Job, step: str, ended: bool) -> None:
+        nonlocal last
         now = time.monotonic()
-        if now - self._last < _SECONDS_BETWEEN_LINES and self._done < self._total:
+        if now - last < _SECONDS_BETWEEN_LINES and not ended:
             return
-        self._last = now
-        rate = (self._done - self._began) / max(now - self._start, 1e-9)
-        left = (self._total - self._done) / rate if rate else float("nan")
-        _log.info("%s: %d/%d, %.1f per second, %.0f s left", self._label, self._done, self._total, rate, left)
+        last = now
+        _log.info("%s, %s", step, job.moment().progress())
+
+    yield show

@@ -6,8 +6,9 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,11 +29,23 @@ class Provenance:
         The resolved configuration as yaml, written beside the results.
     packages
         The user's own packages that components were taken from.
+    began
+        When the command did, by `time.perf_counter`.
     """
 
     command: str
     configuration: str = ""
     packages: tuple[str, ...] = ()
+    began: float = field(default_factory=time.perf_counter, compare=False)
+
+    def part(self, name: str) -> Provenance:
+        """Of a part of the command that begins now."""
+        return replace(self, command=f"{self.command} ({name})", began=time.perf_counter())
+
+    @property
+    def seconds(self) -> float:
+        """Since the command began."""
+        return time.perf_counter() - self.began
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.io import write_map, write_poses
 from torchsag.io.relion import AMBIGUITY
 from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs import job
 from torchsag.runs.calibration import calibrated_with
 from torchsag.runs.central_slices import save_alignment_slices
 from torchsag.runs.checkpoint import Checkpoint, Columns
@@ -55,6 +55,8 @@ _SHOWN = (
     ("median_shift_sigma_angstrom", "median expected shift error (angstrom)", 2),
     ("median_cpu_seconds", "CPU seconds per particle", 3),
 )
+# Before the first particle, to average one, to judge the run, by aligning one (experiments/benchmarks/time_left.py).
+_PREPARING, _AVERAGING, _CLOSING = 60.0, 0.15, 60.0
 _log = logging.getLogger(__name__)
 _MIRRORED = (
     "the particles show the mirror image of the reference, so they are aligned to that; poses and average are in the "
@@ -140,7 +142,6 @@ class Align(ParticleRun):
 
     def carry_out(self, provenance: Provenance) -> tuple[Outcome, Columns, DensityMap | None]:
         """As a call; also one row for each particle and, on the root, the average of those that were aligned."""
-        start = time.perf_counter()
         part = None if self.part is None else Part.parse(self.part)
         inputs = self._read_inputs()
         with ExitStack() as stack:
@@ -149,20 +150,35 @@ class Align(ParticleRun):
                 require_room(out, _room(inputs.particles))
             checkpoint = self.open_checkpoint(reference=file_signature(self.reference))
             inputs = self._in_the_hand_of_the_particles(inputs)
+            self._plan(len(inputs.particles) if part is None else len(part.rows(len(inputs.particles))), part)
             columns = self._align(inputs, checkpoint, part)
             if part is not None:
                 return (self._outcome_of(part, columns) if self.parallel.is_root else Outcome()), columns, None
             aligned = self._aligned(columns) if self.parallel.is_root else (np.zeros(0, int), Poses.identity(0))
             kept, poses = self.parallel.broadcast(aligned)
+            job.begin("averaging")
             usable = inputs.particles.select(kept.tolist())
             average = average_at(
                 usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel, self.skip_bad
             )
             if checkpoint is None:
                 return Outcome(), columns, None
-            outcome = self._publish(inputs, columns, average, provenance, start)
+            job.begin("verdict and results")
+            outcome = self._publish(inputs, columns, average, provenance)
             checkpoint.remove()
         return outcome, columns, average
+
+    def _plan(self, particles: int, part: Part | None) -> None:
+        """What is going to be done, on the root."""
+        phases = [
+            job.Phase("preparing", 1, "preparing", cost=_PREPARING),
+            job.Phase("aligning", particles, "alignment"),
+        ]
+        if part is None:
+            phases.append(job.Phase("averaging", particles, "averaging", cost=_AVERAGING))
+            phases.append(job.Phase("verdict and results", 1, "closing", cost=_CLOSING))
+        if self.parallel.is_root:
+            job.plan(phases)
 
     def _in_the_hand_of_the_particles(self, inputs: _Inputs) -> _Inputs:
         mirrored = self.mirror
@@ -187,6 +203,7 @@ class Align(ParticleRun):
         count = len(particles)
         rows = range(count) if part is None else part.rows(count)
         signatures = [] if checkpoint is None else particle_signatures(particles)
+        job.begin("aligning")
         return self.sharing(aligner, self.chunk, self.parallel, checkpoint, signatures, rows)
 
     def _aligned(self, columns: Columns) -> tuple[np.ndarray, Poses]:
@@ -204,9 +221,7 @@ class Align(ParticleRun):
         centres = listed_origins(particles, truth)
         return _Inputs(particles, reference, Symmetry(self.symmetry), pick_device(self.device), truth, centres, found)
 
-    def _publish(
-        self, inputs: _Inputs, columns: Columns, average: DensityMap, provenance: Provenance, start: float
-    ) -> Outcome:
+    def _publish(self, inputs: _Inputs, columns: Columns, average: DensityMap, provenance: Provenance) -> Outcome:
         rows, _ = self._aligned(columns)
         result = to_result(columns, rows)
         kept = inputs.particles.select(rows.tolist())
@@ -215,7 +230,7 @@ class Align(ParticleRun):
             write_map(staging / "average.mrc", average)
             save_alignment_slices(staging / "slices.npz", kept, result.poses, inputs.reference, average)
             verdict = self._judge(inputs, rows, result.poses)
-            metrics = self._metrics(inputs, columns, provenance, time.perf_counter() - start)
+            metrics = self._metrics(inputs, columns, provenance)
             metrics = _with_verdict(metrics, verdict)
             write_metrics(staging / "metrics.json", metrics)
             write_set_aside(staging / "set_aside.txt", columns["fault"])
@@ -253,7 +268,7 @@ class Align(ParticleRun):
         note = "when all parts are done, the same command without part= writes the results"
         return Outcome(f"align, part {part.number} of {part.total}", ("", "value"), rows, (note,))
 
-    def _metrics(self, inputs: _Inputs, columns: Columns, provenance: Provenance, seconds: float) -> dict[str, Any]:
+    def _metrics(self, inputs: _Inputs, columns: Columns, provenance: Provenance) -> dict[str, Any]:
         table = alignment_columns(inputs.particles, columns, self._errors(inputs, columns))
         return {
             **surroundings(provenance, self.seed, inputs.device, self.parallel.size),
@@ -264,7 +279,7 @@ class Align(ParticleRun):
             "reference_mirrored": inputs.mirrored,
             "box": inputs.particles.box,
             "voxel_size_angstrom": inputs.particles.voxel_size,
-            "summary": {**alignment_summary(table), "wall_seconds": round(seconds, 3)},
+            "summary": {**alignment_summary(table), "wall_seconds": round(provenance.seconds, 3)},
             "stage_cpu_seconds": stage_seconds(columns),
             "particles": table,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,14 @@ class Demo:
     def __call__(self, provenance: Provenance) -> Outcome:
         """Write particles, results and the comparison below `out`."""
         out = Path(self.out)
-        self.simulation(replace(provenance, command=f"{provenance.command} (simulation)"))
+        self.simulation(provenance.part("simulation"))
         if self.parallel.is_root:
             self._hide_poses()
         self.parallel.broadcast(None)  # the others wait until the list is there
         folders = {name: out / "methods" / name if row else out for row, name in enumerate(self.methods)}
         for name, method in self.methods.items():
             _log.info("aligning with %s", name)
-            self._align(method, folders[name])(replace(provenance, command=f"{provenance.command} ({name})"))
+            self._align(method, folders[name])(provenance.part(name))
         return self._compare(out, folders) if self.parallel.is_root else Outcome()
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,6 @@ class Postprocess:
         InputError
             If the maps cannot be read, do not go together or are one map.
         """
-        start = time.perf_counter()
         maps = self._read()
         # An outline may be drawn as finely as the maps agree without one.
         comparison = MaskedComparison(self.mask, compare_half_maps(*maps).resolution(), self.seed)
@@ -87,7 +85,7 @@ class Postprocess:
         with claim(out, command=provenance.command):
             found = final_maps(comparison, maps, Known(), Symmetry("C1"), self.b_factor_angstrom2)
             verdict = Verdict.of([*found.judged(), HalvesDisagree()(found.fsc)])
-            summary = {**found.summary(), "wall_seconds": time.perf_counter() - start}
+            summary = {**found.summary(), "wall_seconds": provenance.seconds}
             metrics = {
                 "verdict": verdict.record(),
                 **surroundings(provenance, self.seed, torch.device("cpu"), 1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleSet
+from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
 from torchsag.runs.files import write_fsc, write_rows
@@ -49,6 +49,10 @@ from torchsag.workflows.average.loop import AveragingLoop
 from torchsag.workflows.average.results import FinishedRun, save_poses
 from torchsag.workflows.average.settings import AveragingSettings
 from torchsag.workflows.average.state import AveragingState, unaligned
+
+_CLOSING = "final maps and verdict"
+# By aligning one particle to one reference (experiments/benchmarks/time_left.py).
+_LATER_COST, _CLOSING_COST = 1.5, 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +134,6 @@ class Average(AveragingSettings, ParticleRun):
 
     def carry_out(self, provenance: Provenance) -> tuple[Outcome, FinishedRun | None]:
         """As a call; also, on the root, what was run and what it found."""
-        start = time.perf_counter()
         particles = self.read()
         truth = None if self.truth is None else true_poses(self.truth, particles)
         given, structure = (
@@ -150,7 +153,10 @@ class Average(AveragingSettings, ParticleRun):
                 stack.enter_context(claim(Path(self.out), command=provenance.command))
             signature = "" if self.reference is None else file_signature(self.reference)
             checkpoint = self.open_checkpoint(reference=signature)
+            if self.parallel.is_root:
+                job.plan(self._phases(len(particles)))
             state = self._iterate(loop, checkpoint, reference)
+            job.begin(_CLOSING)
             state = state if self.polish is None else loop.polished(state, self.polish)
             maps = loop.result_maps(state, self.polish is not None)
             oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
@@ -159,10 +165,23 @@ class Average(AveragingSettings, ParticleRun):
             known = Known(oracle, structure, self._true_symmetry, given, self.control)
             final = loop.final_maps(maps, known, self.b_factor_angstrom2)
             run = FinishedRun(loop, state, final, [*found, *self._judge(loop, state, given)], self.iterations)
-            metrics = self._metrics(loop, provenance, time.perf_counter() - start)
+            metrics = self._metrics(loop, provenance)
             outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report, self.strict)
             checkpoint.remove()
         return outcome, run
+
+    def _phases(self, particles: int) -> list[job.Phase]:
+        """What is going to be done."""
+        iterations = [
+            job.Phase(self._phase(number), particles, "iteration", cost=_LATER_COST, optional=number > 1)
+            for number in range(1, self.iterations + 1)
+        ]
+        if self.reference is not None:  # one for all particles, at first
+            iterations[0] = job.Phase(self._phase(1), particles, "first iteration")
+        return [*iterations, job.Phase(_CLOSING, 1, "closing", cost=_CLOSING_COST)]
+
+    def _phase(self, iteration: int) -> str:
+        return f"iteration {iteration} of at most {self.iterations}"
 
     def _judge(self, loop: AveragingLoop, state: AveragingState, given: DensityMap | None) -> list[Finding | None]:
         """What can be said of particles, halves and start; on the root."""
@@ -223,10 +242,11 @@ class Average(AveragingSettings, ParticleRun):
         state = self.parallel.broadcast(saved)
         state = self._begin(loop, reference) if state is None else state
         while not self._finished(state):
+            job.begin(self._phase(state.iteration + 1))
             state, fsc = loop.step(state, checkpoint)
             if checkpoint is not None and fsc is not None:
-                loggers.note("iteration", state.rows[-1])
                 self._record(loop, state, fsc)
+                loggers.note("iteration", state.rows[-1])
                 if state.best_iteration == state.iteration:
                     state.save(checkpoint.folder, "best")
                 state.save(checkpoint.folder)
@@ -278,7 +298,7 @@ class Average(AveragingSettings, ParticleRun):
             write_rows(staging / "iterations.csv", state.rows)
         save_poses(iteration_folder(out, state.iteration) / "poses.star", loop, state)
 
-    def _metrics(self, loop: AveragingLoop, provenance: Provenance, seconds: float) -> dict[str, Any]:
+    def _metrics(self, loop: AveragingLoop, provenance: Provenance) -> dict[str, Any]:
         return {
             **surroundings(provenance, self.seed, loop.mapper.device, self.parallel.size),
             "method": type(self.method).__name__,
@@ -288,5 +308,5 @@ class Average(AveragingSettings, ParticleRun):
             "reference": self.reference,
             "box": loop.particles.box,
             "voxel_size_angstrom": loop.particles.voxel_size,
-            "wall_seconds": round(seconds, 1),
+            "wall_seconds": round(provenance.seconds, 1),
         }

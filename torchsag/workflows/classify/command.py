@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from torchsag.classification.wedge_pca import WedgePCA
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.particles import ParticleSet
+from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
 from torchsag.runs.half_mapper import HalfMapper
@@ -38,6 +38,7 @@ from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
 from torchsag.workflows.average.command import Average
 from torchsag.workflows.classify.loop import ClassificationLoop
+from torchsag.workflows.classify.phases import CLOSING, COMMON, phases
 from torchsag.workflows.classify.results import FinishedClassification
 from torchsag.workflows.classify.settings import ClassificationSettings
 from torchsag.workflows.classify.state import ClassificationState
@@ -119,7 +120,6 @@ class Classify(ClassificationSettings, ParticleRun):
 
     def carry_out(self, provenance: Provenance) -> tuple[Outcome, FinishedClassification | None]:
         """As a call; also, on the root, classes, poses and maps."""
-        began = time.perf_counter()
         particles = self.read()
         truth = None if self.truth is None else true_classes(self.truth, particles)
         if self.classes > len(particles):
@@ -128,6 +128,9 @@ class Classify(ClassificationSettings, ParticleRun):
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out), command=provenance.command))
             checkpoint = self._begin(particles)
+            if checkpoint is not None:
+                seeds = range(self.seed, self.seed + self.repeats)
+                job.plan(phases(len(particles), self.common_iterations, seeds, self.classes, self.class_alignments))
             poses, usable = self._first_poses(particles, provenance, checkpoint)
             particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
             loop = self._loop(particles, usable)
@@ -142,6 +145,7 @@ class Classify(ClassificationSettings, ParticleRun):
                     reached.save(checkpoint.folder)
 
             state, scene = loop(state, save, checkpoint)
+            job.begin(CLOSING)
             finished = FinishedClassification.of(loop, state, scene, usable, particles, self.ccc_min)
             check = None if self.wedge_pca is None else finished.principal_components(self.wedge_pca, self.seed)
             if checkpoint is None:
@@ -154,7 +158,7 @@ class Classify(ClassificationSettings, ParticleRun):
                 "particle_list": self.particles,
                 "box": particles.box,
                 "voxel_size_angstrom": particles.voxel_size,
-                "wall_seconds": round(time.perf_counter() - began, 1),
+                "wall_seconds": round(provenance.seconds, 1),
             }
             outcome = finished.publish(
                 Path(self.out), record, provenance.configuration, self.report, truth, check, self.seed,
@@ -193,7 +197,8 @@ class Classify(ClassificationSettings, ParticleRun):
         folder = Path(self.out) / "common"
         done = None if checkpoint is None else (checkpoint.folder / "common").exists()
         if not self.parallel.broadcast(done):
-            self._average(folder)(provenance)
+            job.begin(COMMON)
+            self._average(folder)(provenance.part("common average"))
             if checkpoint is not None:
                 (checkpoint.folder / "common").touch()
         found = replace(self, particles=str(folder / "poses.star"))

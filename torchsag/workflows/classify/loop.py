@@ -26,10 +26,12 @@ from torchsag.classification.settling import settle
 from torchsag.geometry import Poses
 from torchsag.parallel import Workers
 from torchsag.particles import ParticleSet
+from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
 from torchsag.runs.half_mapper import HalfMapper
 from torchsag.runs.signatures import particle_signatures
+from torchsag.workflows.classify import phases
 from torchsag.workflows.classify.class_maps import ClassMap, class_maps
 from torchsag.workflows.classify.settings import ClassificationSettings
 from torchsag.workflows.classify.state import ClassificationState
@@ -123,6 +125,7 @@ class ClassificationLoop:
         frame = CommonFrame(average, self.settings.group, self.settings.common_group, self.last_shell, mask)
         count, chunk = len(self.particles), self.mapper.chunk
         chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+        job.begin(phases.views(state.stage))
         store = ViewStore(self._views(state.stage), frame, self.particles, state.poses)
         store.make(chunks, self.workers)
         candidates = state.poses.shifts.shape[1] * len(frame.mates)
@@ -153,6 +156,7 @@ class ClassificationLoop:
         """Runs from all seeds at first; later the one division settles at its new poses."""
         if state.stage > 0:
             if not state.values:
+                job.begin(phases.settling(state.stage))
                 settled = self._settle(scene, state.finished[0])
                 value = completed_likelihood(scene.population, settled)
                 rows = (*state.rows, self._row(state.stage, self.seeds[0], settled, value))
@@ -160,7 +164,9 @@ class ClassificationLoop:
                 save(state)
             return state
         for seed in self.seeds[len(state.finished) :]:
+            job.begin(phases.division(seed))
             state = self._one_run(state, scene, seed, save)
+            job.advance(1)
             save(state)
         best = int(np.argmax(state.values))
         return replace(state, finished=(state.finished[best],), values=(state.values[best],))
@@ -208,6 +214,7 @@ class ClassificationLoop:
 
     def _align(self, state: ClassificationState, scene: Scene, checkpoint: Checkpoint | None) -> Poses:
         """Candidate poses: the present one, then one against each class average of the particle's own half."""
+        job.begin(phases.alignment(state.stage))
         membership = state.finished[0]
         present = self.best_poses(membership, state.poses)
         maps = class_maps(self.mapper, present, labels(membership), self.formed(membership), self.settings.group)

@@ -23,9 +23,12 @@ from torchsag.parallel import Serial, Workers
 from torchsag.particles import ParticleBatch
 from torchsag.runs.checkpoint import Checkpoint, describe
 from torchsag.runs.device import pick_device
+from torchsag.runs.job import Job, Phase, begin, plan
+from torchsag.runs.live_page import live
 from torchsag.runs.metrics import surroundings, write_metrics
 from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import claim, publish
+from torchsag.runs.progress import progress
 from torchsag.runs.provenance import Provenance
 from torchsag.trajectory import Snapshot, Trajectory
 from torchsag.workflows.compare.trials import Trial, Trials, fingerprint
@@ -103,8 +106,9 @@ class Compare:
         out, device = Path(self.out), pick_device(self.device)
         with ExitStack() as stack:
             run = Started(provenance.command, out, provenance.configuration)
-            stack.enter_context(logged(self.logger if self.parallel.is_root else None, run))
             if self.parallel.is_root:
+                here = stack.enter_context(live(Job(run.command, provenance.began), self.report, out))
+                stack.enter_context(logged(self.logger, run, here.hear))
                 stack.enter_context(claim(out, command=provenance.command))
             trials = list(self.trials.make(self.seed, device))
             tasks = [(number, name) for number in range(len(trials)) for name in self.methods]
@@ -113,11 +117,16 @@ class Compare:
             left = self.parallel.broadcast([task for task in tasks if task not in done])
             if done:
                 _log.info("resuming: %d of %d methods and trials are done", len(done), len(tasks))
-            for task, found in self.parallel.map_chunks(lambda t: self._align(t[1], trials[t[0]], device), left):
-                done[task] = found
-                note("trial", found.summary[0], f"{trials[task[0]].name}/{task[1]}")
-                if checkpoint is not None:
-                    checkpoint.keep(self._description(task), {"tables": np.array(found.to_text())})
+            if checkpoint is not None:
+                plan([Phase("aligning", len(tasks), "method"), Phase("tests and tables", 1, "closing", cost=0.05)])
+            with progress("methods and trials", len(tasks), len(done), visible=checkpoint is not None) as advance:
+                for task, found in self.parallel.map_chunks(lambda t: self._align(t[1], trials[t[0]], device), left):
+                    done[task] = found
+                    advance(1)
+                    note("trial", found.summary[0], f"{trials[task[0]].name}/{task[1]}")
+                    if checkpoint is not None:
+                        checkpoint.keep(self._description(task), {"tables": np.array(found.to_text())})
+            begin("tests and tables")
             if checkpoint is None:
                 return Outcome()
             tables = self._tables(trials, done)

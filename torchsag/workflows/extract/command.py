@@ -135,7 +135,7 @@ class Extract:
         InputError
             If something given from outside is unusable; nothing has been written then.
         """
-        start = time.perf_counter()
+        start = time.perf_counter() if provenance is _BY_HAND else provenance.began
         listing = self._with_tilts(read_positions(self.positions))
         files = tomogram_files(listing, None if self.tomogram is None else Path(self.tomogram))
         shapes = {file: map_volume(file).shape for file in dict.fromkeys(files)}

@@ -138,7 +138,7 @@ class Simulate:
         InputError
             If something given from outside is unusable.
         """
-        start = time.perf_counter()
+        start = time.perf_counter() if provenance is _BY_HAND else provenance.began
         device = pick_device(self.device)
         structures = [self.structure, *self.others.values()]
         references = [one.density(self.box, self.voxel_size_angstrom) for one in structures]

@@ -1,0 +1,300 @@
+"""How far a whole command is, and how long it will still take.
+
+A command says once what it is going to do, phase by phase; whoever gets on with the work says so, without knowing what
+it is a part of. The time left follows from how long the work of each kind has taken so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from torchsag.loggers import Entry
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Work of one kind.
+
+    Attributes
+    ----------
+    name
+        In words, as it goes on: ``iteration 2 of at most 12``.
+    units
+        Pieces of work, such as particles.
+    kind
+        Phases of one kind take equally long a piece.
+    cost
+        Of a piece, by what aligning one particle costs: for the share of the whole that is done, and for the time of
+        what has not been measured yet.
+    guessed
+        Whether the cost says too little for a time.
+    optional
+        Whether the phase may be left out in the end.
+    """
+
+    name: str
+    units: float | int
+    kind: str
+    cost: float | int = 1.0
+    guessed: bool = False
+    optional: bool = False
+
+    @property
+    def weight(self) -> float:
+        """Its part of the whole."""
+        return self.units * self.cost
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a running command can say of itself.
+
+    Attributes
+    ----------
+    command
+        Its name.
+    doing
+        The phase, and how far that is.
+    share
+        Of the whole job, from 0 to 1.
+    elapsed_seconds
+        Since the command began.
+    seconds_left
+        None while too little is known.
+    at_most
+        Whether it may end earlier, or the share is counted against the longest it may take.
+    entries
+        The numbers that were noted so far.
+    stopped
+        Why it has ended before its time; empty while it runs.
+    """
+
+    command: str
+    doing: str
+    share: float
+    elapsed_seconds: float
+    seconds_left: float | None
+    at_most: bool
+    entries: tuple[Entry, ...] = ()
+    stopped: str = ""
+
+    def progress(self) -> str:
+        """In words: ``34 % of the job, about 4 min left``."""
+        most = "at least " if self.at_most else ""
+        done = f"{most}{100 * self.share:.0f} % of the job"
+        if self.seconds_left is None:
+            return f"{done}, time left not known yet"
+        if self.seconds_left <= 0:
+            return done
+        return f"{done}, {'at most' if self.at_most else 'about'} {duration(self.seconds_left)} left"
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Is told when something has changed; `event` says whether more than a few pieces of work have."""
+
+    def __call__(self, moment: Callable[[], Moment], event: bool) -> None:
+        """Look at the moment, or not."""
+        ...
+
+
+@dataclass
+class _Spent:
+    seconds: float = 0.0
+    units: float = 0.0
+
+
+@dataclass
+class Job:
+    """A command on its way.
+
+    Attributes
+    ----------
+    command
+        Its name.
+    began
+        When, by `clock`.
+    listener
+        Is told of every step.
+    clock
+        Seconds.
+    """
+
+    command: str
+    began: float
+    listener: Listener | None = None
+    clock: Callable[[], float] = time.perf_counter
+    _phases: list[Phase] = field(default_factory=list)
+    _at: int = 0
+    _done: float = 0.0
+    _since: float = 0.0
+    _fresh: float = 0.0
+    _spent: dict[str, _Spent] = field(default_factory=dict)
+    _entries: list[Entry] = field(default_factory=list)
+    _detail: str = ""
+
+    def plan(self, phases: Sequence[Phase]) -> None:
+        """What is going to be done, in order."""
+        self._phases, self._at = list(phases), 0
+        self._enter(0)
+        self._tell(True)
+
+    def begin(self, name: str, done: float | int = 0) -> None:
+        """Go on to the phase of this name; those before it are over. `done` of its pieces are of an earlier run."""
+        places = [at for at, phase in enumerate(self._phases) if phase.name == name and at >= self._at]
+        if places:
+            self._close()
+            self._enter(places[0])
+            self._done = done
+            self._tell(False)
+
+    def advance(self, count: float | int, detail: str = "") -> None:
+        """So many pieces more are done."""
+        self._done, self._fresh, self._detail = self._done + count, self._fresh + count, detail
+        self._tell(False)
+
+    def skip(self, count: float | int) -> None:
+        """So many pieces of this phase were done by an earlier run."""
+        self._done += count
+
+    def hear(self, entry: Entry) -> None:
+        """Numbers that were noted."""
+        self._entries.append(entry)
+        self._tell(entry.stage != "chunk")
+
+    def moment(self, stopped: str = "") -> Moment:
+        """Where it stands."""
+        phase = self._phases[self._at] if self._phases else None
+        left = self._seconds_left()
+        doing = "" if phase is None else phase.name
+        return Moment(
+            self.command,
+            ": ".join(filter(None, (doing, self._detail))),
+            self._share(),
+            self.clock() - self.began,
+            left,
+            any(one.optional for one in self._phases[self._at :]),
+            tuple(self._entries),
+            stopped,
+        )
+
+    def _enter(self, at: int) -> None:
+        self._at, self._done, self._fresh, self._since, self._detail = at, 0.0, 0.0, self.clock(), ""
+
+    def _close(self) -> None:
+        """Note what the phase took; of several of a kind the last one counts."""
+        if self._phases and self._fresh > 0:
+            self._spent[self._phases[self._at].kind] = _Spent(self.clock() - self._since, self._fresh)
+
+    def _share(self) -> float:
+        whole = sum(phase.weight for phase in self._phases)
+        if whole <= 0:
+            return 0.0
+        here = self._phases[self._at]
+        done = sum(phase.weight for phase in self._phases[: self._at]) + min(self._done, here.units) * here.cost
+        return min(1.0, done / whole)
+
+    def _seconds_left(self) -> float | None:
+        if not self._phases:
+            return None
+        here = self._phases[self._at]
+        spent = dict(self._spent)
+        if self._fresh > 0:
+            spent[here.kind] = self._blended(here.kind)
+        known = [phase for phase in self._phases if phase.kind in spent and not phase.guessed]
+        paces = {phase.kind: spent[phase.kind].seconds / spent[phase.kind].units / phase.cost for phase in known}
+        usual = sum(paces.values()) / len(paces) if paces else None
+        left = 0.0
+        for at, phase in enumerate(self._phases[self._at :]):
+            units = max(0.0, phase.units - self._done) if at == 0 else phase.units
+            if phase.kind in spent:
+                left += units * spent[phase.kind].seconds / spent[phase.kind].units
+            elif phase.guessed or usual is None:
+                return None
+            else:
+                left += units * phase.cost * usual
+        return left
+
+    def _blended(self, kind: str) -> _Spent:
+        """What the present phase shows so far; the one before counts less the farther this one is."""
+        now = _Spent(self.clock() - self._since, self._fresh)
+        before = self._spent.get(kind)
+        if before is None:
+            return now
+        weight = max(0.0, 1 - self._fresh / max(before.units, 1e-9))
+        return _Spent(now.seconds + weight * before.seconds, now.units + weight * before.units)
+
+    def _tell(self, event: bool) -> None:
+        if self.listener is not None and self._phases:
+            self.listener(self.moment, event)
+
+
+_current: ContextVar[Job | None] = ContextVar("torchsag_job", default=None)
+_within: ContextVar[bool] = ContextVar("torchsag_within_job", default=False)
+
+
+@contextmanager
+def opened(job: Job) -> Iterator[Job]:
+    """The job that `plan`, `begin` and `advance` are about while the block runs.
+
+    A command that is a part of another one, such as the average that a classification begins with, gets on with that
+    one's job and has no plan of its own.
+    """
+    around = _current.get()
+    if around is not None:
+        token = _within.set(True)
+        try:
+            yield around
+        finally:
+            _within.reset(token)
+        return
+    token = _current.set(job)
+    try:
+        yield job
+    finally:
+        _current.reset(token)
+
+
+def current() -> Job | None:
+    """The job that is under way in this thread."""
+    return _current.get()
+
+
+def plan(phases: Sequence[Phase]) -> None:
+    """See `Job.plan`; nothing without a job, or within another command."""
+    job = _current.get()
+    if job is not None and not _within.get():
+        job.plan(phases)
+
+
+def begin(name: str, done: float | int = 0) -> None:
+    """See `Job.begin`; nothing without a job, or within another command."""
+    job = _current.get()
+    if job is not None and not _within.get():
+        job.begin(name, done)
+
+
+def advance(count: float | int, detail: str = "") -> None:
+    """See `Job.advance`; nothing without a job, or within another command."""
+    job = _current.get()
+    if job is not None and not _within.get():
+        job.advance(count, detail)
+
+
+def duration(seconds: float | int) -> str:
+    """In the unit that suits: ``40 s``, ``12 min``, ``3 h 20 min``, ``2 days 4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 36:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} {'day' if days == 1 else 'days'} {hours} h"
