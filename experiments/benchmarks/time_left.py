@@ -6,7 +6,7 @@ Simulated particles through align, average and classify, each alone in a process
 that modules are loaded. Whenever the command may say something it is asked for the time left, which is known
 afterwards: the ratio of announced to real time left is noted at the moments nearest to a quarter, a half and three
 quarters of the time. An average says *at most*: it is made to use all of its iterations here.
-The moment nearest to a quarter is later where no time was known by then, which is noted too. Also the CPU time of writing
+Where no time was known by then the nearest moment is later, which is noted too. Also the CPU time of writing
 the live page once. The result is a JSON file beside this one.
 """
 
