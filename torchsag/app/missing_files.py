@@ -12,7 +12,7 @@ from torchsag.errors import InputError
 # Keys of torchsag's own components whose value is something to read.
 _READ = frozenset({
     "particles", "positions", "tomogram", "reference", "truth", "truth_map", "path", "in", "folder", "half1", "half2",
-    "map", "new_volumes",
+    "map", "new_volumes", "judge", "sheets",
 })  # fmt: skip
 
 

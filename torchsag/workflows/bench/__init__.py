@@ -1,0 +1,1 @@
+"""What ``torchsag bench`` is made of."""
