@@ -32,7 +32,7 @@ from torchsag.runs.job import Moment
 _SHOWN_ITERATIONS = 4
 _TABLE = ("resolution_0.143_angstrom", "resolution_0.5_angstrom", "median_change_deg")
 _NEXT = (
-    "Turn average.mrc in a map viewer, and compare half1.mrc with half2.mrc: what only one of them shows is noise.",
+    "Compare half1.mrc with half2.mrc in a map viewer: what only one of them shows is noise.",
     "Does one structure explain all particles? Run torchsag classify with poses.star as particles.",
 )
 
@@ -95,7 +95,7 @@ def _sections_so_far(folder: Path, moment: Moment) -> list[Section | None]:
     chart = fsc_chart(read_fsc(folder, "average", f"{last.relative_to(folder)}/fsc.csv"), voxel_size, crossings)
     number = f"iteration {int(rows[-1]['iteration'])}"
     return [
-        map_section(f"The map after {number}", {"map": whole.numpy()}, slices, voxel_size),
+        map_section(f"The map after {number}", {"map": whole.numpy()}, slices, voxel_size, turns=False),
         so_far(f"Resolution after {number}", [chart], f"Fourier shell correlation over resolution: {said}", f"{said}."),
         so_far("Progress", _progress_charts(rows), f"Resolution and change of poses over {len(rows)} iterations")
         if len(rows) > 1

@@ -14,6 +14,9 @@ _VIRIDIS = np.array([
     112), (94, 201, 98), (122, 209, 81), (155, 217, 60), (189, 223, 38), (223, 227, 24), (253, 231, 37),
 ])  # fmt: skip
 
+# A surface in shadow, in the light, and where it shines.
+_LIT = ((18, 34, 46), (140, 180, 202), (214, 234, 244))
+
 
 def viridis(values: np.ndarray) -> np.ndarray:
     """Red, green, blue and opacity ``[..., 4]``, 0 to 255, of values from 0 to 1; what is not finite is clear."""
@@ -29,6 +32,14 @@ def greys(image: np.ndarray, low: float | int, high: float | int) -> np.ndarray:
     seen = np.isfinite(image)
     level = np.clip((np.where(seen, image, low) - low) / max(high - low, 1e-30), 0, 1) * 255
     return np.stack([level, level, level, np.where(seen, 255, 0)], -1).round().astype(np.uint8)
+
+
+def lit(brightness: np.ndarray) -> np.ndarray:
+    """A surface of 0 to 1 in the colour of those that can be turned, ``[..., 4]``; what is not finite is clear."""
+    seen = np.isfinite(brightness)
+    level = np.clip(np.where(seen, brightness, 0), 0, 1)
+    channels = [np.interp(level, (0, 0.75, 1), stops) for stops in zip(*_LIT, strict=True)]
+    return np.stack([*channels, np.where(seen, 255, 0)], -1).round().astype(np.uint8)
 
 
 def embedded(pixels: np.ndarray) -> str:

@@ -55,11 +55,13 @@ def fsc_chart(curves: Mapping[str, np.ndarray], voxel_size: float, crossings: Ma
             notes.append(Note(nyquist, threshold, f"{threshold:g}: not reached before Nyquist", before=True))
         elif resolution:
             lines.append(Line([1 / resolution], [threshold], colour=2, dash="", marked=True))
-            notes.append(Note(1 / resolution, threshold, f"{threshold:g}: {resolution:.1f} Å", before=True))
+            # To the right of where a curve falls there is room, but for Nyquist's line.
+            near = 1 / resolution > 0.78 * nyquist
+            notes.append(Note(1 / resolution, threshold, f"{threshold:g}: {resolution:.1f} Å", before=near))
     return Chart(
         angstrom_axis(nyquist),
         Axis("Fourier shell correlation", limits=(-0.1, 1.03)),
-        lines=lines, bands=bands, notes=notes, across=list(crossings), upright=[nyquist],
+        lines=lines, bands=bands, notes=notes, across=list(crossings), upright=[nyquist], height=0.5,
     )  # fmt: skip
 
 

@@ -9,30 +9,61 @@ import numpy as np
 from torchsag.report.page import Picture, Section
 from torchsag.report.pictures import map_views
 from torchsag.report.surface import CONTOUR_DEVIATIONS, Surface
+from torchsag.report.turnable import meshes_of, turnable, viewer_scripts
 from torchsag.report.wording import digits
 
 
 def map_section(
-    heading: str, surfaces: Mapping[str, np.ndarray | None], slices: Mapping[str, np.ndarray], voxel_size: float
+    heading: str,
+    densities: Mapping[str, np.ndarray | None],
+    slices: Mapping[str, np.ndarray],
+    voxel_size: float,
+    turns: bool = True,
 ) -> Section:
-    """Surfaces of densities ``[z, y, x]``, those that are kept, above central slices ``[3, n, n]``."""
+    """Surfaces of densities ``[z, y, x]``, those that are kept, above central slices ``[3, n, n]``.
+
+    Parameters
+    ----------
+    heading
+        Of the section.
+    densities, slices
+        By name.
+    voxel_size
+        Angstrom.
+    turns
+        Whether the reader can turn the surfaces, which takes a megabyte.
+    """
     box = next(iter(slices.values())).shape[-1]
-    seen = {name: Surface.of(density) for name, density in surfaces.items() if density is not None}
+    kept = {name: density for name, density in densities.items() if density is not None}
+    side = digits(box * voxel_size)
     rows = {
-        f"surface, {name}" if len(surfaces) > 1 else "surface": (surface.views, surface.width * voxel_size)
-        for name, surface in seen.items()
-    }
-    rows |= {
         f"slice, {name}" if len(slices) > 1 else "slice": (images, box * voxel_size) for name, images in slices.items()
     }
-    side = digits(box * voxel_size)
-    alt = (
-        f"{len(seen)} shaded surfaces and central slices of {len(slices)} maps along z, y and x, slices {side} "
-        "angstrom wide"
-    )
-    caption = f"Slices through the middle, {side} Å wide."
-    if seen:
-        where = "below" if any(surface.dark for surface in seen.values()) else "above"
-        caption = f"Surfaces at {CONTOUR_DEVIATIONS:g} standard deviations {where} the mean. {caption}"
-    picture = Picture(map_views(rows, alt), caption)
+    alt = f"Central slices of {_count(len(slices))} along z, y and x, {side} angstrom wide"
+    parts, captions, scripts = [map_views(rows, alt)], [f"Slices through the middle, {side} Å wide."], ()
+    if kept:
+        surfaces, said = _surfaces(kept, voxel_size)
+        parts.insert(0, surfaces)
+        captions.insert(0, said)
+    if kept and turns and viewer_scripts() and (meshes := meshes_of(kept)):
+        scripts = viewer_scripts()
+        parts.insert(0, turnable(meshes, voxel_size))
+    kind = "solid several" if len(slices) > 1 else "solid"
+    picture = Picture(f"<div class='{kind}'>{''.join(parts)}</div>", " ".join(captions), scripts)
     return Section(heading, pictures=[picture], place="first")
+
+
+def _surfaces(densities: Mapping[str, np.ndarray], voxel_size: float) -> tuple[str, str]:
+    """From three sides, and what is to be said of them."""
+    seen = {name: Surface.of(density) for name, density in densities.items()}
+    rows = {
+        f"surface, {name}" if len(seen) > 1 else "surface": (surface.views, surface.width * voxel_size)
+        for name, surface in seen.items()
+    }
+    where = "below" if any(surface.dark for surface in seen.values()) else "above"
+    alt = f"Shaded surfaces of {_count(len(seen))} along z, y and x"
+    return map_views(rows, alt, "surfaces"), f"Surface at {CONTOUR_DEVIATIONS:g} standard deviations {where} the mean."
+
+
+def _count(maps: int) -> str:
+    return "the map" if maps == 1 else f"{maps} maps"

@@ -29,10 +29,13 @@ class Picture:
         said in it to those who cannot see it, and what came from outside is escaped.
     caption
         Beneath it.
+    scripts
+        That bring it to life, in order; a page holds each once.
     """
 
     markup: str
     caption: str = ""
+    scripts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def render(title: str, headline: Headline, sections: Sequence[Section | None]) -
     shown = [section for section in sections if section is not None]
     style = _own("style.css")
     scripts = [_own("sort.js"), *([] if headline.sign is None else [_own("live.js")])]
+    scripts += dict.fromkeys(script for section in shown for picture in section.pictures for script in picture.scripts)
     allowed = " ".join(_digest(script) for script in scripts)
     policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {allowed}"
     first = "".join(_section(section) for section in shown if section.place == "first")

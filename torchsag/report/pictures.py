@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from torchsag.report.colours import embedded, greys, viridis
+from torchsag.report.colours import embedded, greys, lit, viridis
 from torchsag.report.wording import digits
 
 _AXES = ("along z", "along y", "along x")
 
 
-def map_views(rows: Mapping[str, tuple[np.ndarray, float]], alt: str) -> str:
+def map_views(rows: Mapping[str, tuple[np.ndarray, float]], alt: str, kind: str = "") -> str:
     """Three pictures ``[3, n, n]`` in each row, along z, y and x.
 
     Parameters
@@ -23,13 +23,15 @@ def map_views(rows: Mapping[str, tuple[np.ndarray, float]], alt: str) -> str:
         By name: pictures, of which NaN stays empty, and their width in angstrom, for a scale bar.
     alt
         What they show, in words.
+    kind
+        Of picture, for the page's style: ``surfaces``.
     """
     tiles = []
     for name, (pictures, width) in rows.items():
         for number, (image, axis) in enumerate(zip(pictures, _AXES, strict=True)):
             bar = _scale_bar(width) if number == 0 else ""
             tiles.append(_tile(embedded(_shades(image)), bar, f"{name}, {axis}" if number == 0 else axis))
-    return _tiles(tiles, "three", alt)
+    return _tiles(tiles, f"three {kind}".strip(), alt)
 
 
 def image_pairs(upper: np.ndarray, lower: np.ndarray, names: Sequence[str], alt: str) -> str:
@@ -80,10 +82,11 @@ def _picture(source: str, bar: str) -> str:
 
 
 def _shades(image: np.ndarray) -> np.ndarray:
-    """A surface from black to white, a slice between its rare values."""
+    """A surface as it is lit, a slice between its rare values."""
     finite = image[np.isfinite(image)]
-    surface = finite.size < image.size
-    low, high = (0.0, 1.0) if surface or not finite.size else np.percentile(finite, (0.5, 99.5))
+    if finite.size < image.size:
+        return lit(image)
+    low, high = np.percentile(finite, (0.5, 99.5))
     return greys(image, float(low), float(max(high, low + 1e-12)))
 
 

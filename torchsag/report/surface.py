@@ -42,19 +42,32 @@ class Surface:
 
         What is shown is resampled to `pixels` along its longest axis.
         """
-        volume = np.asarray(density, dtype=np.float32)
-        volume = volume - volume.mean()
-        volume /= max(float(volume.std()), 1e-30)
-        dark = bool((volume**3).mean() < 0)
-        volume = _trimmed(-volume if dark else volume)
+        volume, dark = standing_out(density)
         width = max(volume.shape)
-        for axis, length in enumerate(volume.shape):
-            volume = _along(_cubic(length, round(length * pixels / width)), volume, axis)
+        volume = resampled(volume, pixels)
         smooth = volume
         for axis, length in enumerate(volume.shape):
             smooth = _along(_blur(length), smooth, axis)
         views = [_shaded(_ahead(volume, axis), _ahead(smooth, axis)) for axis in range(3)]
         return Surface(_padded(views), width, dark)
+
+
+def standing_out(density: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The part of a map that holds all within the contour, in standard deviations from the mean, bright; and whether it
+    was dark."""
+    volume = np.asarray(density, dtype=np.float32)
+    volume = volume - volume.mean()
+    volume /= max(float(volume.std()), 1e-30)
+    dark = bool((volume**3).mean() < 0)
+    return _trimmed(-volume if dark else volume), dark
+
+
+def resampled(volume: np.ndarray, pixels: int) -> np.ndarray:
+    """With so many samples along the longest axis."""
+    width = max(volume.shape)
+    for axis, length in enumerate(volume.shape):
+        volume = _along(_cubic(length, max(1, round(length * pixels / width))), volume, axis)
+    return volume
 
 
 def _trimmed(volume: np.ndarray) -> np.ndarray:
