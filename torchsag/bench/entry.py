@@ -42,6 +42,11 @@ class Entry:
     halves: Integer[Tensor, " particles"] | None = None
     covariances: Float[Tensor, "particles 6 6"] | None = None
 
+    def beginning(self, count: int) -> Entry:
+        """The first `count` particles alone."""
+        parts = (None if part is None else part[:count] for part in (self.classes, self.halves, self.covariances))
+        return Entry(self.listed[:count], self.poses[:count], *parts)
+
 
 def read_entry(path: str | Path, task: Task) -> Entry:
     """Read a list; folders in the names of its volumes do not matter, and the volumes need not be there.

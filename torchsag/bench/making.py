@@ -50,6 +50,10 @@ class Problem:
     structures: tuple[DensityMap, ...]
     noise_variance: float
 
+    def beginning(self, count: int) -> Problem:
+        """The first `count` particles alone."""
+        return replace(self, particles=self.particles[:count], truth=Truth(self.truth.table[:count]))
+
 
 def make(task: Task) -> Problem:
     """Simulate a task in memory, on the CPU."""

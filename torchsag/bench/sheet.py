@@ -60,7 +60,7 @@ class Sheet:
     about
         How the result came about: program, versions, settings.
     tasks
-        By name: recipe and truth by their hash, measures, columns.
+        By name: the hash of its recipe, how many particles, measures, columns.
     """
 
     name: str
@@ -72,11 +72,10 @@ class Sheet:
         task = problem.task
         measures = dict(found.measures)
         if cpu_seconds is not None:
-            measures["cpu_seconds_per_particle"] = Measure(cpu_seconds / task.particles)
+            measures["cpu_seconds_per_particle"] = Measure(cpu_seconds / len(problem.truth))
         self.tasks[task.name] = {
             "recipe": task.recipe_digest,
-            "truth": problem.truth.digest,
-            "particles": task.particles,
+            "particles": len(problem.truth),
             "measures": {name: one.record() for name, one in measures.items()},
             "columns": found.particles,
         }

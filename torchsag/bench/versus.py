@@ -61,9 +61,10 @@ def compare(first: Sheet, second: Sheet) -> list[Paired]:
     rows: list[Paired] = []
     for name in common:
         one, other = first.tasks[name], second.tasks[name]
-        if (one["recipe"], one["truth"]) != (other["recipe"], other["truth"]):
-            raise InputError(f"sheets: expected {name} of the same data in both, got different recipes or truths")
-        rows += _of_task(name, one["columns"], other["columns"])
+        if one["recipe"] != other["recipe"]:
+            raise InputError(f"sheets: expected {name} of the same data in both, got different recipes")
+        count = min(one["particles"], other["particles"])  # a sheet may be of the first particles alone
+        rows += _of_task(name, *({key: of["columns"][key][:count] for key in of["columns"]} for of in (one, other)))
     adjusted = holm(np.array([row.p for row in rows]))
     return [replace(row, p_holm=float(p)) for row, p in zip(rows, adjusted, strict=True)]
 

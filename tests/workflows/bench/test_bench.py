@@ -76,6 +76,11 @@ def test_own_poses_are_judged_like_anybody_s(tmp_path, capsys):
     assert judged.pop("cpu_seconds_per_particle")["value"] == 2
     own.pop("cpu_seconds_per_particle")
     assert judged == own
+    assert main(["bench", "out=e", *words, "first=4"]) == 0
+    part = json.loads((tmp_path / "e" / "sheet.json").read_text())["tasks"]["align_easy"]
+    assert part["particles"] == 4
+    assert part["columns"]["rotation_error_deg"] == again["tasks"]["align_easy"]["columns"]["rotation_error_deg"][:4]
+    assert main(["bench", "sheets=[e,c]"]) == 0
     assert main(["bench", "sheets=[b,c/sheet.json]", "out=d"]) == 0
     assert {row["p"] for row in json.loads((tmp_path / "d" / "versus.json").read_text())} == {1.0}
 
@@ -104,6 +109,7 @@ def test_a_folder_of_lists_is_one_sheet(tmp_path):
         (["judge=here.star"], "task: expected the one that here.star answers"),
         (["judge=.", "out=x"], "expected a list called as its task"),
         (["judge=here.star", "method=sag", "out=x"], "judge: expected none beside method="),
+        (["first=5"], "first: expected judge= with it"),
         (["cpu_seconds=3"], "cpu_seconds: expected judge= with it"),
         (["sheets=[here.star]"], "sheets: expected two"),
     ],

@@ -60,6 +60,8 @@ class Bench:
     judge
         Somebody's list of one task's particles with poses (or classes), or a folder with one list for each task, called
         TASK.star; None for none.
+    first
+        Judge only the first so many particles of each task, for programs that would take too long; None judges all.
     cpu_seconds
         What a list that is judged took, for its sheet; in a folder TASK.json may say {"cpu_seconds": 1.5}. None leaves
         it out.
@@ -81,6 +83,7 @@ class Bench:
     local_method: Aligner | None = None
     classifier: Classifier = field(default_factory=MCOA)
     judge: str | None = None
+    first: int | None = None
     cpu_seconds: float | int | None = None
     sheets: Sequence[str] | None = None
     name: str | None = None
@@ -106,6 +109,8 @@ class Bench:
             raise InputError(f"cpu_seconds: expected a number of at least 0, got {self.cpu_seconds}")
         if self.cpu_seconds is not None and (self.judge is None or Path(self.judge).is_dir()):
             raise InputError("cpu_seconds: expected judge= with it, and one list; in a folder TASK.json says it")
+        if self.first is not None and (self.judge is None or self.first < 2):
+            raise InputError(f"first: expected judge= with it, and at least 2 particles, got {self.first}")
         if self.seed < 0:
             raise InputError(f"seed: expected a whole number of at least 0, got {self.seed}")
         self._chosen()
@@ -170,7 +175,10 @@ class Bench:
         for task, path, seconds in self._lists(Path(judged)):
             problem = make(task)
             require_published(problem)
-            sheet.add(problem, score(problem, read_entry(path, task)), seconds)
+            entry = read_entry(path, task)
+            if self.first is not None:
+                problem, entry = problem.beginning(self.first), entry.beginning(self.first)
+            sheet.add(problem, score(problem, entry), seconds)
         return sheet
 
     def _lists(self, judged: Path) -> Iterator[tuple[Task, Path, float | None]]:
