@@ -226,6 +226,56 @@ def _kept_transforms() -> str:
     return _table(head, rows)
 
 
+def _sheets() -> list[Record]:
+    """Score sheets of the benchmark: torchsag's methods, then other programs."""
+    paths = sorted((ROOT / "experiments" / "bench" / "sheets").glob("*.json"))
+    sheets = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return sorted(sheets, key=lambda sheet: (not sheet["name"].startswith("torchsag"), sheet["name"]))
+
+
+def _bench(tasks: Sequence[str], measures: dict[str, str]) -> str:
+    """Every entrant in some tasks of the benchmark, 95 % intervals in brackets."""
+    rows = [
+        (
+            sheet["name"],
+            task.partition("_")[2],
+            str(sheet["tasks"][task]["particles"]),
+            *(_measure(sheet["tasks"][task]["measures"].get(name), name) for name in measures),
+        )
+        for task in tasks
+        for sheet in _sheets()
+        if task in sheet["tasks"]
+    ]
+    return _table(("entrant", "", "particles", *measures.values()), rows)
+
+
+def _measure(record: Record | None, name: str) -> str:
+    if record is None or record["value"] is None:
+        return ""
+
+    def shown(value: float) -> str:
+        return f"{100 * value:.0f} %" if name in _SHARES else f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+    if record["low"] is None:
+        return shown(record["value"])
+    return f"{shown(record['value'])} ({shown(record['low'])} to {shown(record['high'])})"
+
+
+_SHARES = ("within_10_deg", "inside_50", "inside_95", "right_class")
+_DIFFICULTIES = ("easy", "normal", "hard")
+_TIME = {"cpu_seconds_per_particle": "CPU s a particle"}
+_POSES = {
+    "within_10_deg": "within 10°",
+    "median_rotation_error_deg": "median error (°)",
+    "rotation_error_by_bound": "rotation error / bound",
+    "shift_error_by_bound": "shift error / bound",
+}
+
+
+def _tasks(kind: str) -> list[str]:
+    return [f"{kind}_{difficulty}" for difficulty in _DIFFICULTIES]
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
@@ -244,4 +294,26 @@ FIGURES: dict[str, Callable[[], str]] = {
     "time_left": _time_left,
     "verdicts": _verdicts,
     "scaling": _scaling,
+    "bench_align": lambda: _bench(_tasks("align"), {**_POSES, **_TIME}),
+    "bench_average": lambda: _bench(
+        _tasks("average"),
+        {
+            "truth_0.5_angstrom": "FSC 0.5 against the truth (Å)",
+            "half_maps_0.143_angstrom": "FSC 0.143 of the halves (Å)",
+            "within_10_deg": "within 10°",
+            **_TIME,
+        },
+    ),
+    "bench_classify": lambda: _bench(
+        _tasks("classify"), {"adjusted_rand_index": "adjusted Rand index", "right_class": "right class", **_TIME}
+    ),
+    "bench_calibrate": lambda: _bench(
+        _tasks("calibrate"),
+        {
+            "within_10_deg": "within 10°",
+            "inside_50": "truth in the 50 % ellipsoid",
+            "inside_95": "in the 95 % ellipsoid",
+            "z_rms": "errors by their sigmas",
+        },
+    ),
 }
