@@ -113,12 +113,20 @@ def _averaging() -> str:
 def _verdicts() -> str:
     """False alarms and misses of the checks behind verdicts."""
     measured = _read("verdicts")
-    good = [(name, f"{row['good_alarms']} of {row['cases']}", "") for name, row in measured["good"].items()]
+    good = [
+        (name, f"{row['alarms']} of {row['cases']}", "", _up_to(row["alarms_95_percent"]))
+        for name, row in measured["good"].items()
+    ]
     bad = [
-        (f"`{name}`: {row['what']}", "", f"{row['bad_missed']} of {row['cases']}")
+        (f"`{name}`: {row['what']}", "", f"{row['missed']} of {row['cases']}", _up_to(row["missed_95_percent"]))
         for name, row in measured["bad"].items()
     ]
-    return _table(("cases", "good ones with an alarm", "bad ones missed"), [*good, *bad])
+    return _table(("cases", "good ones with an alarm", "bad ones missed", "95 % interval"), [*good, *bad])
+
+
+def _up_to(interval: list[float]) -> str:
+    """An interval of a part, in percent."""
+    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
 
 
 def _time_left() -> str:

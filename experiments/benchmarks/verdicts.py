@@ -1,12 +1,13 @@
 """False alarms and misses of the checks behind every verdict, on simulations.
 
-    python experiments/benchmarks/verdicts.py [--good 200] [--bad 50]
+    python experiments/benchmarks/verdicts.py [--good 200] [--bad 50] [--minutes 14]
 
 Checks are functions of arrays, so most need no whole run: a good case is a simulated sample of particles, a pair of
 half-maps, a map or orientations as they should be; a bad case has the one fault that the check is for. Boxes of 32
 voxels of 12 angstrom, ribosome and GroEL phantoms, 8 to 12 particles of SNR 0.02 to 0.2 a sample, each drawn anew.
-`good_alarms` counts good cases with the code at the severity doubt or wrong, `bad_missed` bad cases without it.
-The result is a JSON file beside this one.
+`alarms` counts good cases with any code at the severity doubt or wrong, `missed` bad cases without their code; with
+Wilson's intervals of 95 %. Seeds begin at 5000: thresholds were set on others. The result is a JSON file beside this
+one, to which further cases are added; a kind that is missing from it, or has fewer cases than asked for, goes on.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchsag.averaging.frames import bring_back
+from torchsag.evaluation.confidence import share_interval
 from torchsag.evaluation.half_map_fsc import compare_half_maps
 from torchsag.evaluation.wedge_dependence import wedge_dependence
 from torchsag.fourier import low_pass
 from torchsag.geometry import Poses, Symmetry, random_rotations, rotvec_to_matrix
 from torchsag.imaging.masks import spherical_mask
 from torchsag.particles import DensityMap, ParticleBatch, ParticleSet, TiltRange, VolumeSource
+from torchsag.particles.sources import DensitySource
 from torchsag.particles.weighting import Transfer
 from torchsag.runs.provenance import versions
 from torchsag.simulation import simulate_particles
@@ -36,6 +40,7 @@ from torchsag.simulation.structures import CappedPhantom, GroelPhantom, Ribosome
 from torchsag.verdict import Finding
 from torchsag.verdict.alignment import judge_reference
 from torchsag.verdict.resolution import CommonNoise, FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone
+from torchsag.verdict.sample import SearchRadius
 from torchsag.verdict.symmetry import SymmetryInMap
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
@@ -46,6 +51,8 @@ RIBOSOME, GROEL = RibosomePhantom().density(N, VOXEL), GroelPhantom().density(N,
 CAPPED = CappedPhantom().density(N, VOXEL)
 STRUCTURES = (RIBOSOME, GROEL)
 WEDGE = TiltRange(-60.0, 60.0)
+DEFAULT, CHEN = SearchRadius(0.125, "method.search.max_shift"), SearchRadius(0.25, "method.max_shift")
+FIRST_SEED = 5000
 
 Case = Callable[[int], Iterable[Finding | None]]
 
@@ -63,7 +70,8 @@ def in_memory(volumes: Tensor) -> ParticleSet:
     sources = tuple(VolumeSource(Path("memory"), i) for i in range(count))
     names = tuple(f"particle_{i}" for i in range(count))
 
-    def read(source: VolumeSource) -> Tensor:
+    def read(source: DensitySource) -> Tensor:
+        assert isinstance(source, VolumeSource)
         assert source.index is not None
         return volumes[source.index]
 
@@ -81,34 +89,67 @@ def sample(seed: int) -> tuple[DensityMap, Tensor]:
 def right(seed: int) -> list[Finding | None]:
     """Particles and their own structure."""
     structure, volumes = sample(seed)
-    return judge_reference(in_memory(volumes), structure, 0.125, seed=seed)
+    return judge_reference(in_memory(volumes), structure, DEFAULT, seed=seed)
 
 
 def inverted(seed: int) -> list[Finding | None]:
     """The structure with its sign turned."""
     structure, volumes = sample(seed)
-    return judge_reference(in_memory(volumes), replace(structure, density=-structure.density), 0.125, seed=seed)
+    return judge_reference(in_memory(volumes), replace(structure, density=-structure.density), DEFAULT, seed=seed)
 
 
 def mirrored(seed: int) -> list[Finding | None]:
     """Its mirror image."""
     structure, volumes = sample(seed)
-    return judge_reference(in_memory(volumes), structure.mirrored(), 0.125, seed=seed)
+    return judge_reference(in_memory(volumes), structure.mirrored(), DEFAULT, seed=seed)
+
+
+def moved(seed: int, least: float, most: float) -> tuple[DensityMap, Tensor]:
+    """A structure, and particles between `least` and `most` voxels from the box centre, all in one direction."""
+    structure, volumes = sample(seed)
+    (length,) = draw(seed + 1, least, most)
+    direction = torch.randn(3, generator=torch.Generator().manual_seed(seed))
+    steps = (length * direction / direction.norm()).round().long().tolist()
+    return structure, volumes.roll(steps, (1, 2, 3))
 
 
 def off_centre(seed: int) -> list[Finding | None]:
     """Particles 8 to 12 voxels from the box centre, where the search goes to 4."""
+    structure, volumes = moved(seed, 8.0, 12.0)
+    return judge_reference(in_memory(volumes), structure, DEFAULT, seed=seed)
+
+
+def far_for_chen(seed: int) -> list[Finding | None]:
+    """Particles 11 to 13 voxels from the box centre, where `chen_frm` goes to 8."""
+    structure, volumes = moved(seed, 11.0, 13.0)
+    return judge_reference(in_memory(volumes), structure, CHEN, seed=seed)
+
+
+def right_for_chen(seed: int) -> list[Finding | None]:
+    """Particles up to 7 voxels off, within its radius."""
+    structure, volumes = moved(seed, 1.0, 4.0)
+    return judge_reference(in_memory(volumes), structure, CHEN, seed=seed)
+
+
+def some_inverted(seed: int) -> list[Finding | None]:
+    """A third of the particles with their sign turned."""
     structure, volumes = sample(seed)
-    (length,) = draw(seed + 1, 8.0, 12.0)
-    direction = torch.randn(3, generator=torch.Generator().manual_seed(seed))
-    steps = (length * direction / direction.norm()).round().long().tolist()
-    return judge_reference(in_memory(volumes.roll(steps, (1, 2, 3))), structure, 0.125, seed=seed)
+    volumes = volumes.clone()
+    volumes[: len(volumes) // 3] *= -1
+    return judge_reference(in_memory(volumes), structure, DEFAULT, seed=seed)
 
 
 def another(seed: int) -> list[Finding | None]:
     """The other structure."""
     _, volumes = sample(seed)
-    return judge_reference(in_memory(volumes), STRUCTURES[1 - seed % 2], 0.125, seed=seed)
+    return judge_reference(in_memory(volumes), STRUCTURES[1 - seed % 2], DEFAULT, seed=seed)
+
+
+def another_inverted(seed: int) -> list[Finding | None]:
+    """The other structure with its sign turned."""
+    _, volumes = sample(seed)
+    other = STRUCTURES[1 - seed % 2]
+    return judge_reference(in_memory(volumes), replace(other, density=-other.density), DEFAULT, seed=seed)
 
 
 def noise_particles(seed: int) -> list[Finding | None]:
@@ -117,7 +158,7 @@ def noise_particles(seed: int) -> list[Finding | None]:
     noise = torch.randn(volumes.shape, generator=torch.Generator().manual_seed(seed))
     if seed % 2:
         noise = low_pass(noise, 60.0, VOXEL) + 0.3 * noise
-    return judge_reference(in_memory(noise), structure, 0.125, seed=seed)
+    return judge_reference(in_memory(noise), structure, DEFAULT, seed=seed)
 
 
 def maps(seed: int, shared: float, count_noise: float | None = None) -> tuple[DensityMap, DensityMap]:
@@ -131,9 +172,8 @@ def maps(seed: int, shared: float, count_noise: float | None = None) -> tuple[De
     return DensityMap(first, VOXEL), DensityMap(second, VOXEL)
 
 
-def curve(seed: int, halves: tuple[DensityMap, DensityMap], radius: float | None, edge: float) -> list[Finding | None]:
+def curve(seed: int, halves: tuple[DensityMap, DensityMap], mask: Tensor) -> list[Finding | None]:
     """All checks of a resolution."""
-    mask = spherical_mask(SHAPE, radius, edge)
     fsc = compare_half_maps(*halves, mask, seed)
     found = [FSCNeverFalls()(fsc, CommonNoise.of(*halves)), MaskTooSmall()(fsc, mask), MaskRaisesFSC()(fsc)]
     return [*found, NoiseAlone()(fsc, 60.0)]
@@ -141,19 +181,28 @@ def curve(seed: int, halves: tuple[DensityMap, DensityMap], radius: float | None
 
 def good_curve(seed: int) -> list[Finding | None]:
     """Independent noise, a mask around the particle."""
-    return curve(seed, maps(seed, 0.0), draw(seed, 12.0, 14.0)[0], 4.0)
+    return curve(seed, maps(seed, 0.0), spherical_mask(SHAPE, draw(seed, 12.0, 14.0)[0], 4.0))
 
 
 def copied_curve(seed: int) -> list[Finding | None]:
     """Halves that share at least half of the variance of their noise."""
     (shared,) = draw(seed + 1, 1.0, 5.0)
-    return curve(seed, maps(seed, shared), None, 4.0)
+    return curve(seed, maps(seed, shared), spherical_mask(SHAPE, None, 4.0))
 
 
 def tiny_mask(seed: int) -> list[Finding | None]:
     """A mask of one to two voxels' radius, and a curve above its threshold."""
     (radius,) = draw(seed, 1.0, 2.0)
-    return curve(seed, maps(seed, 0.0, 1.0), radius, 1.0)
+    return curve(seed, maps(seed, 0.0, 1.0), spherical_mask(SHAPE, radius, 1.0))
+
+
+def own_voxels(seed: int) -> list[Finding | None]:
+    """A mask without an edge: the 5 to 10 % largest voxels of a noisy average, which both halves are seen through."""
+    noise, part = draw(seed, 0.4, 3.0, 0.05, 0.1)
+    halves = maps(seed, 0.0, noise)
+    whole = halves[0].density + halves[1].density
+    least = whole.flatten().topk(round(part * whole.numel())).values[-1]
+    return curve(seed, halves, (whole >= least).float())
 
 
 def symmetric(seed: int) -> list[Finding | None]:
@@ -235,21 +284,26 @@ def values(seed: int, fault: str) -> list[Finding | None]:
 
 
 GOOD: dict[str, Case] = {
+    "particles and their structure": right,
+    "particles within chen_frm's radius": right_for_chen,
     "half-maps with independent noise": good_curve,
     "symmetric maps": symmetric,
     "random orientations": all_views,
     "classes at random": lambda seed: classes(seed, False),
     "volumes of any scale": lambda seed: values(seed, "none"),
-    "particles and their structure": right,
 }
 BAD: dict[str, tuple[str, Case]] = {
-    "contrast_opposite": ("inverted reference", inverted),
     "hand_opposite": ("mirrored reference", mirrored),
     "shifts_at_search_radius": ("particles 8 to 12 voxels off, radius 4", off_centre),
+    "shifts_at_search_radius (chen_frm)": ("particles 11 to 13 voxels off, radius 8", far_for_chen),
+    "contrast_opposite": ("inverted reference", inverted),
+    "contrast_opposite (some)": ("a third of the particles inverted", some_inverted),
     "no_better_than_chance": ("another structure", another),
+    "no_better_than_chance (inverted)": ("another structure, inverted", another_inverted),
     "no_better_than_chance (noise)": ("noise, white and coloured", noise_particles),
     "fsc_never_falls": ("half or more of the noise shared", copied_curve),
     "mask_too_small or noise_alone": ("mask of 1 to 2 voxels", tiny_mask),
+    "mask_raises_fsc": ("mask of the average's own largest voxels", own_voxels),
     "symmetry_not_in_reference": ("ribosome with C2 to O", unsymmetric),
     "symmetry_axes_differ": ("GroEL turned by 15 to 45 degrees", other_axes),
     "orientation_gap": ("views within 10 degrees", one_view),
@@ -257,9 +311,7 @@ BAD: dict[str, tuple[str, Case]] = {
     "outlier_voxels": ("one voxel of 40 to a million deviations", lambda seed: values(seed, "hot")),
     "scale_extreme": ("one volume 40 to a million times stronger", lambda seed: values(seed, "scale")),
 }
-
-
-SEARCHED = (right, inverted, mirrored, off_centre, another, noise_particles)
+_BLOCK = 10
 
 
 def serious(findings: Iterable[Finding | None]) -> set[str]:
@@ -267,52 +319,68 @@ def serious(findings: Iterable[Finding | None]) -> set[str]:
     return {finding.code for finding in findings if finding is not None and finding.severity != "note"}
 
 
+def more_good(case: Case, row: dict[str, Any], count: int) -> dict[str, Any]:
+    """The row of a good kind with further cases, up to `count`."""
+    row = {"cases": 0, "alarms": 0, "seeds": {}, **row}
+    for seed in range(FIRST_SEED + row["cases"], FIRST_SEED + count):
+        codes = sorted(serious(case(seed)))
+        row["cases"] += 1
+        row["alarms"] += bool(codes)
+        row["seeds"] |= {str(seed): codes} if codes else {}
+    return {**row, "alarms_95_percent": share_interval(row["alarms"], row["cases"])}
+
+
+def more_bad(name: str, case: Case, row: dict[str, Any], count: int) -> dict[str, Any]:
+    """The same of a bad kind; what was said in place of its code is kept, too."""
+    wanted = set(name.partition(" (")[0].split(" or "))
+    row = {"cases": 0, "missed": 0, "others": {}, "seeds": {}, **row}
+    for seed in range(FIRST_SEED + row["cases"], FIRST_SEED + count):
+        codes = serious(case(seed))
+        row["cases"] += 1
+        if not codes & wanted:
+            row["missed"] += 1
+            row["seeds"] |= {str(seed): sorted(codes)}
+        for code in codes - wanted:
+            row["others"] |= {code: row["others"].get(code, 0) + 1}
+    return {**row, "missed_95_percent": share_interval(row["missed"], row["cases"])}
+
+
 def main() -> None:
-    """Run, print, write the JSON."""
+    """Go on where the JSON ends, until all cases are there or the time is out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--good", type=int, default=200, help="good cases of each kind")
     parser.add_argument("--bad", type=int, default=50, help="bad cases of each kind")
-    parser.add_argument("--good-samples", type=int, default=200, help="the same where particles are searched")
-    parser.add_argument("--bad-samples", type=int, default=50)
+    parser.add_argument("--minutes", type=float, default=14.0, help="stop after so long; the next call goes on")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    began = time.process_time()
-    # Kinds that were measured before are kept: remove the file to start over.
+    began, spent_before = time.monotonic(), time.process_time()
     known = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
     good: dict[str, dict] = known.get("good", {})
     bad: dict[str, dict] = known.get("bad", {})
     spent = known.get("cpu_seconds", 0)
-    what = str(__doc__).splitlines()[0]
 
     def keep() -> None:
-        seconds = spent + round(time.process_time() - began)
+        seconds = spent + round(time.process_time() - spent_before)
+        what = str(__doc__).splitlines()[0]
         result = {"what": what, "versions": versions(), "cpu_seconds": seconds, "good": good, "bad": bad}
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
-    for name, case in GOOD.items():
-        if name in good:
-            continue
-        count = options.good_samples if case in SEARCHED else options.good
-        alarms: dict[str, int] = {}
-        any_alarm = 0
-        for seed in range(count):
-            codes = serious(case(seed))
-            any_alarm += bool(codes)
-            for code in codes:
-                alarms[code] = alarms.get(code, 0) + 1
-        good[name] = {"cases": count, "good_alarms": any_alarm, "by_code": alarms}
-        print(name, good[name], flush=True)
-        keep()
-    for name, (fault, case) in BAD.items():
-        if name in bad:
-            continue
-        count = options.bad_samples if case in SEARCHED else options.bad
-        codes = set(name.removesuffix(" (noise)").split(" or "))
-        missed = [seed for seed in range(1000, 1000 + count) if not codes & serious(case(seed))]
-        bad[name] = {"what": fault, "cases": count, "bad_missed": len(missed), "seeds_missed": missed}
-        print(name, bad[name], flush=True)
-        keep()
+    # All kinds grow together, so that a run that was stopped says something of each.
+    for goal in range(_BLOCK, max(options.good, options.bad) + _BLOCK, _BLOCK):
+        for table, most in ((good, options.good), (bad, options.bad)):
+            for name in GOOD if table is good else BAD:
+                row, count = table.get(name, {}), min(goal, most)
+                if row.get("cases", 0) >= count:
+                    continue
+                if time.monotonic() - began > 60 * options.minutes:
+                    return
+                table[name] = (
+                    more_good(GOOD[name], row, count) if table is good else more_bad(name, BAD[name][1], row, count)
+                )
+                table[name]["what"] = name if table is good else BAD[name][0]
+                print(name, table[name], flush=True)
+                keep()
 
 
 if __name__ == "__main__":

@@ -30,3 +30,9 @@ def test_a_record_is_json_and_reads_back():
     assert record["trust"] == "doubt"
     assert set(record["findings"][0]) == {"code", "severity", "text", "evidence"}
     assert Verdict.from_record(record) == verdict
+
+
+def test_a_code_is_said_once_by_the_worst_of_its_findings():
+    doubt, first, second = Finding("a", "doubt", "1"), Finding("a", "wrong", "2"), Finding("a", "wrong", "3")
+    other = Finding("b", "note", "4")
+    assert Verdict.of([doubt, other, first, second]).findings == (first, other)

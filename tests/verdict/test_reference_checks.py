@@ -6,14 +6,24 @@ from functools import cache
 import pytest
 import torch
 
+from torchsag.alignment.chen_frm import ChenFRM
+from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.geometry import Poses
 from torchsag.io import read_particles, write_map
 from torchsag.particles import DensityMap
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
 from torchsag.verdict.alignment import judge_reference, meaningless_errors
-from torchsag.verdict.reference import HandOpposite, ShiftsAtSearchRadius, paired_p, paired_t
-from torchsag.verdict.sample import Matches, meaningless, sample_rows, search_radius
+from torchsag.verdict.reference import (
+    ContrastOpposite,
+    HandOpposite,
+    NoBetterThanChance,
+    ShiftsAtSearchRadius,
+    means_something,
+    paired_p,
+    paired_t,
+)
+from torchsag.verdict.sample import Matches, SearchRadius, meaningless, sample_rows, search_radius
 
 N, VOXEL, COUNT = 32, 12.0, 8
 
@@ -36,8 +46,12 @@ def written(folder, volumes):
     return read_particles(str(folder), tilt_min_deg=-60.0, tilt_max_deg=60.0)
 
 
+def radius(fraction=0.125):
+    return SearchRadius(fraction, "method.search.max_shift")
+
+
 def codes(particles, reference, max_shift=0.125, centres=None):
-    found = judge_reference(particles, reference, max_shift, centres)
+    found = judge_reference(particles, reference, radius(max_shift), centres)
     return {finding.code: finding.severity for finding in found if finding is not None}
 
 
@@ -62,6 +76,11 @@ def test_a_mirrored_reference_is_found(particles):
 
 def test_another_structure_is_found(particles):
     assert "no_better_than_chance" in codes(particles, GroelPhantom().density(N, VOXEL))
+
+
+def test_another_structure_of_opposite_contrast_is_chance_too(particles):
+    other = GroelPhantom().density(N, VOXEL)
+    assert codes(particles, replace(other, density=-other.density)) == {"no_better_than_chance": "wrong"}
 
 
 def test_noise_is_found(tmp_path):
@@ -93,7 +112,7 @@ def test_a_meaningless_map_keeps_size_and_power_and_nothing_else():
 
 
 def test_wrong_models_make_expected_errors_meaningless(particles):
-    found = judge_reference(particles, replace(ribosome(), density=-ribosome().density), 0.125)
+    found = judge_reference(particles, replace(ribosome(), density=-ribosome().density), radius())
     assert meaningless_errors(f for f in found if f is not None)
     assert not meaningless_errors([])
 
@@ -125,12 +144,69 @@ def test_a_map_without_a_hand_is_not_complained_of_however_regular_its_rounding(
 def test_what_a_wider_search_gains_on_noise_is_taken_off():
     steady = 1.5 + 0.1 * torch.linspace(-1, 1, 8)
     check = ShiftsAtSearchRadius()
-    assert check(matches(), 0.125) is None
-    assert check(matches(wider=(steady, steady.flip(0))), 0.125) is None
-    found = check(matches(wider=(steady, 0 * steady)), 0.125)
+    assert check(matches(), radius()) is None
+    assert check(matches(wider=(steady, steady.flip(0))), radius()) is None
+    found = check(matches(wider=(steady, 0 * steady)), radius())
     assert (found.code, found.severity) == ("shifts_at_search_radius", "wrong")
     neighbours = torch.tensor([5.0, 5.0, 0, 0, 0, 0, 0, 0])
-    assert check(matches(wider=(neighbours, 0 * neighbours)), 0.125).severity == "doubt"
+    assert check(matches(wider=(neighbours, 0 * neighbours)), radius()).severity == "doubt"
+
+
+SPREAD = torch.linspace(-1, 1, 8)
+
+
+def about(mean):
+    """Eight scores about a mean, other ones for each mean."""
+    return mean + 0.5 * torch.randn(8, generator=torch.Generator().manual_seed(round(10 * mean)))
+
+
+def nulls(mean):
+    """Scores of six meaningless maps."""
+    return mean + 0.2 * torch.linspace(-1, 1, 6)[:, None] + 0.5 * SPREAD
+
+
+def test_a_mirror_image_that_chance_is_nearly_as_good_as_is_asked_for_its_hand():
+    # The map itself is hardly better than meaningless ones, so that it would be taken for chance.
+    found = matches(reference=about(11.5), mirrored=about(15.0), inverted=about(4.0), meaningless=nulls(11.4))
+    assert NoBetterThanChance()(found) is not None
+    assert HandOpposite()(found).severity == "wrong"
+    assert HandOpposite()(replace(found, meaningless=nulls(14.9))) is None
+    assert HandOpposite()(replace(found, inverted=about(20.0))) is None
+
+
+def test_particles_off_the_centre_are_not_taken_for_inverted_ones():
+    # Their best match within the radius is with the dark rim of the inverted map.
+    gain = 4 + SPREAD, 0.3 + 0.1 * SPREAD
+    found = matches(reference=about(5.0), inverted=about(7.0), mirrored=about(5.0), meaningless=nulls(5.0), wider=gain)
+    assert found.likeliest == "outside"
+    assert ContrastOpposite()(found) is None
+    assert ShiftsAtSearchRadius()(found, radius()).severity == "wrong"
+    assert ContrastOpposite()(replace(found, wider=None)).severity == "wrong"
+    inverted = replace(found, inverted=about(14.0))
+    assert ShiftsAtSearchRadius()(inverted, radius()) is None
+    assert ContrastOpposite()(inverted).severity == "wrong"
+
+
+def test_some_inverted_particles_are_those_that_nothing_else_explains():
+    some = torch.tensor([12.0, 12.0, 4, 4, 4, 4, 4, 4])
+    found = matches(reference=torch.tensor([6.0, 6, 13, 13, 13, 13, 13, 13]), inverted=some, mirrored=about(5.0))
+    assert ContrastOpposite()(found).severity == "doubt"
+    gain = torch.tensor([7.0, 7.0, 0, 0, 0, 0, 0, 0])
+    assert ContrastOpposite()(replace(found, wider=(gain, 0 * gain))) is None
+
+
+def test_scores_mean_something_above_further_maps_of_the_same_kind_and_for_most_particles():
+    assert means_something(about(14.0), nulls(11.0), 0.02)[0]
+    assert not means_something(about(11.2), nulls(11.0), 0.02)[0]
+    few = torch.tensor([40.0, 11, 11, 11, 11, 11, 11, 11])
+    meant, t, spread = means_something(few, nulls(11.0), 0.02)
+    assert not meant
+    assert t < 2 < 10 < spread
+
+
+def test_a_radius_is_named_by_the_setting_that_binds():
+    assert search_radius(CurvatureSAGAligner()) == SearchRadius(0.125, "method.search.max_shift")
+    assert search_radius(ChenFRM(max_shift=0.2)) == SearchRadius(0.2, "method.max_shift")
 
 
 def test_the_sample_is_of_distinct_rows_and_the_radius_is_the_method_s():

@@ -11,7 +11,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.verdict.finding import Finding
 from torchsag.verdict.reference import ContrastOpposite, HandOpposite, NoBetterThanChance, ShiftsAtSearchRadius
-from torchsag.verdict.sample import LEAST_BOX, match_sample, sample_rows
+from torchsag.verdict.sample import LEAST_BOX, SearchRadius, match_sample, sample_rows
 from torchsag.verdict.symmetry import SymmetryInMap
 from torchsag.verdict.views import OrientationGap, measured_directions
 
@@ -32,7 +32,7 @@ def meaningless_errors(findings: Iterable[Finding]) -> bool:
 def judge_reference(
     particles: ParticleSet,
     reference: DensityMap,
-    max_shift: float | None,
+    radius: SearchRadius | None,
     centres: Float[Tensor, "particles 3"] | None = None,
     seed: int = 0,
 ) -> list[Finding | None]:
@@ -44,8 +44,8 @@ def judge_reference(
         All of them usable.
     reference
         The map.
-    max_shift
-        Radius of the run's search of shifts, as a fraction of the box; None where it has none.
+    radius
+        Of the run's search of shifts; None where it has none.
     centres
         Where the search of each particle began, voxels; None for the box centres.
     seed
@@ -55,15 +55,13 @@ def judge_reference(
         return []  # the search has no shells to tell anything by
     if not float(reference.density.std()) > 0:
         return []
-    matches = match_sample(particles, sample_rows(len(particles), SAMPLE, seed), reference, max_shift, centres, seed)
-    contrast = ContrastOpposite()(matches)
-    if contrast is not None and contrast.severity == "wrong":
-        return [contrast]  # what else is wrong cannot be told before this is mended
-    far = None if max_shift is None else ShiftsAtSearchRadius()(matches, max_shift)
-    chance = NoBetterThanChance()(matches)
-    if far is not None:
-        return [contrast, far]  # particles that are not where the search looks match by chance
-    return [contrast, chance, None if chance is not None else HandOpposite()(matches)]
+    fraction = None if radius is None else radius.fraction
+    matches = match_sample(particles, sample_rows(len(particles), SAMPLE, seed), reference, fraction, centres, seed)
+    far = None if radius is None else ShiftsAtSearchRadius()(matches, radius)
+    found = [ContrastOpposite()(matches), far, HandOpposite()(matches)]
+    if any(finding is not None and finding.severity == "wrong" for finding in found):
+        return found  # which explains the sample, so that it is not chance
+    return [*found, NoBetterThanChance()(matches)]
 
 
 def judge_symmetry(volume: DensityMap, symmetry: Symmetry) -> list[Finding | None]:

@@ -53,9 +53,15 @@ class Verdict:
 
     @staticmethod
     def of(findings: Iterable[Finding | None]) -> Verdict:
-        """The verdict of what some checks returned; None stands for nothing found."""
+        """The verdict of what some checks returned; None stands for nothing found.
+
+        What several checks say under one code is said once, by the worst of them, or the first of equals.
+        """
         found = [finding for finding in findings if finding is not None]
-        return Verdict(tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity))))
+        codes: dict[str, Finding] = {}
+        for finding in sorted(found, key=lambda finding: _ORDER.index(finding.severity)):
+            codes.setdefault(finding.code, finding)
+        return Verdict(tuple(codes.values()))
 
     @property
     def trust(self) -> Trust:

@@ -1,15 +1,23 @@
-"""Checks of a reference: contrast, hand, centring, and whether the particles know it at all."""
+"""Checks of a reference: contrast, hand, centring, and whether the particles know it at all.
+
+Faults mimic each other: particles off the centre match the rim of an inverted map, a mirror image is a little like the
+map. So the accounts of a sample compete (`torchsag.verdict.sample.Matches.accounts`), and only the one that explains it
+best can be found wrong; it must also explain it better than maps that mean nothing, or it is chance.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.verdict.finding import Finding
-from torchsag.verdict.sample import Matches
+from torchsag.verdict.sample import Matches, SearchRadius
+
+_LEAST_SAMPLE = 3  # fewer particles have no spread of differences to speak of
 
 
 def paired_t(first: Float[Tensor, " sample"], second: Float[Tensor, " sample"]) -> float:
@@ -29,38 +37,70 @@ def paired_p(first: Float[Tensor, " sample"], second: Float[Tensor, " sample"]) 
     return float(stdtr(max(len(first) - 1, 1), -paired_t(first, second)))
 
 
+def means_something(
+    scores: Float[Tensor, " sample"], meaningless: Float[Tensor, "nulls sample"], most_p: float
+) -> tuple[bool, float, float]:
+    """Whether scores are better than those of maps that mean nothing, by pairs of particles and among the maps.
+
+    Returns
+    -------
+    meant
+        Whether chance makes both as seldom as `most_p`.
+    t
+        Of the pairs of each particle's score and its mean over the maps.
+    spread
+        By how many standard deviations the sample's mean lies above the maps' means; as that of one further map it
+        follows Student's distribution.
+    """
+    from scipy.special import stdtr
+
+    maps = len(meaningless)
+    means = meaningless.double().mean(1)
+    away = float((scores.double().mean() - means.mean()) / means.std().clamp_min(1e-6))
+    of_maps = float(stdtr(maps - 1, -away / math.sqrt(1 + 1 / maps)))
+    middle = meaningless.mean(0)
+    # So few particles have no spread of differences to speak of.
+    of_pairs = paired_p(scores, middle) if len(scores) >= _LEAST_SAMPLE else 0.0
+    return of_pairs <= most_p and of_maps <= most_p, paired_t(scores, middle), away
+
+
 @dataclass(frozen=True)
 class ContrastOpposite:
     """Particles and reference of opposite sign, all of them or some.
 
     Attributes
     ----------
-    least_t
-        How clearly the sample must prefer the inverted reference.
+    most_p
+        How seldom chance may make the sample prefer the inverted reference by as much.
+    meaningless_p
+        How seldom chance may put the inverted reference above inverted maps that mean nothing.
     least_margin
-        By how many standard deviations of noise a single particle must do so.
+        By how many standard deviations of noise a single particle must do so, beyond any other account of it.
     least_particles
         How many such particles are a finding where the sample as a whole is right.
     """
 
-    least_t: float = 4.0
+    most_p: float = 0.005
+    meaningless_p: float = 0.02
     least_margin: float = 4.0
     least_particles: int = 2
     code: str = "contrast_opposite"
 
     def __call__(self, matches: Matches) -> Finding | None:
         """Judge a sample."""
-        t = paired_t(matches.inverted, matches.reference)
-        single = int((matches.inverted - matches.reference > self.least_margin).sum())
+        p = paired_p(matches.inverted, matches.reference)
+        others = torch.stack([scores for name, scores in matches.accounts().items() if name != "inverted"]).amax(0)
+        single = int((matches.inverted - others > self.least_margin).sum())
         count = len(matches.reference)
-        evidence = {"sample": count, "prefer_inverted": single, "t": t}
-        if t > self.least_t or (count < 3 and single == count):
+        evidence = {"sample": count, "prefer_inverted": single, "p": p}
+        clear = p < self.most_p and means_something(matches.inverted, matches.meaningless, self.meaningless_p)[0]
+        if (matches.likeliest == "inverted" and clear) or (count < _LEAST_SAMPLE and single == count):
             text = (
                 f"particles and reference have opposite contrast: {single} of {count} particles looked at match the "
                 "inverted reference clearly better; invert the reference or the particles (multiply by -1)"
             )
             return Finding(self.code, "wrong", text, evidence)
-        if single >= self.least_particles:
+        if single >= self.least_particles and matches.likeliest != "inverted":
             text = (
                 f"{single} of {count} particles looked at match the inverted reference clearly better: the contrast of "
                 "some particles is opposite; invert these"
@@ -77,20 +117,26 @@ class HandOpposite:
     ----------
     most_p
         How seldom chance may make the sample prefer the mirror image by as much.
+    meaningless_p
+        How seldom chance may put the mirror image above maps that mean nothing.
     least_evidence
         Log-likelihood by which it must do so: of a map without a hand the two differ by rounding, however regularly.
     """
 
     most_p: float = 0.005
+    meaningless_p: float = 0.02
     least_evidence: float = 20.0
     code: str = "hand_opposite"
 
     def __call__(self, matches: Matches) -> Finding | None:
         """Judge a sample."""
+        if matches.likeliest != "mirrored":
+            return None
         p = paired_p(matches.mirrored, matches.reference)
         # Half the square of a matched filter is the log-likelihood that its pose explains.
         evidence = float((matches.mirrored.double().square() - matches.reference.double().square()).sum()) / 2
-        if p >= self.most_p or evidence <= self.least_evidence:
+        meant, _, _ = means_something(matches.mirrored, matches.meaningless, self.meaningless_p)
+        if p >= self.most_p or evidence <= self.least_evidence or not meant:
             return None
         text = (
             "the particles match the mirror image of the reference better: the hand of the reference, or of the "
@@ -106,7 +152,8 @@ class ShiftsAtSearchRadius:
     """Particles farther off than the search of shifts goes.
 
     A wider search always finds something that fits a little better. How much it gains on noise in place of each
-    particle is taken off; where it gains on half of the particles, and regularly, they are elsewhere.
+    particle is taken off; where it gains on half of the particles, and regularly, they are elsewhere. A gain that
+    another account of the particles explains better, such as an inverted reference, is none.
 
     Attributes
     ----------
@@ -123,28 +170,32 @@ class ShiftsAtSearchRadius:
     least_margin: float = 3.0
     some: float = 0.15
     most: float = 0.5
-    most_p: float = 1e-3
+    most_p: float = 0.005
     least_gain: float = 1.0
     code: str = "shifts_at_search_radius"
 
-    def __call__(self, matches: Matches, max_shift: float) -> Finding | None:
-        """Judge a sample that was searched within `max_shift`, a fraction of the box."""
-        if matches.wider is None:
+    def __call__(self, matches: Matches, radius: SearchRadius) -> Finding | None:
+        """Judge a sample that was searched within a radius."""
+        accounts = matches.accounts()
+        if matches.wider is None or "outside" not in accounts:
             return None
         gain, of_noise = matches.wider
-        outside, count = int((gain > self.least_margin).sum()), len(gain)
+        better = accounts["outside"] > torch.maximum(matches.inverted, matches.mirrored)
+        outside, count = int(((gain > self.least_margin) & better).sum()), len(gain)
         p, median = paired_p(gain, of_noise), float((gain - of_noise).median())
-        regular = p < self.most_p and median > self.least_gain
+        regular = matches.likeliest == "outside" and p < self.most_p and median > self.least_gain
         seen = max(outside, int((gain - of_noise > self.least_gain).sum())) if regular else outside
-        many = outside >= max(2, self.some * count) or (count < 3 and outside == count)
+        many = outside >= max(2, self.some * count) or (count < _LEAST_SAMPLE and outside == count)
         if not regular and not many:
             return None
         text = (
             f"{seen} of {count} particles looked at match better beyond the radius of the "
-            f"search, method.search.max_shift={max_shift:g} of the box, than within: give their centres in the list "
-            "(rlnOrigin...Angst), cut them out anew, or raise method.search.max_shift"
+            f"search, {radius.key}={radius.fraction:g} of the box, than within: give their centres in the list "
+            f"(rlnOrigin...Angst), cut them out anew, or raise {radius.key}"
         )
-        evidence = {"sample": count, "better_outside": seen, "max_shift": max_shift, "p": p, "median_gain": median}
+        evidence = {
+            "sample": count, "better_outside": seen, "max_shift": radius.fraction, "p": p, "median_gain": median,
+        }  # fmt: skip
         return Finding(self.code, "wrong" if regular or outside >= self.most * count else "doubt", text, evidence)
 
 
@@ -183,17 +234,11 @@ class NoBetterThanChance:
 
     Attributes
     ----------
-    least_t
-        By how many standard errors the sample must prefer the reference to meaningless maps.
-    least_spread
-        By how many standard deviations among these.
-    least_sample
-        Fewer particles than this have no spread of differences to speak of.
+    most_p
+        How often chance may make a meaningless map as good, by pairs of particles or among the maps.
     """
 
-    least_t: float = 3.0
-    least_spread: float = 3.0
-    least_sample: int = 3
+    most_p: float = 0.02
     code: str = "no_better_than_chance"
 
     def __call__(self, matches: Matches) -> Finding | None:
@@ -201,16 +246,13 @@ class NoBetterThanChance:
         noise = NoBetterThanNoise()(matches.reference, matches.noise)
         if noise is not None:
             return noise
-        t = paired_t(matches.reference, matches.meaningless.mean(0))
-        means = matches.meaningless.mean(1)
-        spread = float((matches.reference.mean() - means.mean()) / means.std().clamp_min(1e-6))
-        enough = len(matches.reference) < self.least_sample or t >= self.least_t
-        if enough and spread >= self.least_spread:
+        meant, t, spread = means_something(matches.reference, matches.meaningless, self.most_p)
+        if meant:
             return None
         evidence = {
             "sample": len(matches.reference),
             "score": float(matches.reference.mean()),
-            "score_of_meaningless_maps": float(means.mean()),
+            "score_of_meaningless_maps": float(matches.meaningless.mean()),
             "t": t,
             "spread": spread,
         }

@@ -203,11 +203,11 @@ class MaskRaisesFSC:
     Attributes
     ----------
     most
-        Mean of the masked curve of random phases over the shells up to the claimed resolution; above, it is the mask
-        that is seen.
+        Mean of the masked curve of random phases over the shells up to the claimed resolution; above the threshold of
+        the resolution itself, random phases would claim one too.
     """
 
-    most: float = 0.3
+    most: float = _THRESHOLD
     code: str = "mask_raises_fsc"
 
     def __call__(self, fsc: HalfMapFSC) -> Finding | None:

@@ -39,7 +39,8 @@ class Matches:
     reference, inverted, mirrored
         With the reference, with its sign turned, and with its mirror image.
     meaningless
-        With maps that have the reference's size, radial profile and power in every Fourier shell, and nothing else.
+        With maps that have the reference's size, radial profile and power in every Fourier shell, and nothing else; of
+        the sign that fits the sample better.
     noise
         Of noise with the power of each particle, with the reference.
     wider
@@ -54,6 +55,39 @@ class Matches:
     noise: Float[Tensor, " sample"]
     wider: tuple[Float[Tensor, " sample"], Float[Tensor, " sample"]] | None = None
 
+    def accounts(self) -> dict[str, Float[Tensor, " sample"]]:
+        """Scores of the sample if all is as it should be, and if there is one fault.
+
+        Of a search beyond the radius, which has more to choose from, what it gains on noise is taken off.
+        """
+        found = {"reference": self.reference, "inverted": self.inverted, "mirrored": self.mirrored}
+        if self.wider is not None:
+            gain, of_noise = self.wider
+            found["outside"] = self.reference + gain - of_noise.mean()
+        return found
+
+    @property
+    def likeliest(self) -> str:
+        """The account that explains the sample best."""
+        means = {name: float(scores.mean()) for name, scores in self.accounts().items()}
+        return max(means, key=lambda name: means[name])
+
+
+@dataclass(frozen=True)
+class SearchRadius:
+    """How far from where it begins a method looks for a particle.
+
+    Attributes
+    ----------
+    fraction
+        Of the box.
+    key
+        The setting that says so.
+    """
+
+    fraction: float
+    key: str
+
 
 def best_scores(
     particles: ParticleBatch, volume: DensityMap, max_shift: float, max_shell: int | None = None, degree: int = 10
@@ -66,10 +100,19 @@ def best_scores(
     return search.prepare(volume, _NO_SYMMETRY)(particles).scores[:, 0]
 
 
-def search_radius(method: object) -> float | None:
-    """Radius of a method's search of shifts about the box centre, as a fraction of the box; None where it has none."""
+def search_radius(method: object) -> SearchRadius | None:
+    """How far a method looks for shifts about the box centre; None where its search has no such radius.
+
+    A method that matches shifts itself, after its search has given it rotations, is bound by its own radius.
+    """
     search = getattr(method, "search", None)
-    return None if isinstance(search, LocalGrid) else getattr(search, "max_shift", None)
+    if isinstance(search, LocalGrid):
+        return None
+    for holder, key in ((method, "method.max_shift"), (search, "method.search.max_shift")):
+        fraction = getattr(holder, "max_shift", None)
+        if fraction is not None:
+            return SearchRadius(float(fraction), key)
+    return None
 
 
 def sample_rows(count: int, most: int, seed: int) -> list[int]:
@@ -117,11 +160,13 @@ def match_sample(
     wider = None
     if max_shift is not None and max_shift < _WIDE:
         wider = _gain(sample, reference, max_shift), _gain(noise, reference, max_shift)
+    upright, inverted = scores(sample, density), scores(sample, -density)
+    sign = 1.0 if float(upright.mean()) >= float(inverted.mean()) else -1.0
     return Matches(
-        reference=scores(sample, density),
-        inverted=scores(sample, -density),
+        reference=upright,
+        inverted=inverted,
         mirrored=scores(sample, reference.mirrored().density),
-        meaningless=torch.stack([scores(sample, meaningless(density, seed + k)) for k in range(_NULLS)]),
+        meaningless=torch.stack([scores(sample, sign * meaningless(density, seed + k)) for k in range(_NULLS)]),
         noise=scores(noise, density),
         wider=wider,
     )

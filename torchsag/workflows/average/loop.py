@@ -279,7 +279,7 @@ class AveragingLoop:
         """How well some particles match the references they are aligned to, and how well noise in their place does."""
         scores, noise = [], []
         known = search_radius(self.settings.method)
-        radius = 0.125 if known is None else float(known)
+        radius = 0.125 if known is None else known.fraction
         chosen = torch.tensor(rows)
         for half in (1, 2):
             for part in range(self.parts):
