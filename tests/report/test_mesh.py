@@ -104,3 +104,16 @@ def test_another_viewer_is_not_taken_for_this_one(monkeypatch):
         assert turnable.viewer_scripts() == ()
     finally:
         turnable.viewer_scripts.cache_clear()
+
+
+def test_colours_are_those_of_the_values_at_the_surface():
+    volume = ball(5.0, (4.0, 0.0, -3.0))
+    x = np.broadcast_to(np.arange(BOX, dtype=float), (BOX, BOX, BOX))
+    mesh = Mesh.of(volume)
+    painted = mesh.coloured(x, 0.0, BOX - 1.0)
+    assert mesh.middle + mesh.vertices.mean(0) == pytest.approx([15.5 + 4, 15.5, 15.5 - 3], abs=0.1)
+    expected = 255 * (mesh.vertices + mesh.middle)[:, 0] / (BOX - 1)
+    assert painted.levels == pytest.approx(expected, abs=1)
+    backwards = mesh.coloured(x, BOX - 1.0, 0.0)
+    assert backwards.levels.astype(int) + painted.levels == pytest.approx(255, abs=1)
+    assert zlib.decompress(base64.b64decode(painted.encoded())).endswith(painted.levels.tobytes())

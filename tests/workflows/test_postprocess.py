@@ -20,7 +20,7 @@ from torchsag.simulation.structures import RibosomePhantom
 N, VOXEL, NOISE = 32, 12.0, 0.3
 FILES = {
     *("postprocessed.mrc", "locally_filtered.mrc", "local_resolution.mrc", "mask.mrc", "fsc.csv", "fsc.png"),
-    *("fsc.xml", "metrics.json", "config.yaml"),
+    *("fsc.xml", "metrics.json", "config.yaml", "report.html"),
 }
 
 

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from torchsag.io import read_map, write_text
 from torchsag.report.bookkeeping import bookkeeping_section
 from torchsag.report.chart import Axis, Chart, Line
-from torchsag.report.curves import at_nyquist, fsc_chart
+from torchsag.report.curves import fsc_chart
 from torchsag.report.distributions import distribution_section
 from torchsag.report.expected_errors import expected_errors_section
+from torchsag.report.local import coloured_surface, local_section
 from torchsag.report.maps import map_section
 from torchsag.report.next_steps import next_section
 from torchsag.report.page import Picture, Section, render, verdict_headline
 from torchsag.report.particles import numbers, particle_section, views_section
-from torchsag.report.pictures import coloured_views, map_views
+from torchsag.report.pictures import map_views
+from torchsag.report.resolution import angstrom, resolution_section
 from torchsag.report.run_files import density_if_kept, read_fsc, read_run
 from torchsag.report.running import rows_of, so_far, write_running
 from torchsag.report.svg_chart import panels
@@ -60,12 +61,23 @@ class AveragePage:
         metrics, slices = read_run(folder, "average")
         curves = read_fsc(folder, "average")
         voxel_size = float(metrics["voxel_size_angstrom"])
-        final = {"average": slices["final"]}
+        final = {"the map": slices["final"]}
         sections = [
-            map_section("The map", {"average": density_if_kept(folder, "average.mrc")}, final, voxel_size),
-            _resolution(metrics, curves),
+            map_section(
+                "The map",
+                {"the map": density_if_kept(folder, "average.mrc")},
+                final,
+                voxel_size,
+                coloured=coloured_surface(folder),
+            ),
+            resolution_section(metrics, curves),
             next_section(metrics, _NEXT),
-            _local(slices["local resolution"], density_if_kept(folder, "mask.mrc"), voxel_size),
+            local_section(
+                slices["local resolution"],
+                slices.get("locally filtered"),
+                density_if_kept(folder, "mask.mrc"),
+                voxel_size,
+            ),
             views_section(metrics, metrics["symmetry"]),
             _progress(metrics),
             _iterations(slices, voxel_size),
@@ -91,7 +103,7 @@ def _sections_so_far(folder: Path, moment: Moment) -> list[Section | None]:
     whole, voxel_size = halves[0].density + halves[1].density, halves[0].voxel_size
     slices = {"both halves": orthogonal_slices(whole)}
     crossings = {threshold: rows[-1][f"resolution_{threshold}_angstrom"] for threshold in (0.143, 0.5)}
-    said = ", ".join(f"{_angstrom(found, 2 * voxel_size)} at {level}" for level, found in crossings.items())
+    said = ", ".join(f"{angstrom(found, 2 * voxel_size)} at {level}" for level, found in crossings.items())
     chart = fsc_chart(read_fsc(folder, "average", f"{last.relative_to(folder)}/fsc.csv"), voxel_size, crossings)
     number = f"iteration {int(rows[-1]['iteration'])}"
     return [
@@ -108,42 +120,6 @@ def _result(metrics: Mapping[str, Any]) -> str:
     resolution = summary["resolution_0.143_angstrom"]
     reached = "no resolution" if resolution is None else f"{digits(resolution)} Å at FSC 0.143"
     return f"{summary['particles'] - summary['set_aside']} particles, {reached}"
-
-
-def _resolution(metrics: Mapping[str, Any], curves: dict[str, np.ndarray]) -> Section:
-    summary = metrics["summary"]
-    crossings = {threshold: summary.get(f"resolution_{threshold:g}_angstrom") for threshold in (0.143, 0.5)}
-    unmasked = summary.get("resolution_0.143_unmasked_angstrom")
-    nyquist = 2 * float(metrics["voxel_size_angstrom"])
-    said = [f"{_angstrom(crossings[0.143], nyquist)} at 0.143", f"{_angstrom(crossings[0.5], nyquist)} at 0.5"]
-    said.append(f"{_angstrom(unmasked, nyquist)} at 0.143 without a mask")
-    caption = (
-        "Two half-maps that never shared a reference. Shaded: what the mask adds, taken away in the corrected curve; "
-        "it is known from maps with random phases, which only the mask can make agree."
-    )
-    alt = "Fourier shell correlation over resolution: " + ", ".join(said)
-    chart = fsc_chart(curves, float(metrics["voxel_size_angstrom"]), crossings)
-    picture = Picture(panels([chart], alt), caption)
-    return Section("Resolution", ", ".join(said) + ".", [picture], place="first")
-
-
-def _angstrom(value: float | None, nyquist: float) -> str:
-    if value is None:
-        return "none"
-    return f"{digits(value)} Å{' (Nyquist)' if value <= at_nyquist(nyquist) else ''}"
-
-
-def _local(slices: np.ndarray, mask: np.ndarray | None, voxel_size: float) -> Section:
-    inside = np.isfinite(slices) if mask is None else orthogonal_slices(torch.from_numpy(mask)) > 0.5
-    values = slices[inside] if inside.any() else slices
-    low, high = digits(float(values.min())), digits(float(values.max()))
-    text = (
-        "Where the correlation of the half-maps in a small window falls below 0.5; blank outside the mask. "
-        f"In these slices from {low} to {high} Å."
-    )
-    alt = f"Central slices of local resolution in colour, from {low} to {high} angstrom, blank outside the mask"
-    drawn = coloured_views(slices, inside, voxel_size, "local resolution (Å)", alt)
-    return Section("Local resolution", text, [Picture(drawn)])
 
 
 def _iterations(slices: dict[str, np.ndarray], voxel_size: float) -> Section | None:

@@ -20,7 +20,7 @@ from torchsag.report.particles import numbers, particle_section, views_section
 from torchsag.report.run_files import density_if_kept, read_run
 from torchsag.report.running import labelled, so_far, steps_chart, write_running
 from torchsag.report.svg_chart import panels
-from torchsag.report.wording import digits
+from torchsag.report.wording import digits, worded_list
 from torchsag.runs.job import Moment
 
 _FIRST_SCREEN = 2
@@ -55,6 +55,7 @@ class ClassificationPage:
             *_maps(folder, slices, float(metrics["voxel_size_angstrom"])),
             _sizes(metrics),
             next_section(metrics, _NEXT),
+            _likelihood(metrics),
             _stability(metrics),
             _scores(metrics),
             _components(metrics),
@@ -86,7 +87,7 @@ class ClassificationPage:
 def _result(metrics: Mapping[str, Any]) -> str:
     summary = metrics["summary"]
     count = len(summary["sizes"])
-    sizes = " and ".join(str(size) for size in summary["sizes"])
+    sizes = worded_list([str(size) for size in summary["sizes"]])
     of = "1 class" if count == 1 else f"{count} classes"
     outside = f", {summary['fit_nothing']} particles fit none" if summary["fit_nothing"] else ""
     return f"{of} of {sizes} particles{outside}"
@@ -108,7 +109,7 @@ def _maps(folder: Path, slices: dict[str, np.ndarray], voxel_size: float) -> lis
 
 
 def _sizes(metrics: Mapping[str, Any]) -> Section:
-    summary, table = metrics["summary"], metrics["rounds"]
+    summary = metrics["summary"]
     pairs = zip(summary["sizes"], summary["resolution_0.143_angstrom"], strict=True)
     rows = [
         (f"class {number}", f"{size} particles, {'no resolution' if found is None else digits(found) + ' Å'}")
@@ -116,31 +117,42 @@ def _sizes(metrics: Mapping[str, Any]) -> Section:
     ]
     if summary["fit_nothing"]:
         rows.append(("class 0, fits nothing", f"{summary['fit_nothing']} particles"))
-    rounds = [row for row in table if row["round"] > 0]
-    seed = rounds[0]["seed"] if rounds else None
-    rounds = [row for row in rounds if row["seed"] == seed]
+    seed, rounds = _first_seed(metrics)
     text = (
         "Resolution at FSC 0.143; half-maps share the labels, which all particles had a part in, so that it can be a "
         "little too good."
     )
-    alt = "Particles in each class, and mean log-likelihood, by round: " + ", ".join(f"{a} {b}" for a, b in rows)
+    alt = "Particles in each class by round: " + ", ".join(f"{a} {b}" for a, b in rows)
     caption = f"Seed {seed}, before merging. Each particle was left out of the average it was compared with."
-    picture = Picture(panels(_rounds(rounds), alt), caption)
+    picture = Picture(panels([_size_chart(rounds)], alt), caption)
     return Section("Sizes and resolution", text, [picture], rows=rows, place="first")
 
 
-def _rounds(rounds: Sequence[dict[str, Any]]) -> list[Chart]:
+def _first_seed(metrics: Mapping[str, Any]) -> tuple[int | None, list[dict[str, Any]]]:
+    """The seed that came first, and its rounds."""
+    rounds = [row for row in metrics["rounds"] if row["round"] > 0]
+    seed = rounds[0]["seed"] if rounds else None
+    return seed, [row for row in rounds if row["seed"] == seed]
+
+
+def _size_chart(rounds: Sequence[dict[str, Any]]) -> Chart:
     number = [row["round"] for row in rounds]
     sizes = [
         Line(number, list(each), f"class {position}", position - 1)
         for position, each in enumerate(zip(*(row["sizes"] for row in rounds), strict=True), start=1)
     ]
     most = max((max(line.y) for line in sizes), default=1.0)
-    score = Line(number, [row["score"] for row in rounds], marked=True)
-    return [
-        Chart(Axis("round"), Axis("particles in each class", limits=(0.0, 1.05 * most)), lines=sizes),
-        Chart(Axis("round"), Axis("mean log-likelihood"), lines=[score]),
-    ]
+    return Chart(Axis("round"), Axis("particles in each class", limits=(0.0, 1.05 * most)), lines=sizes, height=0.42)
+
+
+def _likelihood(metrics: Mapping[str, Any]) -> Section | None:
+    seed, rounds = _first_seed(metrics)
+    if not rounds:
+        return None
+    score = Line([row["round"] for row in rounds], [row["score"] for row in rounds], marked=True)
+    chart = Chart(Axis("round"), Axis("mean log-likelihood"), lines=[score], height=0.42)
+    text = f"Of the particles, by round of seed {seed}: it should rise and stand still."
+    return Section("Likelihood", text, [Picture(panels([chart], "Mean log-likelihood of the particles by round"))])
 
 
 def _settled(table: Sequence[dict[str, Any]]) -> Section | None:

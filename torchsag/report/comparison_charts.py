@@ -128,7 +128,10 @@ def _fsc(rows: Sequence[Row]) -> list[Chart]:
     charts = []
     for trial in _trials(rows):
         lines = []
-        for colour, (name, curve) in enumerate(_by_method([row for row in rows if row["trial"] == trial]).items()):
+        curves = _by_method([row for row in rows if row["trial"] == trial])
+        # Methods have the colours that they have in all plots.
+        ordered = sorted(curves.items(), key=lambda item: item[0].startswith("true poses"))
+        for colour, (name, curve) in enumerate(ordered):
             frequency = [1 / row["resolution_angstrom"] for row in curve]
             true = name.startswith("true poses")
             values = [row["fsc"] for row in curve]

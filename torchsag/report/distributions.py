@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,9 @@ def distribution_section(
         ]
         return Section(heading, text, rows=rows, place=place)
     alt = f"Histograms over the particles, medians: {medians}"
-    drawn = panels([histogram(label, values) for label, values in finite.items()], alt)
+    # One below the other in half a page, side by side in a whole one.
+    height = 0.27 if place == "first" else 0.56
+    drawn = panels([replace(histogram(label, values), height=height) for label, values in finite.items()], alt)
     return Section(heading, text, [Picture(drawn, f"Medians: {medians}.")], place=place)
 
 

@@ -14,7 +14,12 @@
     const now = Date.now() / 1000;
     age.textContent = ` (${since(Math.max(0, now - written))} ago)`;
     const stopped = now > due;
-    if (stopped) { late.hidden = false; document.querySelector(".verdict").classList.replace("running", "no"); }
+    if (stopped) {
+      const verdict = document.querySelector(".verdict");
+      verdict.classList.replace("running", "no");
+      verdict.querySelector("h2").textContent = `No sign of life for ${since(now - written)}: stopped or killed, not finished.`;
+      late.hidden = false;
+    }
     const busy = document.activeElement !== document.body && document.activeElement !== again || String(getSelection());
     if (again.checked && !stopped && !busy && Date.now() - opened > 20000) location.reload();
   };

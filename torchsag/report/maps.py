@@ -9,7 +9,7 @@ import numpy as np
 from torchsag.report.page import Picture, Section
 from torchsag.report.pictures import map_views
 from torchsag.report.surface import CONTOUR_DEVIATIONS, Surface
-from torchsag.report.turnable import meshes_of, turnable, viewer_scripts
+from torchsag.report.turnable import Coloured, turnable, viewer_scripts
 from torchsag.report.wording import digits
 
 
@@ -19,6 +19,7 @@ def map_section(
     slices: Mapping[str, np.ndarray],
     voxel_size: float,
     turns: bool = True,
+    coloured: Coloured | None = None,
 ) -> Section:
     """Surfaces of densities ``[z, y, x]``, those that are kept, above central slices ``[3, n, n]``.
 
@@ -32,6 +33,8 @@ def map_section(
         Angstrom.
     turns
         Whether the reader can turn the surfaces, which takes a megabyte.
+    coloured
+        One more surface to turn.
     """
     box = next(iter(slices.values())).shape[-1]
     kept = {name: density for name, density in densities.items() if density is not None}
@@ -45,9 +48,9 @@ def map_section(
         surfaces, said = _surfaces(kept, voxel_size)
         parts.insert(0, surfaces)
         captions.insert(0, said)
-    if kept and turns and viewer_scripts() and (meshes := meshes_of(kept)):
+    if kept and turns and viewer_scripts() and (turning := turnable(kept, voxel_size, coloured)):
         scripts = viewer_scripts()
-        parts.insert(0, turnable(meshes, voxel_size))
+        parts.insert(0, turning)
     kind = "solid several" if len(slices) > 1 else "solid"
     picture = Picture(f"<div class='{kind}'>{''.join(parts)}</div>", " ".join(captions), scripts)
     return Section(heading, pictures=[picture], place="first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,10 +24,16 @@ class Mesh:
         ``[vertices, 3]``, x, y and z in voxels of the map.
     faces
         ``[faces, 3]``, numbers of vertices.
+    middle
+        Voxel, x, y and z, from which vertices are counted.
+    levels
+        Colour of each vertex, 0 to 255 along a scale; None for one colour.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
+    middle: np.ndarray
+    levels: np.ndarray | None = None
 
     @staticmethod
     def of(density: np.ndarray, most: int = 40_000) -> Mesh | None:
@@ -42,7 +48,7 @@ class Mesh:
         """
         from skimage.measure import marching_cubes
 
-        volume, _ = standing_out(density)
+        volume, _, first = standing_out(density)
         if not (volume > CONTOUR_DEVIATIONS).any():
             return None
         finest = min(_FINEST, max(4 * max(volume.shape), _COARSEST))
@@ -53,9 +59,19 @@ class Mesh:
             closed = np.pad(sampled, 1, constant_values=min(0.0, float(sampled.min())))
             places, faces, _, _ = marching_cubes(closed, CONTOUR_DEVIATIONS, allow_degenerate=False)
             if len(places) <= most:
-                middle = (np.array(closed.shape) - 1) / 2
-                return Mesh(((places - middle) * step)[:, ::-1].astype(np.float32), faces.astype(np.int64))
+                vertices = (places - (np.array(closed.shape) - 1) / 2) * step
+                middle = first + (np.array(volume.shape) - 1) / 2
+                return Mesh(vertices[:, ::-1].astype(np.float32), faces.astype(np.int64), middle[::-1])
         return None
+
+    def coloured(self, values: np.ndarray, first: float, last: float) -> Mesh:
+        """Each vertex by what ``values[z, y, x]`` of the same map are there, from the `first` colour to the `last`."""
+        from scipy.ndimage import map_coordinates
+
+        places = (self.vertices + self.middle)[:, ::-1].T
+        found = map_coordinates(np.asarray(values, dtype=np.float32), places, order=1, mode="nearest")
+        share = (found - first) / (last - first if last != first else 1.0)
+        return replace(self, levels=(255 * np.clip(share, 0, 1)).round().astype(np.uint8))
 
     @property
     def radius(self) -> float:
@@ -64,10 +80,12 @@ class Mesh:
 
     def encoded(self) -> str:
         """Base64 of a zlib stream of little-endian unsigned integers: coordinates in 16 bits from minus to plus the
-        radius, differences from row to row (modulo 2^16) column by column; then faces alike in 32 bits."""
+        radius, differences from row to row (modulo 2^16) column by column; then faces alike in 32 bits; then a byte
+        for the colour of each vertex, if they have any."""
         scale = (_LEVELS - 1) / 2 / max(self.radius, 1e-6)
         places = np.round((self.vertices * scale) + (_LEVELS - 1) / 2).astype(np.int64)
         parts = [_differences(places, "<u2"), _differences(self.faces, "<u4")]
+        parts += [] if self.levels is None else [self.levels.tobytes()]
         return base64.b64encode(zlib.compress(b"".join(parts), 9)).decode("ascii")
 
 

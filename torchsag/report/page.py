@@ -190,7 +190,8 @@ def _sign(sign: Sign | None) -> str:
         f"<p id='live' data-written='{sign.written:.0f}' data-due='{sign.due:.0f}'>This page was written on {written}"
         "<span id='age'></span> and is written again as the command gets on. "
         "<label hidden><input type='checkbox' id='again'> Load it again by itself</label></p>"
-        "<p id='late' role='status' hidden>No sign of life since then: the command has been stopped or killed.</p>"
+        "<p id='late' role='status' hidden>The command has been stopped or killed, or its computer is down. What "
+        "follows was so when it was last heard of.</p>"
         f"<p class='soft'>If it is later than {due} and the page is still the same, the command has been stopped or "
         "killed: the same command carries on from what is finished.</p>"
     )
@@ -203,7 +204,8 @@ def _own(name: str) -> str:
 def _section(section: Section) -> str:
     heading = f"<h2>{html.escape(section.heading)}</h2>"
     body = [f"<p class='soft'>{html.escape(section.text)}</p>"] if section.text else []
-    body += [_picture(picture) for picture in section.pictures]
+    drawn = "".join(_picture(picture) for picture in section.pictures)
+    body.append(f"<div class='figures'>{drawn}</div>" if len(section.pictures) > 1 else drawn)
     body.append(_points(section.points))
     if section.rows:
         cells = (f"<tr><th scope='row'>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in section.rows)

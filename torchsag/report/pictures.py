@@ -55,7 +55,7 @@ def coloured_views(slices: np.ndarray, inside: np.ndarray, voxel_size: float, un
         _tile(embedded(viridis(image)), _scale_bar(width) if number == 0 else "", axis)
         for number, (image, axis) in enumerate(zip(levels, _AXES, strict=True))
     ]
-    return _tiles(tiles, "three", alt) + colour_scale(low, high, unit, turned=True)
+    return _tiles(tiles, "three coloured", alt) + colour_scale(low, high, unit, turned=True)
 
 
 def colour_scale(low: float, high: float, unit: str, turned: bool = False) -> str:

@@ -42,7 +42,7 @@ class Surface:
 
         What is shown is resampled to `pixels` along its longest axis.
         """
-        volume, dark = standing_out(density)
+        volume, dark, _ = standing_out(density)
         width = max(volume.shape)
         volume = resampled(volume, pixels)
         smooth = volume
@@ -52,14 +52,16 @@ class Surface:
         return Surface(_padded(views), width, dark)
 
 
-def standing_out(density: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The part of a map that holds all within the contour, in standard deviations from the mean, bright; and whether it
-    was dark."""
+def standing_out(density: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
+    """The part of a map that holds all within the contour, in standard deviations from the mean, bright; whether it was
+    dark; and its first voxel."""
     volume = np.asarray(density, dtype=np.float32)
     volume = volume - volume.mean()
     volume /= max(float(volume.std()), 1e-30)
     dark = bool((volume**3).mean() < 0)
-    return _trimmed(-volume if dark else volume), dark
+    bright = -volume if dark else volume
+    part = _part(bright)
+    return bright[part], dark, np.array([each.start for each in part])
 
 
 def resampled(volume: np.ndarray, pixels: int) -> np.ndarray:
@@ -70,13 +72,13 @@ def resampled(volume: np.ndarray, pixels: int) -> np.ndarray:
     return volume
 
 
-def _trimmed(volume: np.ndarray) -> np.ndarray:
+def _part(volume: np.ndarray) -> tuple[slice, ...]:
     """The smallest part that holds everything within the contour, and a margin."""
     inside = np.argwhere(volume > CONTOUR_DEVIATIONS)
     if not len(inside):
-        return volume
+        return tuple(slice(0, length) for length in volume.shape)
     low, high = inside.min(0) - _MARGIN, inside.max(0) + _MARGIN + 1
-    return volume[tuple(slice(max(0, start), stop) for start, stop in zip(low, high, strict=True))]
+    return tuple(slice(int(max(0, start)), int(stop)) for start, stop in zip(low, high, strict=True))
 
 
 def _ahead(volume: np.ndarray, axis: int) -> np.ndarray:

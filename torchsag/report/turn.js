@@ -14,15 +14,15 @@
     }
     return table;
   };
-  const unpacked = async (data) => {
+  const unpacked = async (data, palette) => {
     const bytes = Uint8Array.from(atob(data.textContent), (letter) => letter.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     const buffer = await new Response(stream).arrayBuffer();
     const count = Number(data.dataset.vertices), radius = Number(data.dataset.radius);
     const levels = sums(new Uint16Array(buffer.slice(0, 6 * count)), count);
-    const rest = new Uint32Array(buffer.slice(6 * count)), faces = rest.length / 3;
-    const corners = sums(rest, faces);
-    const places = new Float32Array(3 * count), index = new Uint32Array(rest.length);
+    const faces = Number(data.dataset.faces), end = 6 * count + 12 * faces;
+    const corners = sums(new Uint32Array(buffer.slice(6 * count, end)), faces);
+    const places = new Float32Array(3 * count), index = new Uint32Array(3 * faces);
     for (let axis = 0; axis < 3; axis++) {
       for (let at = 0; at < count; at++) places[3 * at + axis] = (levels[axis * count + at] / 32767 - 1) * radius;
       for (let at = 0; at < faces; at++) index[3 * at + axis] = corners[axis * faces + at];
@@ -31,16 +31,33 @@
     geometry.setAttribute("position", new THREE.BufferAttribute(places, 3));
     geometry.setIndex(new THREE.BufferAttribute(index, 1));
     geometry.computeVertexNormals();
-    return { geometry, radius, name: data.dataset.name };
+    const coloured = Boolean(data.dataset.coloured);
+    if (coloured) {
+      const colours = new Float32Array(3 * count);
+      new Uint8Array(buffer, end).forEach((level, at) => {
+        palette[Math.round(level / 255 * (palette.length - 1))].toArray(colours, 3 * at);
+      });
+      geometry.setAttribute("color", new THREE.BufferAttribute(colours, 3));
+    }
+    return { geometry, radius, coloured, name: data.dataset.name };
   };
   const show = async (place) => {
-    const surfaces = await Promise.all([...place.querySelectorAll("script")].map(unpacked));
+    const palette = place.dataset.palette.split(" ").map((colour) => new THREE.Color(`#${colour}`));
+    const surfaces = await Promise.all([...place.querySelectorAll("script")].map((data) => unpacked(data, palette)));
+    const legend = place.querySelector(".legend");
     const renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true });
     const canvas = renderer.domElement, angstrom = Number(place.dataset.angstrom);
     const scene = new THREE.Scene(), reach = Math.max(...surfaces.map((one) => one.radius));
     const camera = new THREE.OrthographicCamera(-1, 1, 1, -1, 0.1, 20 * reach);
-    const material = new THREE.MeshPhongMaterial({ color: 0x9fc3d6, specular: 0x222222, shininess: 25, side: THREE.DoubleSide });
-    const shown = new THREE.Mesh(surfaces[0].geometry, material);
+    const shine = { specular: 0x222222, shininess: 25, side: THREE.DoubleSide };
+    const plain = new THREE.MeshPhongMaterial({ color: 0x9fc3d6, ...shine });
+    const painted = new THREE.MeshPhongMaterial({ vertexColors: true, ...shine });
+    const shown = new THREE.Mesh();
+    const pick = (one) => {
+      Object.assign(shown, { geometry: one.geometry, material: one.coloured ? painted : plain });
+      if (legend) legend.hidden = !one.coloured;
+    };
+    pick(surfaces[0]);
     const light = new THREE.DirectionalLight(0xffffff, 0.75);
     camera.add(light);
     light.position.set(-0.6, 0.8, 1);
@@ -105,7 +122,7 @@
       button("⌂", "As at first", reset),
     ]);
     if (surfaces.length > 1) {
-      const choice = element("select", { onchange: () => { shown.geometry = surfaces[choice.selectedIndex].geometry; draw(); } },
+      const choice = element("select", { onchange: () => { pick(surfaces[choice.selectedIndex]); draw(); } },
         surfaces.map((one) => element("option", { textContent: one.name })));
       choice.setAttribute("aria-label", "Which map");
       bars.prepend(choice);
@@ -124,6 +141,7 @@
     addEventListener("pointerup", () => { if (dragging) { dragging = false; controls.update(); draw(); say(); } });
     addEventListener("pointercancel", () => { dragging = false; });
     place.append(stage, bars, said);
+    if (legend) place.append(legend);
     place.hidden = false;
     place.closest(".solid").classList.add("turning");
     const fit = () => {

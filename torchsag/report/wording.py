@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _UNITS = (
@@ -44,6 +44,11 @@ def digits(value: float) -> str:
     if not -4 <= magnitude < 6:
         return f"{value:.2e}"
     return f"{value:.{max(0, 2 - magnitude)}f}"
+
+
+def worded_list(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def measured(value: float | int | None, unit: str) -> str:

@@ -89,7 +89,7 @@ class Moment:
         done = f"{most}{100 * self.share:.0f} % of the job"
         if self.seconds_left is None:
             return f"{done}, time left not known yet"
-        if self.seconds_left <= 0:
+        if self.seconds_left < 0.5:
             return done
         return f"{done}, {'at most' if self.at_most else 'about'} {duration(self.seconds_left)} left"
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from torchsag.averaging.filtering import filter_locally, sharpen
 from torchsag.averaging.mask import Mask, SphericalMask
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import compare_half_maps
@@ -19,7 +18,7 @@ from torchsag.particles import DensityMap
 from torchsag.runs.files import plot_fsc, write_fsc, write_fsc_xml
 from torchsag.runs.masked_comparison import MaskedComparison
 from torchsag.runs.metrics import surroundings, write_metrics
-from torchsag.runs.outcome import Outcome
+from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import claim, publish
 from torchsag.runs.provenance import Provenance
 from torchsag.verdict import Verdict
@@ -55,6 +54,8 @@ class Postprocess:
         Exit with 3 where the verdict is doubt or no; everything is written all the same.
     seed
         Of the random phases.
+    report
+        Makes ``report.html``; None for none.
     """
 
     half1: str
@@ -65,6 +66,7 @@ class Postprocess:
     voxel_size_angstrom: float | None = None
     strict: bool = False
     seed: int = 0
+    report: Report | None = None
 
     def __post_init__(self):
         if self.b_factor_angstrom2 is not None and not math.isfinite(self.b_factor_angstrom2):
@@ -97,8 +99,11 @@ class Postprocess:
             with publish(out) as staging:
                 _write(staging, found, metrics)
                 (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
+                if self.report is not None:
+                    self.report(staging)
         rows = tuple((label, f"{summary[name]:.2f}") for name, label in _LABELS.items())
-        notes = tuple(f"{out / name}" for name in ("postprocessed.mrc", "locally_filtered.mrc", "fsc.png", "fsc.xml"))
+        made = ("postprocessed.mrc", "locally_filtered.mrc", "local_resolution.mrc", "mask.mrc", "fsc.csv", "fsc.xml")
+        notes = files_made(out, (*made, "metrics.json"))
         return Outcome("postprocess", ("", "value"), rows, notes, verdict=verdict, strict=self.strict)
 
     def _read(self) -> HalfMaps:
@@ -112,9 +117,8 @@ class Postprocess:
 
 
 def _write(folder: Path, found: FinalMaps, metrics: dict[str, Any]) -> None:
-    sharpened = sharpen(found.whole, found.b_factor_angstrom2)
     write_map(folder / "postprocessed.mrc", found.final)
-    write_map(folder / "locally_filtered.mrc", filter_locally(sharpened, found.local))
+    write_map(folder / "locally_filtered.mrc", found.locally_filtered)
     write_map(folder / "local_resolution.mrc", found.local)
     write_map(folder / "mask.mrc", DensityMap(found.mask, found.whole.voxel_size))
     write_fsc(folder / "fsc.csv", found.fsc)

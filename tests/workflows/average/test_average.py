@@ -91,9 +91,9 @@ def test_a_run_leaves_everything_it_promises_and_the_poses_are_better(settings, 
     outcome = _run(replace(settings, report=AveragePage(), truth_map=truth_map))
     out = tmp_path / "out"
     expected = {
-        "half1.mrc", "half2.mrc", "average.mrc", "mask.mrc", "local_resolution.mrc", "fsc.csv", "fsc.png", "fsc.xml",
-        "poses.star", "metrics.json", "report.html", "iterations.csv", "set_aside.txt", "slices.npz", "config.yaml",
-        "iterations", "views",
+        "half1.mrc", "half2.mrc", "average.mrc", "mask.mrc", "local_resolution.mrc", "locally_filtered.mrc",
+        "fsc.csv", "fsc.png", "fsc.xml", "poses.star", "metrics.json", "report.html", "iterations.csv", "set_aside.txt",
+        "slices.npz", "config.yaml", "iterations", "views",
     }  # fmt: skip
     assert {path.name for path in out.iterdir()} - {"weights"} == expected
     for iteration in (1, 2):

@@ -195,7 +195,8 @@ class Average(AveragingSettings, ParticleRun):
             centres = None if loop.centres is None else loop.centres[rows]
             findings += judge_symmetry(given, loop.symmetry)
             findings += judge_reference(kept, given, search_radius(self.method), centres, self.seed)
-        if particles.box[0] >= LEAST_BOX:
+        told = any(finding is not None and finding.code == NoBetterThanNoise.code for finding in findings)
+        if particles.box[0] >= LEAST_BOX and not told:
             sample = rows[torch.tensor(sample_rows(len(rows), SAMPLE, self.seed))].tolist()
             findings.append(NoBetterThanNoise()(*loop.scores_and_noise(state, sample)))
         symmetry = loop.symmetry if state.symmetric else Symmetry("C1")

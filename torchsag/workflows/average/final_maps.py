@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.averaging.filtering import estimate_b_factor, figure_of_merit, sharpen, weigh_shells
+from torchsag.averaging.filtering import estimate_b_factor, figure_of_merit, filter_locally, sharpen, weigh_shells
 from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.evaluation.local_resolution import local_resolution
@@ -85,6 +86,11 @@ class FinalMaps:
     b_factor_angstrom2: float
     control: Finding | None
     common_noise: CommonNoise
+
+    @cached_property
+    def locally_filtered(self) -> DensityMap:
+        """The average of the half-maps, sharpened and low-passed around each voxel to the resolution there."""
+        return filter_locally(sharpen(self.whole, self.b_factor_angstrom2), self.local)
 
     def curves(self) -> dict[str, Float[Tensor, " shells"]]:
         """The further curves of ``fsc.csv``, by name."""

@@ -83,10 +83,11 @@ class FinishedRun:
             write_map(staging / "average.mrc", found.final)
             write_map(staging / "mask.mrc", DensityMap(found.mask, found.whole.voxel_size))
             write_map(staging / "local_resolution.mrc", found.local)
+            write_map(staging / "locally_filtered.mrc", found.locally_filtered)
             write_fsc(staging / "fsc.csv", found.fsc, found.curves())
             plot_fsc(staging / "fsc.png", found.fsc, found.curves())
             write_fsc_xml(staging / "fsc.xml", found.fsc)
-            save_average_slices(staging / "slices.npz", out, len(self.state.rows), found.final, found.local)
+            save_average_slices(staging / "slices.npz", out, len(self.state.rows), found)
             tables = {"summary": summary, "iterations": list(self.state.rows), "particles": self._particles()}
             write_metrics(staging / "metrics.json", {"verdict": verdict.record(), **metrics, **tables})
             write_set_aside(staging / "set_aside.txt", self.state.faults)
@@ -158,6 +159,6 @@ def save_poses(path: Path, loop: AveragingLoop, state: AveragingState) -> None:
 def _outcome(out: Path, summary: dict[str, Any]) -> Outcome:
     rows = [("particles", str(summary["particles"])), ("iterations", str(summary["iterations"]))]
     rows += [(label, f"{summary[name]:.2f}") for name, label in _LABELS.items() if name in summary]
-    maps = ("average.mrc", "half1.mrc", "half2.mrc", "mask.mrc", "local_resolution.mrc")
+    maps = ("average.mrc", "half1.mrc", "half2.mrc", "mask.mrc", "local_resolution.mrc", "locally_filtered.mrc")
     notes = files_made(out, (*maps, "fsc.csv", "fsc.xml", "poses.star", "metrics.json"))
     return Outcome("average", ("", "value"), tuple(rows), notes)
