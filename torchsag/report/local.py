@@ -18,8 +18,8 @@ from torchsag.runs.central_slices import orthogonal_slices
 def coloured_surface(folder: Path) -> Coloured | None:
     """The locally filtered map of a run, to turn, in the colours of its local resolution; None if a map is missing."""
     names = ("locally_filtered.mrc", "local_resolution.mrc", "mask.mrc")
-    maps = [density_if_kept(folder, name) for name in names]
-    if any(one is None for one in maps):
+    maps = [one for name in names if (one := density_if_kept(folder, name)) is not None]
+    if len(maps) < len(names):
         return None
     filtered, resolution, mask = maps
     low, high = np.percentile(resolution[mask > 0.5] if (mask > 0.5).any() else resolution, (2, 98))
