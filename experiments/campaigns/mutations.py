@@ -2,125 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import random
-import re
 import signal
-import sys
+import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from damage import mutate
+from silent import (
+    Chunks,
+    changed_atoms,
+    changed_entries,
+    changed_settings,
+    changed_voxels,
+    entries,
+    whole_names,
+)
+from whole_files import WholeFile, whole_files
 
 from torchsag.errors import InputError
-from torchsag.io import convert_list, read_map, read_particles
-from torchsag.io.lists import read_list
-from torchsag.runs.record import Unusable, read_record, require_poses, write_record
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "campaigns"))
-from small_data import write_set
+from torchsag.io import regular_file
+from torchsag.runs.record import Unusable
+from torchsag.simulation.point_model import PointModel
 
 SECONDS = 20
-_TOKENS = [
-    b"nan", b"inf", b"-inf", b"1e30", b"-1e400", b"9223372036854775808", b"-1", b"0", b"", b"1e-320", b"0x10", b"1_000",
-    "\u0663".encode(), b"\xff\xfe", b"\x00", b"\x1b[2J", b"=1+1", b"a" * 300, b"../../etc/passwd", b"#", b"'", b'"',
-    b"<!ENTITY x 'y'>", b"&lol;", b"loop_", b"data_", b"_rlnAngleRot", b"000000@x", b"\r\n", b"5" * 400,
-]  # fmt: skip
-_NUMBERS = [0, 1, -1, 2**31 - 1, -(2**31), 2**16, 0x7F800000, 0x7FC00000, 0x01010101]
-
-
-def mutate(data: bytes, chance: random.Random) -> bytes:
-    """One to three small or large damages, as disks, transfers, editors and other programs make them."""
-    damaged = bytearray(data)
-    for _ in range(chance.choice([1, 1, 1, 2, 3])):
-        if not damaged:
-            break
-        _DAMAGES[chance.randrange(len(_DAMAGES))](damaged, chance)
-    return bytes(damaged)
-
-
-def _flip(data: bytearray, chance: random.Random) -> None:
-    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-
-
-def _cut(data: bytearray, chance: random.Random) -> None:
-    del data[chance.randrange(len(data)) :]
-
-
-def _insert(data: bytearray, chance: random.Random) -> None:
-    place = chance.randrange(len(data))
-    data[place:place] = chance.randbytes(chance.randint(1, 40))
-
-
-def _number(data: bytearray, chance: random.Random) -> None:
-    place = 4 * chance.randrange(max(1, min(len(data), 1024) // 4))
-    data[place : place + 4] = int(chance.choice(_NUMBERS)).to_bytes(4, chance.choice(["little", "big"]), signed=True)
-
-
-def _token(data: bytearray, chance: random.Random) -> None:
-    found = [m.span() for m in re.finditer(rb"[^\s,\"<>]+", bytes(data[:20000]))]
-    if found:
-        start, stop = chance.choice(found)
-        data[start:stop] = chance.choice(_TOKENS)
-
-
-def _line(data: bytearray, chance: random.Random) -> None:
-    lines = bytes(data).split(b"\n")
-    at = chance.randrange(len(lines))
-    lines[at : at + 1] = chance.choice([[], [lines[at]] * 2, [chance.choice(lines)]])
-    data[:] = b"\n".join(lines)
-
-
-def _swap(data: bytearray, chance: random.Random) -> None:
-    data[:] = bytes(data[1::2]) + bytes(data[0::2]) if chance.random() < 0.2 else bytes(reversed(data[:64])) + data[64:]
-
-
-_DAMAGES = [_flip, _flip, _cut, _insert, _number, _number, _token, _token, _token, _line, _swap]
-
-
-def seeds(folder: Path) -> dict[str, Path]:
-    """A whole file of each kind."""
-    write_set(folder, 4)
-    found = {"csv": folder / "list.csv", "mrc": folder / "p0.mrc"}
-    for kind, suffix in (("relion", ".star"), ("dynamo", ".tbl"), ("pytom", ".xml"), ("stopgap", ".star")):
-        path = folder / f"{kind}{suffix}"
-        convert_list(found["csv"], path, program=kind, voxel_size_angstrom=10.0)
-        found[kind] = path
-    convert_list(found["csv"], folder / "motl.em", program="av3", voxel_size_angstrom=10.0)
-    found["av3"] = folder / "motl.em"
-    from torchsag.io import write_map
-
-    for name in ("map.em", "map.mrc.gz"):
-        write_map(folder / name, read_map(folder / "reference.mrc"))
-        found[name.partition(".")[2]] = folder / name
-    turns = torch.linalg.qr(torch.randn(5, 3, 3, generator=torch.Generator().manual_seed(0)))[0].numpy()
-    turns *= np.linalg.det(turns)[:, None, None]
-    write_record(folder / "chunk.npz", {"rotations": turns, "shifts": np.zeros((5, 3), np.float32)})
-    found["checkpoint"] = folder / "chunk.npz"
-    return found
-
-
-def read(kind: str, path: Path) -> Any:
-    """By the reader of this kind; everything that is accepted is sane, else it is a defect."""
-    if kind == "checkpoint":
-        columns = read_record(path)
-        require_poses(columns)
-        return columns
-    if kind in ("mrc", "em", "mrc.gz"):
-        density = read_map(path, 10.0).density
-        assert bool(torch.isfinite(density).all())
-        return density
-    listing = read_list(path)
-    poses = listing.poses(10.0)
-    if poses is not None:
-        assert bool(torch.isfinite(poses.shifts).all())
-        off = poses.rotations @ poses.rotations.mT - torch.eye(3, dtype=torch.float64)
-        assert float(off.abs().max()) < 1e-4
-    if kind == "csv":
-        read_particles(path)
-    return listing
 
 
 class Hang(BaseException):
@@ -131,43 +41,144 @@ def _alarm(*_: Any) -> None:
     raise Hang
 
 
-def outcome(kind: str, path: Path, reader: Callable[[str, Path], Any] = read) -> tuple[str, str]:
-    """``accepted``, ``refused``, ``defect`` or ``hang``, and the message."""
-    signal.signal(signal.SIGALRM, _alarm)
-    signal.alarm(SECONDS)
+class _Warnings(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+@contextmanager
+def warnings_kept() -> Any:
+    """The warnings that torchsag gives meanwhile, kept from the terminal."""
+    log, kept = logging.getLogger("torchsag"), _Warnings()
+    level, through, others = log.level, log.propagate, log.handlers[:]
+    log.handlers[:] = [kept]
+    log.propagate = False
+    log.setLevel(logging.WARNING)
     try:
-        reader(kind, path)
-        return "accepted", ""
-    except (InputError, Unusable) as error:
-        one_line = "\n" not in str(error)
-        return ("refused", str(error)) if one_line else ("defect", f"message of several lines: {error}")
-    except Hang:
-        return "hang", ""
-    except BaseException as error:
-        return "defect", f"{type(error).__name__}: {error}"
+        yield kept.said
     finally:
-        signal.alarm(0)
+        log.handlers[:] = others
+        log.propagate = through
+        log.setLevel(level)
 
 
-def run(folder: Path, count: int, seed: int) -> dict[str, Any]:
+def outcome(path: Path, read: Callable[[Path], Any]) -> tuple[str, str, Any, list[str]]:
+    """``accepted``, ``refused``, ``traceback`` or ``hang``; the message; what was read; the warnings given."""
+    signal.signal(signal.SIGALRM, _alarm)
+    regular_file._SAID.clear()  # or the second of two alike would be silent
+    with warnings_kept() as said:
+        signal.alarm(SECONDS)
+        try:
+            value = read(path)
+            return "accepted", "", value, said
+        except (InputError, Unusable) as error:
+            if "\n" in str(error):
+                return "traceback", f"message of several lines: {error}", None, said
+            return "refused", str(error), None, said
+        except Hang:
+            return "hang", "", None, said
+        except BaseException as error:
+            return "traceback", f"{type(error).__name__}: {error}", None, said
+        finally:
+            signal.alarm(0)
+
+
+class Judge:
+    """Knows what an undamaged file says, and what of it a damaged one has changed without a word.
+
+    Parameters
+    ----------
+    kind, file
+        The undamaged file.
+    """
+
+    def __init__(self, kind: str, file: WholeFile):
+        self.kind, self.file, self.bytes = kind, file, file.path.read_bytes()
+        found, message, self.value, self.usual = outcome(file.path, file.read)
+        if found != "accepted":
+            raise RuntimeError(f"the undamaged {kind} is not accepted: {message}")
+        self.chunks = self._chunks()
+
+    def _chunks(self) -> Chunks:
+        """The bytes of each particle, by name: those without which the list lacks that particle alone."""
+        separator = self.file.entries
+        if separator is None:
+            return {}
+        names = list(entries(self.value))
+        if isinstance(separator, int):
+            start = len(self.bytes) - separator * len(names)
+            places = {name: start + separator * row for row, name in enumerate(names)}
+            return {name: (place, self.bytes[place : place + separator]) for name, place in places.items()}
+        chunks, parts = {}, self.bytes.split(separator)
+        for k, part in enumerate(parts):
+            self.file.path.write_bytes(separator.join(parts[:k] + parts[k + 1 :]))
+            found, _, value, _ = outcome(self.file.path, self.file.read)
+            missing = set(names) - set(entries(value)) if found == "accepted" else set()
+            if len(missing) == 1:
+                chunks[missing.pop()] = (0, part)
+        self.file.path.write_bytes(self.bytes)
+        if len(chunks) < len(names) - 1:
+            raise RuntimeError(f"the entries of {self.kind} are not found: {list(chunks)} of {names}")
+        return chunks
+
+    def changed(self, damaged: bytes, value: Any) -> str:
+        """What reads otherwise although its bytes are whole; empty for nothing."""
+        if self.chunks:
+            assert self.file.entries is not None
+            whole = whole_names(damaged, self.chunks, self.file.entries)
+            return changed_entries(entries(self.value), entries(value), whole)
+        if isinstance(value, tuple):  # poses, which stand in another file
+            return changed_entries(entries(self.value), entries(value), list(entries(self.value)))
+        if isinstance(value, torch.Tensor) and self.kind != "mrc.gz":
+            return changed_voxels(damaged, self.bytes, self.value, value)
+        if isinstance(value, PointModel) and self.kind != "pdb.gz":
+            return changed_atoms(damaged, self.bytes, self.value, value)
+        if self.kind == "yaml":
+            return changed_settings(damaged, self.bytes, self.value, value)
+        if self.kind in ("mrc.gz", "pdb.gz", "checkpoint"):
+            return "" if _equal(self.value, value) else "reads otherwise"
+        return ""
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, PointModel):
+        return one.positions.shape == other.positions.shape and bool((one.positions == other.positions).all())
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all((one[key] == other[key]).all() for key in one)
+    return one.shape == other.shape and bool((one == other).all())
+
+
+def run(folder: Path, count: int, seed: int, report: bool = True) -> dict[str, Any]:
     """`count` damaged files in turn over all kinds: how many of each outcome, and the defects."""
-    originals = {kind: (path, path.read_bytes()) for kind, path in seeds(folder).items()}
-    for kind, (path, _) in originals.items():
-        if outcome(kind, path)[0] != "accepted":
-            raise RuntimeError(f"the undamaged {kind} is not accepted: {outcome(kind, path)[1]}")
-    chance, table, defects = random.Random(seed), {kind: Counter() for kind in originals}, []
+    judges = [Judge(kind, file) for kind, file in whole_files(folder, report).items()]
+    chance, defects, slowest = random.Random(seed), [], 0.0
+    table: dict[str, Counter[str]] = {judge.kind: Counter() for judge in judges}
     for number in range(count):
-        kind = list(originals)[number % len(originals)]
-        path, whole = originals[kind]
-        path.write_bytes(damaged := mutate(whole, chance))
-        found, message = outcome(kind, path)
-        table[kind][found] += 1
-        if found in ("defect", "hang"):
-            defects.append({"kind": kind, "number": number, "message": message[:300], "head": damaged[:80].hex()})
-        path.write_bytes(whole)
+        judge = judges[number % len(judges)]
+        path, damaged = judge.file.path, mutate(judge.bytes, chance)
+        path.write_bytes(damaged)
+        began = time.process_time()
+        found, message, value, said = outcome(path, judge.file.read)
+        spoken = bool(set(said) - set(judge.usual))
+        slowest = max(slowest, time.process_time() - began)
+        if found == "accepted" and not spoken and (message := judge.changed(damaged, value)):
+            found = "silent"
+        elif found == "accepted":
+            found = "warned" if spoken else "accepted"
+        table[judge.kind][found] += 1
+        if found in ("traceback", "hang", "silent"):
+            head = damaged if len(damaged) < 4000 else damaged[:200]
+            defects.append({"kind": judge.kind, "number": number, "found": found, "message": message[:300]})
+            (folder / f"defect-{number}").write_bytes(head)
+        path.write_bytes(judge.bytes)
     return {
         "mutations": count,
         "seed": seed,
+        "slowest_cpu_seconds": round(slowest, 2),
         "table": {kind: dict(row) for kind, row in table.items()},
         "defects": defects,
     }

@@ -131,7 +131,7 @@ def _check_fields(where: str, node: dict[str, Any], target: type) -> None:
             names = " or ".join("none" if kind is type(None) else kind.__name__ for kind in expected)
             raise InputError(f"{prefix}{key}: expected {names}, got {value!r}")
         if float in expected and isinstance(value, int):
-            node[key] = float(value)
+            node[key] = _number(f"{prefix}{key}", value)
     required = [field.name for field in dataclasses.fields(target) if field.init and _is_required(field)]
     missing = [name for name in required if name not in node]
     if missing:
@@ -140,6 +140,13 @@ def _check_fields(where: str, node: dict[str, Any], target: type) -> None:
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _number(key: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(f"{key}: expected a number, got one of {len(str(value))} digits") from None
 
 
 def _refuse_commands(where: str, value: Any, hint: Any) -> None:

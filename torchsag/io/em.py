@@ -13,7 +13,7 @@ import numpy as np
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
-from torchsag.io.regular_file import open_regular
+from torchsag.io.regular_file import open_regular, say_longer
 from torchsag.io.volume_header import VolumeHeader
 
 HEADER_BYTES = 512
@@ -98,4 +98,6 @@ def _layout(path: Path) -> tuple[tuple[int, int, int], np.dtype]:
             f"{path}: truncated or damaged EM file, its header promises {promised} bytes and the file has {size}; "
             "copy or export it again"
         )
+    if size > promised:
+        say_longer(path, size - promised)
     return (z, y, x), dtype

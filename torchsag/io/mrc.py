@@ -20,7 +20,7 @@ import numpy as np
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
-from torchsag.io.regular_file import open_regular
+from torchsag.io.regular_file import open_regular, say_longer
 from torchsag.io.volume_header import VolumeHeader
 from torchsag.version import VERSION
 
@@ -179,8 +179,11 @@ def _is_gzip(path: Path) -> bool:
     return path.suffix == ".gz"
 
 
-def _unpack(path: Path, file, count: int) -> bytearray:
-    """The first `count` bytes of a gzipped file, or fewer where it ends."""
+def _unpack(path: Path, file, count: int, total: int | None = None) -> bytearray:
+    """The first `count` bytes of a gzipped file, or fewer where it ends.
+
+    With the `total` that its header promises the file is read to its end, where its checksum stands.
+    """
     unpacker = zlib.decompressobj(wbits=31)
     out = bytearray()
     try:
@@ -189,9 +192,23 @@ def _unpack(path: Path, file, count: int) -> bytearray:
             if not packed:
                 break
             out += unpacker.decompress(packed, count - len(out))
+        if total is not None and len(out) == count:
+            _read_to_end(path, file, unpacker, total - count)
     except zlib.error as error:
         raise InputError(f"{path}: damaged gzip file ({error}); copy it again") from error
     return out
+
+
+def _read_to_end(path: Path, file, unpacker, left: int) -> None:
+    """Unpack the rest, `left` bytes, for the sake of the checksum."""
+    while not unpacker.eof:
+        packed = unpacker.unconsumed_tail or file.read(1 << 20)
+        if not packed:
+            raise zlib.error("it ends before its checksum")
+        left -= len(unpacker.decompress(packed, 1 << 20))
+        if left < 0:  # nobody knows how far it goes on
+            say_longer(path, -left)
+            return
 
 
 def _layout(path: Path, file) -> _Layout:
@@ -206,6 +223,8 @@ def _layout(path: Path, file) -> _Layout:
     limit = size * _DEFLATE_LIMIT if _is_gzip(path) else size
     if promised > limit:
         raise _truncated(path, promised, size)
+    if size > promised and not _is_gzip(path):
+        say_longer(path, size - promised)
     return layout
 
 
@@ -220,7 +239,8 @@ def _read_bytes(path: Path, file, layout: _Layout, index: int) -> bytearray:
     start = layout.offset + index * layout.volume_bytes
     if _is_gzip(path):
         file.seek(0)
-        raw = _unpack(path, file, start + layout.volume_bytes)[start:]
+        promised = layout.offset + layout.header.count * layout.volume_bytes
+        raw = _unpack(path, file, start + layout.volume_bytes, promised)[start:]
     else:
         raw = bytearray(layout.volume_bytes)
         file.seek(start)

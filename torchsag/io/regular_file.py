@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from io import FileIO
 from pathlib import Path
 
 from torchsag.errors import InputError
+
+
+_LOG = logging.getLogger(__name__)
+# A set of particles is read many times over, and its files are alike: one of a folder speaks for those like it.
+_SAID: set[tuple[Path, int]] = set()
+_MOST_SAID = 64
 
 
 def open_regular(path: Path) -> FileIO:
@@ -45,6 +52,17 @@ def require_regular(path: Path) -> None:
         return  # whoever opens it has the sentence for that
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise _no_file(path)
+
+
+def say_longer(path: Path, extra: int) -> None:
+    """Warn that a file goes on behind what its header promises: bytes may have got into it, and shifted the others."""
+    key = (path.parent, extra)
+    if key not in _SAID and len(_SAID) < _MOST_SAID:
+        _SAID.add(key)
+        _LOG.warning(
+            "%s: %d bytes more than its header promises, which are not read; if no program adds them there, copy the "
+            "file again", path, extra,
+        )  # fmt: skip
 
 
 def _no_file(path: Path) -> InputError:

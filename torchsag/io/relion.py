@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,7 +138,7 @@ def optimisation_set(path: Path, blocks: dict[str, Block]) -> OptimisationSet | 
 
 def _place(path: Path, name: str) -> Path:
     """Where a file lies that an optimisation set names."""
-    folders = [folder for folder in _folders(path, {}) if (folder / name).is_file()]
+    folders = [folder for folder in _folders(path, {}) if os.path.isfile(folder / name)]
     return (folders or [path.parent])[0] / name
 
 
@@ -303,7 +304,10 @@ def _shifts(path: Path, table: Loop) -> tuple[Float[Tensor, "rows 3"] | None, st
 
 def _positions(path: Path, blocks: dict[str, Block], table: Loop) -> Float[Tensor, "rows 3"] | None:
     """RELION 4 counts positions in pixels of the tilt series, whatever the particles' binning."""
-    if not all(name in table.columns for name in POSITIONS):
+    missing = [name for name in POSITIONS if name not in table.columns]
+    if missing:
+        if len(missing) < len(POSITIONS):
+            _LOG.warning("%s: %s not listed, so that positions stay unknown", path, ", ".join(missing))
         return None
     optics = optics_table(blocks)
     scale = 1.0

@@ -133,7 +133,7 @@ def _visible(listing: ParticleList) -> list[list[bool] | None]:
         if text not in known:
             try:
                 known[text] = [bool(int(flag)) for flag in json.loads(text)]
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
                 raise InputError(
                     f"{listing.path}: entry {row}: expected {VISIBLE} like [1,0,1], got {text[:40]!r}"
                 ) from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def _images(
             )
         return path, table
     file = said["rlnTomoTiltSeriesStarFile"]
-    places = [folder / file for folder in (*folders, path.parent) if (folder / file).is_file()]
+    places = [folder / file for folder in (*folders, path.parent) if os.path.isfile(folder / file)]
     if not places:
         raise InputError(f"{path}: no such file: {file}, the tilt series of tomogram {name}; check the path")
     tables = read_star(places[0])

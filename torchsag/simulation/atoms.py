@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import logging
+import zlib
 from pathlib import Path
 
 import gemmi
@@ -10,6 +13,8 @@ import torch
 from torchsag.errors import InputError
 from torchsag.simulation.point_model import PointModel
 from torchsag.simulation.scattering import Scattering
+
+_LOG = logging.getLogger(__name__)
 
 
 def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = None) -> PointModel:
@@ -32,12 +37,15 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
         If the file cannot be read, has no atoms, has an unknown element or no such assembly.
     """
     path = Path(path)
+    _check_bytes(path)
     structure = _read(path)
     if assembly is not None:
         _expand(structure, assembly, path)
     structure.remove_waters()
     if len(structure) == 0:
         raise InputError(f"{path}: expected an atomic model, found no atoms")
+    if len(structure) > 1:
+        _LOG.warning("%s: holds %d models, the first is taken", path, len(structure))
     found = list(structure[0].all())
     if not found:
         raise InputError(f"{path}: expected an atomic model, found no atoms")
@@ -57,6 +65,23 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
     )
 
 
+_BLOCK = 1 << 20
+_CONTROLS = bytes((*range(9), 11, *range(14, 32), 127))
+
+
+def _check_bytes(path: Path) -> None:
+    """A whole text: gemmi reads past damaged packing, and past a line with control characters into the next."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a PDB or mmCIF file")
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                if len(block.translate(None, _CONTROLS)) != len(block):
+                    raise InputError(f"{path}: expected a text, got control characters in it; copy the file again")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); copy the file again") from error
+
+
 # The heaviest element of the International Tables' electron scattering factors is californium.
 _HEAVIEST = 98
 _FARTHEST_ANGSTROM = 1e6
@@ -65,7 +90,10 @@ _FARTHEST_ANGSTROM = 1e6
 def _check(path: Path, one: gemmi.CRA) -> None:
     """An atom that can scatter, somewhere."""
     atom = one.atom
-    where = f"{path}: atom {atom.name!r} of residue {one.residue.name} {one.residue.seqid} in chain {one.chain.name}"
+    try:
+        where = f"{path}: atom {atom.name!r} of residue {one.residue.name} {one.residue.seqid} in chain {one.chain.name}"
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: atom {atom.serial}: expected names in UTF-8, got other bytes; correct them") from error
     if not 1 <= atom.element.atomic_number <= _HEAVIEST:
         raise InputError(
             f"{where}: expected an element up to Cf, got {atom.element.name!r}; correct the element column"
@@ -77,8 +105,6 @@ def _check(path: Path, one: gemmi.CRA) -> None:
 
 
 def _read(path: Path) -> gemmi.Structure:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a PDB or mmCIF file")
     try:
         return gemmi.read_structure(str(path))
     except (RuntimeError, ValueError) as error:

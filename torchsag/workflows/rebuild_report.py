@@ -36,5 +36,15 @@ class RebuildReport:
         folder = Path(self.out)
         if not folder.is_dir():
             raise InputError(f"out={folder}: expected the folder of a finished run, got no such folder")
-        self.report(folder)
+        try:
+            self.report(folder)
+        # The page takes what a run has written as it is; whoever has changed it since hears which part does not fit.
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if isinstance(error, InputError):
+                raise
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            raise InputError(
+                f"out={folder}: expected the files of a finished run of this version, got others ({said}); repeat the "
+                "run's command"
+            ) from error
         return Outcome(notes=(str(folder / "report.html"),))
