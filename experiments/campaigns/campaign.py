@@ -1,4 +1,6 @@
-"""Damage files and kill commands, many times, and write what happened; ``--kills 0`` leaves the kills out.
+"""Damage files and kill commands, many times, and write what happened.
+
+``--kills 0`` and ``--mutations 0`` leave that half as it was recorded.
 
 Leave the checkout alone meanwhile: every killed command imports from it.
 
@@ -11,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import resource
 import tempfile
 from pathlib import Path
@@ -31,11 +32,12 @@ def tables(record: dict[str, Any]) -> str:
     lines = [
         f"{damaged['mutations']} damaged files, seed {damaged['seed']}:",
         "",
-        "| file | refused in one sentence | accepted, values sane | traceback | longer than 20 s |",
-        "|---|---|---|---|---|",
+        "| file | refused in one sentence | accepted with a warning | accepted | changed without a word | traceback | "
+        "longer than 20 s |",
+        "|---|---|---|---|---|---|---|",
     ]
     for kind, row in damaged["table"].items():
-        shown = [str(row.get(key, 0)) for key in ("refused", "accepted", "defect", "hang")]
+        shown = [str(row.get(key, 0)) for key in ("refused", "warned", "accepted", "silent", "traceback", "hang")]
         lines.append(f"| {kind} | {' | '.join(shown)} |")
     if killed is None:
         return "\n".join(lines) + "\n"
@@ -57,13 +59,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        damaged = mutations.run(Path(folder) / "m", given.mutations, given.seed)
+        damaged = mutations.run(Path(folder) / "m", given.mutations, given.seed) if given.mutations else None
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         killed = kills.run(Path(folder) / "k", given.kills, given.seed) if given.kills else None
-    record = {"versions": versions(), "mutations": damaged, "peak_memory_mib_of_mutations": memory}
-    record |= {} if killed is None else {"kills": killed}
+    if damaged is not None:
+        damaged["peak_memory_mib"] = memory
+    record = {"versions": versions(), "mutations": damaged, "kills": killed}
+    earlier = json.loads((HERE / "campaign.json").read_text(encoding="utf-8"))
+    record |= {part: earlier.get(part) for part in ("mutations", "kills") if record[part] is None}
     (HERE / "campaign.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (HERE / "campaign.md").write_text(tables(record), encoding="utf-8")
 

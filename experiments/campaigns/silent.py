@@ -31,7 +31,7 @@ Entries = dict[str, list[dict[str, Any]]]
 
 
 def entries(value: Any) -> Entries:
-    """What a list says of each particle, by name."""
+    """What a list says of each particle, by its name, or by its place where entries are only counted."""
     found: Entries = {}
     if not isinstance(value, ParticleList):
         poses, names = value
@@ -43,8 +43,13 @@ def entries(value: Any) -> Entries:
         one = {
             key: column if column is None or isinstance(column, str) else column[row] for key, column in columns.items()
         }
-        found.setdefault(name, []).append(one)
+        found.setdefault(_own(one) if name.startswith("position_") else name, []).append(one)
     return found
+
+
+def _own(entry: dict[str, Any]) -> str:
+    """What an entry without a name of its own goes by: where it is."""
+    return " ".join(str((entry[key] + 0.0).tolist()) for key in ("positions", "rotations") if entry[key] is not None)
 
 
 def _differs(key: str, before: Any, now: Any) -> bool:

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import imodmodel
 import numpy as np
+import pandas as pd
 import torch
 
 from torchsag.app.catalogue import command_keys
 from torchsag.app.components import build
 from torchsag.app.composition import compose_command
 from torchsag.app.experiment_files import expand_experiment_files
-from torchsag.geometry import Poses, matrix_to_zyz
+from torchsag.geometry import matrix_to_zyz
 from torchsag.io import convert_list, read_map, read_particles, write_map
 from torchsag.io.lists import read_list
 from torchsag.io.position_list import read_positions
@@ -35,8 +37,8 @@ from torchsag.workflows.rebuild_report import RebuildReport
 
 _TESTS = Path(__file__).parents[2] / "tests"
 sys.path[:0] = [str(_TESTS / "campaigns"), str(_TESTS)]
-from small_data import write_set
-from tilt_projects import Project
+from small_data import write_set  # noqa: E402
+from tilt_projects import Project  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,14 @@ def whole_files(folder: Path, report: bool = True) -> dict[str, WholeFile]:
     _list_with_poses(folder / "poses.csv")
     found = {
         **_lists(folder), **_maps(folder), **_structures(folder), **_checkpoints(folder), **_stacks(folder / "stacks"),
+        **_picks(folder / "picks"),
         "yaml": WholeFile(_yaml(folder), _settings),
     }  # fmt: skip
     return {**found, **_results(folder)} if report else found
+
+
+_LABELS = ("volume", "tilt_min_deg", "tilt_max_deg", "tomogram", "half", "class")
+_NUMBERS = ("x", "y", "z", "rot_deg", "tilt_deg", "psi_deg", "shift_x", "shift_y", "shift_z")
 
 
 def _list_with_poses(path: Path) -> None:
@@ -74,10 +81,7 @@ def _list_with_poses(path: Path) -> None:
     angles = torch.rad2deg(matrix_to_zyz(turns * torch.linalg.det(turns)[:, None, None])).tolist()
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            "volume tilt_min_deg tilt_max_deg tomogram half class x y z rot_deg tilt_deg psi_deg shift_x shift_y "
-            "shift_z".split()
-        )
+        writer.writerow([*_LABELS, *_NUMBERS])
         for k, turn in enumerate(angles):
             place = (100.5 + 7 * k, 211.25 - 3 * k, 57.75 + k)
             degrees = [f"{angle:.4f}" for angle in turn]
@@ -93,14 +97,55 @@ def _lists(folder: Path) -> dict[str, WholeFile]:
         found[kind] = WholeFile(path, _list_and_set, b"</Particle>" if kind == "pytom" else b"\n")
     convert_list(folder / "poses.csv", folder / "motl.em", program="av3", voxel_size_angstrom=10.0)
     found["av3"] = WholeFile(folder / "motl.em", _list_and_set, 80)
-    rows = "".join(f"{1 + k // 3} {angle} 3.0 {5 * k} 300 2.7 0.07\n" for k, angle in enumerate((-60, 0, 57, -54, 3, 60)))
-    names = "tomo_num tilt_angle defocus exposure voltage cs amp_contrast".split()
+    rows = "".join(
+        f"{1 + k // 3} {angle} 3.0 {5 * k} 300 2.7 0.07\n" for k, angle in enumerate((-60, 0, 57, -54, 3, 60))
+    )
+    names = ["tomo_num", "tilt_angle", "defocus", "exposure", "voltage", "cs", "amp_contrast"]
     text = "\ndata_stopgap_wedgelist\n\nloop_\n" + "".join(f"_{name}\n" for name in names) + rows
     (folder / "tilts.star").write_text(text)
     found["wedge list"] = WholeFile(folder / "tilts.star", read_wedge_list)
-    (folder / "picks.csv").write_text("tomogram,x,y,z\n" + "".join(f"a.mrc,{k},2{k},3.5\n" for k in range(4)))
-    found["positions"] = WholeFile(folder / "picks.csv", _positions)
     return found
+
+
+def _picks(folder: Path) -> dict[str, WholeFile]:
+    """What picking programs write."""
+    folder.mkdir()
+    (folder / "picks.csv").write_text("tomogram,x,y,z\n" + "".join(f"a.mrc,{k},2{k},3.5\n" for k in range(4)))
+    found = {"positions": WholeFile(folder / "picks.csv", _positions, b"\n")}
+    places = [{"x": 100.5 + k, "y": 200.25, "z": 50.0 - k} for k in range(3)]
+    turn = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    matrix = [[*line, 0.0] for line in turn] + [[0.0, 0.0, 0.0, 1.0]]
+    points = [{"location": place, "transformation_": matrix, "instance_id": 0, "score": 1.0} for place in places]
+    copick = {
+        "run_name": "TS_1",
+        "voxel_spacing": 10.0,
+        "unit": "angstrom",
+        "points": points,
+        "trust_orientation": True,
+    }
+    eman = {"apix_unbin": 2.5, "boxes_3d": [[10, -20, 5.5, "manual", 0.7, 0], [1, 2, 3, "tm", 0.2, 1]]}
+    portal = [{"type": "orientedPoint", "location": place, "xyz_rotation_matrix": turn} for place in places]
+    texts = {
+        "copick": ("u_1_ribosome.json", json.dumps(copick)),
+        "eman2": ("TS_1_info.json", json.dumps(eman)),
+        "data portal": ("points.ndjson", "\n".join(map(json.dumps, portal)) + "\n"),
+        "peet": ("TS_1.csv", _PEET),
+    }
+    for kind, (name, text) in texts.items():
+        (folder / name).write_text(text)
+        found[kind] = WholeFile(folder / name, _positions, b"\n" if kind in ("data portal", "peet") else None)
+    table = {"object_id": [0, 0, 1], "contour_id": [0, 0, 0], "x": [10.5, 20.25, 3.0], "y": [11.5, 21.0, 4.0]}
+    imodmodel.write(pd.DataFrame({**table, "z": [12.0, 22.0, 5.0]}), folder / "TS_1.mod")
+    found["imod"] = WholeFile(folder / "TS_1.mod", _positions)
+    return found
+
+
+_PEET = """CCC,reserved,reserved,pIndex,wedgeWT,NA,NA,NA,NA,NA,xOffset,yOffset,zOffset,NA,NA,reserved,EulerZ(1),\
+EulerZ(3),EulerX(2),class
+0.5,0,0,3,0,0,0,0,0,0,1.5,-2,0.25,0,0,0,-29.8,3.9,121.0,2
+0.25,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,10,20,30,1
+0.75,0,0,2,0,0,0,0,0,0,0.5,0,0,0,0,0,11,21,31,1
+"""
 
 
 def _sane(listing: Any) -> Any:
@@ -197,7 +242,11 @@ def _stacks(folder: Path) -> dict[str, WholeFile]:
     generator = torch.Generator().manual_seed(1)
     blobs, heights = 3 * torch.randn(4, 3, generator=generator, dtype=torch.float64), torch.ones(4).double()
     whole = Project(blobs, heights, n=12).write_relion5(folder)
-    names = {"tilt particles": "particles.star", "tomograms": "tomograms.star", "tilt series": "tilt_series/tomo_1.star"}
+    names = {
+        "tilt particles": "particles.star",
+        "tomograms": "tomograms.star",
+        "tilt series": "tilt_series/tomo_1.star",
+    }
 
     def read(_: Path) -> Any:
         particles = read_particles(whole)

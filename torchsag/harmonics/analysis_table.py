@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-import zipfile
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from torchsag.damaged_arrays import DAMAGED_ARRAYS
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def _read(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             table = archive["table"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED_ARRAYS:
         return None
     return table if table.shape == shape and table.dtype == np.float64 and np.isfinite(table).all() else None
 

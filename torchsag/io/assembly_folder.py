@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from torchsag.damaged_arrays import DAMAGED_ARRAYS
 from torchsag.errors import InputError
 from torchsag.io.atomic import atomic_path
 from torchsag.particles import Assembled, TiltStack
@@ -22,7 +25,7 @@ class AssemblyFolder:
     """An `AssemblyStore` on disk that all processes of a run share; it makes its folder when the first volume comes.
 
     A volume is kept under everything it follows from, the size and the time of change of the images included. What
-    cannot be kept, for example because the disk is full, is assembled again each time.
+    cannot be kept, for example because the disk is full, is assembled again each time, and so is what has been damaged.
 
     Attributes
     ----------
@@ -36,8 +39,11 @@ class AssemblyFolder:
     def get(self, stack: TiltStack) -> Assembled | None:
         """See `AssemblyStore`."""
         try:
-            kept = np.load(self._path(stack), allow_pickle=False)
-        except (OSError, ValueError):
+            data = self._path(stack).read_bytes()
+            if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
+                return None
+            kept = np.load(io.BytesIO(data[:-4]), allow_pickle=False)
+        except DAMAGED_ARRAYS:
             return None
         n = round(float(kept[0])) if kept.ndim == 1 and len(kept) else 0
         half = n * n * (n // 2 + 1)
@@ -56,7 +62,9 @@ class AssemblyFolder:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(self._path(stack)) as temporary, temporary.open("wb") as file:
-                np.save(file, torch.cat(parts).float().numpy(), allow_pickle=False)
+                whole = io.BytesIO()
+                np.save(whole, torch.cat(parts).float().numpy(), allow_pickle=False)
+                file.write(whole.getvalue() + zlib.crc32(whole.getvalue()).to_bytes(4, "big"))
         except (OSError, InputError) as error:
             self._given_up.append(str(error))
             _LOG.warning("%s: %s; tilt stacks are assembled each time they are read", self.folder, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,7 +93,9 @@ def _data_folders(path: Path, first: str) -> list[str]:
         except OSError:
             continue
         stem = Path(first).stem
-        held = [name for name in inside if any((folder / name / f"{stem}{end}").is_file() for end in (".em", ".mrc"))]
+        held = [
+            name for name in inside if any(os.path.isfile(folder / name / f"{stem}{end}") for end in (".em", ".mrc"))
+        ]
         if len(held) > 1:
             raise InputError(
                 f"{path}: particles may be in {', '.join(held)} of {folder}; name the right one with volumes=..."

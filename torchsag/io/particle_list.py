@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,11 +170,11 @@ def find_folder(listing: ParticleList, any_volume: bool = False) -> Path:
     first = parse_name(listing.names[0], listing.path).path
     folders = list(dict.fromkeys(folder.resolve() for folder in listing.folders))
     for folder in folders:
-        if (folder / first).is_file():
+        if os.path.isfile(folder / first):
             return folder
     for name in listing.names[1:] if any_volume else ():
         for folder in folders:
-            if (folder / parse_name(name, listing.path).path).is_file():
+            if os.path.isfile(folder / parse_name(name, listing.path).path):
                 return folder
     looked = ", ".join(map(str, folders[:3])) + (", ..." if len(folders) > 3 else "")
     where = "" if first.is_absolute() else f" (looked in {looked})"

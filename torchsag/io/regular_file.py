@@ -10,7 +10,6 @@ from pathlib import Path
 
 from torchsag.errors import InputError
 
-
 _LOG = logging.getLogger(__name__)
 # A set of particles is read many times over, and its files are alike: one of a folder speaks for those like it.
 _SAID: set[tuple[Path, int]] = set()

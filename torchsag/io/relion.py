@@ -332,7 +332,7 @@ def _integers(
 
 def _voxel_sizes(path: Path, blocks: dict[str, Block], table: Loop) -> list[float] | None:
     optics = optics_table(blocks)
-    if "rlnImagePixelSize" in optics.columns:
+    if optics.columns.get("rlnImagePixelSize"):
         sizes = numbers(path, optics, "rlnImagePixelSize")
         texts = by_group(path, blocks, "rlnImagePixelSize")
         size_of = dict(zip(optics.columns["rlnImagePixelSize"], sizes.tolist(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def _reconstructed(listing: ParticleList) -> dict[str, str]:
         path = find_tomograms(listing)
     except InputError:
         return {}
-    if not path.is_file():
+    if not os.path.isfile(path):
         return {}
     block: Block = read_star(path).get("global", {})
     table = block.columns if isinstance(block, Loop) else {key: [value] for key, value in block.items()}

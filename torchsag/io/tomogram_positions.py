@@ -9,6 +9,7 @@ particles (see `torchsag.io.tomograms`).
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def _tomograms(listing: ParticleList) -> Path | None:
         path = find_tomograms(listing)
     except InputError:  # which particles that are volumes can do without
         return None
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None  # false, too, for a name that no file can have
 
 
 def _in_own_voxels(listing: ParticleList, table: Loop, blocks: dict[str, Block], path: Path) -> ParticleList:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from torchsag.damaged_arrays import DAMAGED_ARRAYS
 from torchsag.errors import InputError
 from torchsag.io.volumes import read_volume
 from torchsag.particles import VolumeSource
 from torchsag.report.curves import read_curves
-
-
-# What reading an archive raises, beside OSError and ValueError, where bytes of it are others.
-_DAMAGED_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 
 
 def read_run(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -32,7 +27,7 @@ def read_run(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndar
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         with np.load(folder / "slices.npz", allow_pickle=False) as archive:
             return metrics, dict(archive)
-    except (OSError, ValueError, *_DAMAGED_ARCHIVE) as error:
+    except DAMAGED_ARRAYS as error:
         raise _unfinished(folder, kind, "metrics.json, slices.npz", error) from error
 
 

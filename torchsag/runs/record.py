@@ -11,12 +11,12 @@ import logging
 import os
 import re
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from torchsag.damaged_arrays import DAMAGED_ARRAYS
 from torchsag.io import atomic_path
 from torchsag.version import VERSION
 
@@ -70,7 +70,7 @@ def read_record(path: Path) -> Columns:
             raise Unusable("is damaged: its checksum does not fit")
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED_ARRAYS as error:
         raise Unusable(f"is damaged ({type(error).__name__})") from error
 
 

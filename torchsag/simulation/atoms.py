@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import zlib
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
         If the file cannot be read, has no atoms, has an unknown element or no such assembly.
     """
     path = Path(path)
-    _check_bytes(path)
+    _check_text(path)
     structure = _read(path)
     if assembly is not None:
         _expand(structure, assembly, path)
@@ -65,21 +66,26 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
     )
 
 
-_BLOCK = 1 << 20
+_LARGEST_BYTES = 1 << 31  # the largest ribosomes and capsids take a tenth of it
 _CONTROLS = bytes((*range(9), 11, *range(14, 32), 127))
+_ATOM_BEHIND_END = re.compile(rb"^END *\r?$.*?^(ATOM  |HETATM)", re.MULTILINE | re.DOTALL)
 
 
-def _check_bytes(path: Path) -> None:
+def _check_text(path: Path) -> None:
     """A whole text: gemmi reads past damaged packing, and past a line with control characters into the next."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a PDB or mmCIF file")
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                if len(block.translate(None, _CONTROLS)) != len(block):
-                    raise InputError(f"{path}: expected a text, got control characters in it; copy the file again")
+            data = file.read(_LARGEST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); copy the file again") from error
+    if len(data) > _LARGEST_BYTES:
+        raise InputError(f"{path}: expected an atomic model of at most {_LARGEST_BYTES >> 30} GiB, got a larger file")
+    if len(data.translate(None, _CONTROLS)) != len(data):
+        raise InputError(f"{path}: expected a text, got control characters in it; copy the file again")
+    if _ATOM_BEHIND_END.search(data):
+        _LOG.warning("%s: goes on with atoms behind its line END, which are not read", path)
 
 
 # The heaviest element of the International Tables' electron scattering factors is californium.
@@ -91,9 +97,13 @@ def _check(path: Path, one: gemmi.CRA) -> None:
     """An atom that can scatter, somewhere."""
     atom = one.atom
     try:
-        where = f"{path}: atom {atom.name!r} of residue {one.residue.name} {one.residue.seqid} in chain {one.chain.name}"
+        where = (
+            f"{path}: atom {atom.name!r} of residue {one.residue.name} {one.residue.seqid} in chain {one.chain.name}"
+        )
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: atom {atom.serial}: expected names in UTF-8, got other bytes; correct them") from error
+        raise InputError(
+            f"{path}: atom {atom.serial}: expected names in UTF-8, got other bytes; correct them"
+        ) from error
     if not 1 <= atom.element.atomic_number <= _HEAVIEST:
         raise InputError(
             f"{where}: expected an element up to Cf, got {atom.element.name!r}; correct the element column"

@@ -7,6 +7,7 @@ voxel (i, j, k) is the point (i + 0.5, j + 0.5, k). A model that was drawn on a 
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from pathlib import Path
@@ -75,20 +76,30 @@ def model_points(path: Path) -> tuple[Float[Tensor, "points 3"], Tensor]:
 
 def _load(path: Path) -> ImodModel:
     try:
-        from imodmodel.models import ImodModel  # brings pandas, for this format alone
+        from imodmodel.parsers import parse_model  # brings pandas, for this format alone
     except ImportError as error:
         raise InputError(
             f"{path}: models of IMOD are read by imodmodel, which is not installed; pip install 'torchsag[picks]'"
         ) from error
-    _check_counts(path)
+    data = _checked(path)
     try:
-        return ImodModel.from_file(path)
+        return parse_model(_Whole(data))
     except Exception as error:  # its parser says what is wrong in exceptions of many kinds
-        raise InputError(f"{path}: cannot be read as a model of IMOD ({error})") from error
+        raise InputError(f"{path}: cannot be read as a model of IMOD ({' '.join(str(error).split())[:120]})") from error
 
 
-def _check_counts(path: Path) -> None:
-    """No chunk may claim more points than the file has: imodmodel believes the count and asks for the memory."""
+class _Whole(io.BytesIO):
+    """A file that ends in an error: imodmodel would look for the end of a model for ever."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if size is not None and len(data) < size:
+            raise EOFError("it ends before its last chunk")
+        return data
+
+
+def _checked(path: Path) -> bytes:
+    """The file's bytes, if no chunk claims more points than the file has: imodmodel asks for the memory they need."""
     with open_regular(path) as file:
         data = file.read(_LARGEST_BYTES + 1)
     if not data.startswith(_MAGIC):
@@ -101,6 +112,7 @@ def _check_counts(path: Path) -> None:
             raise InputError(
                 f"{path}: byte {mark.start()}: claims {count} points, more than the file holds; it is damaged"
             )
+    return data
 
 
 def _start(path: Path, model: ImodModel) -> Float[Tensor, " 3"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torchsag.io.foreign import read_text
 
 # Six printed digits leave an error near 1e-6; a reflection or a scaled matrix is far beyond it.
 _SAME_ROTATION = 1e-2
+_LARGEST = 1e300  # json reads whole numbers of any length, which no float64 holds
 
 
 def read_json(path: Path) -> Any:
@@ -73,7 +73,7 @@ def numbers(path: Path, row: int, values: Any, count: int, what: str) -> list[fl
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def rotations(path: Path, matrices: list[list[list[float]]]) -> Float[Tensor, "picks 3 3"] | None:
