@@ -78,7 +78,7 @@ def tilt_stacks(
     )
     visible = _visible(listing)
     premultiplied = relion.by_group(path, listing.blocks, "rlnCtfDataAreCtfPremultiplied")
-    offsets = _offsets(listing, table, series, rows)
+    offsets = offsets_from_centre(listing, table, series, rows)
     stacks: dict[int, TiltStack] = {}
     for row in rows:
         tilts = series[listing.tomograms[row]]
@@ -167,10 +167,16 @@ def _used(
     raise InputError(f"{where}: expected {len(used)} visible or all {total} images in the file, got {header.images}")
 
 
-def _offsets(
+def offsets_from_centre(
     listing: ParticleList, table: Loop, series: dict[str, TiltSeries], rows: Sequence[int]
 ) -> dict[int, Float[Tensor, "3"]]:
-    """Where particles lie relative to the tomogram's centre, angstrom."""
+    """Where particles lie relative to their tomograms' centres, angstrom.
+
+    Raises
+    ------
+    InputError
+        If the list gives no coordinates, or they count from the corner of a tomogram of unknown size.
+    """
     path = listing.path
     shifts = torch.zeros(len(listing.names), 3, dtype=torch.float64)
     if listing.shifts is not None and listing.shift_unit == "angstrom":

@@ -81,18 +81,48 @@ def read_tilt_series(path: Path, names: set[str], folders: tuple[Path, ...]) -> 
     InputError
         If a tomogram is missing or what is said of it is not enough.
     """
+    found: dict[str, TiltSeries] = {}
+    for entry in tilt_tables(path, names, folders):
+        found[entry.name] = _tilt_series(entry.path, entry.name, entry.said, entry.images)
+    return found
+
+
+@dataclass(frozen=True)
+class TiltTable:
+    """What is written of one tomogram.
+
+    Attributes
+    ----------
+    name
+        What particles call it.
+    path
+        The file in which its images are listed.
+    said
+        Its row in ``tomograms.star``.
+    images
+        One row for each image.
+    """
+
+    name: str
+    path: Path
+    said: dict[str, str]
+    images: Loop
+
+
+def tilt_tables(path: Path, names: set[str], folders: tuple[Path, ...]) -> list[TiltTable]:
+    """The tables of the named tomograms; parameters and errors as `read_tilt_series`."""
     blocks = read_star(path)
     table = blocks.get("global")
     listed = table if isinstance(table, Loop) else Loop({key: [value] for key, value in (table or {}).items()})
     if "rlnTomoName" not in listed.columns:
         raise InputError(f"{path}: expected a block data_global with a column rlnTomoName, got {', '.join(blocks)}")
-    found: dict[str, TiltSeries] = {}
+    found: list[TiltTable] = []
     for row, name in enumerate(listed.columns["rlnTomoName"]):
         if name in names:
             said = {key: values[row] for key, values in listed.columns.items()}
             where, images = _images(path, name, said, blocks, folders)
-            found[name] = _tilt_series(where, name, said, images)
-    missing = names - set(found)
+            found.append(TiltTable(name, where, said, images))
+    missing = names - {entry.name for entry in found}
     if missing:
         raise InputError(f"{path}: expected tomogram {min(missing)}, which particles name, got {len(listed)} others")
     return found
@@ -137,7 +167,7 @@ def _tilt_series(path: Path, name: str, said: dict[str, str], images: Loop) -> T
 def _frames(path: Path, images: Loop) -> tuple[Float[Tensor, "tilts 3 3"], bool]:
     """Directions of each image, and whether a matrix without translation says that WarpTools wrote it."""
     if all(key in images.columns for key in _MATRIX):
-        rows = [[_vector(path, key, text) for text in images.columns[key]] for key in _MATRIX]
+        rows = [[vector(path, key, text) for text in images.columns[key]] for key in _MATRIX]
         matrices = torch.tensor(rows, dtype=torch.float64).movedim(0, 1)
         frames, translations = matrices[..., :3], matrices[..., :2, 3]
         _check_rotations(path, frames)
@@ -147,7 +177,7 @@ def _frames(path: Path, images: Loop) -> tuple[Float[Tensor, "tilts 3 3"], bool]
             f"{path}: expected columns rlnTomoYTilt and rlnTomoZRot, or rlnTomoProjX to rlnTomoProjW, got "
             f"{', '.join(list(images.columns)[:6])}, ...; align the tilt series first"
         )
-    tilts = torch.stack([torch.deg2rad(_column(path, images, key, 0.0)) for key in _ANGLES])
+    tilts = torch.stack([torch.deg2rad(column(path, images, key, 0.0)) for key in _ANGLES])
     about_x, about_y, about_z = (_turn(angles, axis) for axis, angles in enumerate(tilts))
     return about_z @ about_y @ about_x, False
 
@@ -178,24 +208,31 @@ def _optics(path: Path, said: dict[str, str], images: Loop) -> ImageOptics:
         number(path, "rlnSphericalAberration", said.get("rlnSphericalAberration", "")),
         number(path, "rlnAmplitudeContrast", said.get("rlnAmplitudeContrast", "")),
     )
-    defocus = torch.stack([_column(path, images, key) for key in ("rlnDefocusU", "rlnDefocusV")], -1)
-    exposure = _column(path, images, "rlnMicrographPreExposure")
-    b_factor = _column(path, images, "rlnCtfBfactor", 0.0)
+    defocus = torch.stack([column(path, images, key) for key in ("rlnDefocusU", "rlnDefocusV")], -1)
+    exposure = column(path, images, "rlnMicrographPreExposure")
+    b_factor = column(path, images, "rlnCtfBfactor", 0.0)
     by_dose = number(path, "rlnCtfBfactorPerElectronDose", said.get("rlnCtfBfactorPerElectronDose", "0"))
     if by_dose > 0:  # RELION's other model of damage, in place of critical exposures
         b_factor, exposure = b_factor + by_dose * exposure, torch.zeros_like(exposure)
     return ImageOptics(
         microscope,
         -1e-4 * defocus,
-        torch.deg2rad(_column(path, images, "rlnDefocusAngle", 0.0)),
-        torch.deg2rad(_column(path, images, "rlnPhaseShift", 0.0)),
-        _column(path, images, "rlnCtfScalefactor", 1.0),
+        torch.deg2rad(column(path, images, "rlnDefocusAngle", 0.0)),
+        torch.deg2rad(column(path, images, "rlnPhaseShift", 0.0)),
+        column(path, images, "rlnCtfScalefactor", 1.0),
         b_factor,
         exposure,
     )
 
 
-def _column(path: Path, images: Loop, key: str, default: float | None = None) -> Float[Tensor, " tilts"]:
+def column(path: Path, images: Loop, key: str, default: float | None = None) -> Float[Tensor, " tilts"]:
+    """One number for each image; the default where the column is missing.
+
+    Raises
+    ------
+    InputError
+        If a value is no number, or the column is missing and has no default.
+    """
     texts = images.columns.get(key)
     if texts is None and default is not None:
         return torch.full((len(images),), default, dtype=torch.float64)
@@ -228,7 +265,14 @@ def number(path: Path, key: str, text: str) -> float:
     return value
 
 
-def _vector(path: Path, key: str, text: str) -> list[float]:
+def vector(path: Path, key: str, text: str) -> list[float]:
+    """The four numbers of a row of a projection matrix.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+    """
     try:
         numbers = [float(part) for part in json.loads(text)]
     except (ValueError, TypeError):

@@ -1,12 +1,11 @@
-"""Cut subtomograms out of tomograms: the loop behind ``torchsag extract``."""
+"""Cut particles out of tomograms or tilt series: the loop behind ``torchsag extract``."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ import torch
 from torchsag.errors import InputError
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.position_list import read_positions
-from torchsag.io.tomogram_files import tomogram_files
-from torchsag.io.volumes import map_volume
 from torchsag.parallel import Serial, Workers, fair_chunk
 from torchsag.particles import TiltRange
 from torchsag.runs.checkpoint import Checkpoint, Columns, describe
@@ -26,15 +23,14 @@ from torchsag.runs.outcome import Outcome
 from torchsag.runs.output_folder import claim, publish, require_room
 from torchsag.runs.progress import progress
 from torchsag.runs.provenance import Provenance
-from torchsag.runs.signatures import file_signature
-from torchsag.workflows.extract.extracted_list import write_extracted
-from torchsag.workflows.extract.scale import common_voxel_size
-from torchsag.workflows.extract.sites import Sites, find_sites
-from torchsag.workflows.extract.subvolumes import SubvolumeWriter, fits, site_name, volume_name
+from torchsag.workflows.extract.from_tilt_series import FromTiltSeries
+from torchsag.workflows.extract.from_tomograms import FromTomograms
+from torchsag.workflows.extract.plan import Plan, Writer
 
 _log = logging.getLogger(__name__)
 # Settings that say how a run is carried out; entries of the list and their tomograms have signatures.
-_HOW = {"positions", "tomogram", "out", "chunk", "resume", "parallel"}
+_HOW = {"positions", "tomogram", "tilt_series", "out", "chunk", "resume", "parallel"}
+_TOMOGRAMS_ONLY = {"tomogram": None, "rescale": None, "tilt_min_deg": None, "edges": "set_aside"}
 _LARGEST_EDGE = 1024  # voxels of a tomogram: 4 GiB a box
 _SHOWN = 5
 _BY_HAND = Provenance("extract")
@@ -42,7 +38,7 @@ _BY_HAND = Provenance("extract")
 
 @dataclass(frozen=True, kw_only=True)
 class Extract:
-    """Particles cut out of tomograms, written with their listed poses.
+    """Particles cut out of tomograms or tilt series, written with their listed poses.
 
     Attributes
     ----------
@@ -54,6 +50,9 @@ class Extract:
     tomogram
         The tomogram (.mrc, .rec, .st, .map, .em), or a folder with files named as the list names tomograms; None finds
         them by the list and its tomograms.star.
+    tilt_series
+        A tomograms.star of RELION 4 or 5: cut tilt images out of its aligned series, in place of volumes out of
+        tomograms.
     box
         Voxels per axis of the boxes, after binning.
     binning
@@ -64,7 +63,8 @@ class Extract:
     counted_from
         What the list calls the first voxel: 0, or 1 in lists of programs that count from one.
     voxel_size_angstrom
-        Angstrom per voxel of the tomograms in place of what their headers say; None believes them.
+        Angstrom per voxel of the tomograms in place of what their headers say; None believes them. With tilt_series,
+        what positions count where the list does not tell.
     tilt_min_deg, tilt_max_deg
         Tilt range of particles whose list gives none.
     invert
@@ -72,7 +72,11 @@ class Extract:
     background_radius_voxels
         Mean 0 and variance 1 outside this many voxels of the box centre; None is half the box, 0 takes the whole box.
     edges
-        A box that reaches over the border: set_aside, or pad with the mean of its inside.
+        A box that reaches over the border: set_aside, or pad with the mean of its inside. Of tilt images that do only
+        the others are written.
+    premultiply
+        Multiply tilt images by their CTF and dose weight, in boxes twice as large that are cropped then, so that signal
+        which the CTF spread out of the box comes back.
     float16
         Half-precision volumes: half the size, three digits.
     resume
@@ -86,6 +90,7 @@ class Extract:
     positions: str
     out: str
     tomogram: str | None = None
+    tilt_series: str | None = None
     box: int = 64
     binning: int = 1
     rescale: float | None = None
@@ -96,6 +101,7 @@ class Extract:
     invert: bool = False
     background_radius_voxels: float | None = None
     edges: str = "set_aside"
+    premultiply: bool = True
     float16: bool = False
     resume: bool = True
     chunk: int = 64
@@ -126,6 +132,9 @@ class Extract:
                 f"tilt range: expected both tilt_min_deg and tilt_max_deg, got {self.tilt_min_deg} and "
                 f"{self.tilt_max_deg}"
             )
+        given = [name for name in _TOMOGRAMS_ONLY if self.tilt_series and getattr(self, name) != _TOMOGRAMS_ONLY[name]]
+        if given:
+            raise InputError(f"{given[0]}: concerns tomograms, and tilt_series= cuts images; leave one of them out")
 
     def __call__(self, provenance: Provenance = _BY_HAND) -> Outcome:
         """Cut and write the particles, then the list of them, and say how it went.
@@ -136,90 +145,68 @@ class Extract:
             If something given from outside is unusable; nothing has been written then.
         """
         start = time.perf_counter() if provenance is _BY_HAND else provenance.began
-        listing = self._with_tilts(read_positions(self.positions))
-        files = tomogram_files(listing, None if self.tomogram is None else Path(self.tomogram))
-        shapes = {file: map_volume(file).shape for file in dict.fromkeys(files)}
-        voxel_size = common_voxel_size(list(shapes), self.voxel_size_angstrom)
-        sizes = [shapes[file] for file in files]
-        sites = find_sites(listing, sizes, voxel_size, self.rescale, self.counted_from)
-        rows, outside = self._divide(listing, files, sizes, sites)
-        writer = self._writer(files, sites, rows, voxel_size)
-        out = Path(self.out)
+        listing = read_positions(self.positions)
+        plan = self._plan(listing)
+        out, files = Path(self.out), ("particles.star",)
         with ExitStack() as stack:
             checkpoint = None
             if self.parallel.is_root:
                 stack.enter_context(claim(out, command=provenance.command))
-                missing = sum(not (out / volume_name(row)).exists() for row in rows)
-                require_room(out, missing * (2 if self.float16 else 4) * self.box**3)
+                missing = sum(not plan.writer.file(row).exists() for row in range(len(plan.writer.numbers)))
+                require_room(out, missing * plan.bytes_each)
                 settings = {key: value for key, value in describe(self).items() if key.split(".")[0] not in _HOW}
-                checkpoint = Checkpoint.begin(out, {**settings, "voxel_size": f"{voxel_size:.9g}"}, self.resume)
-                _say_aside(outside, len(files))
-            columns = self._cut(writer, checkpoint)
+                voxel_size = f"{plan.figures['voxel_size_angstrom']:.9g}"
+                checkpoint = Checkpoint.begin(out, {**settings, "voxel_size": voxel_size}, self.resume)
+                _say_aside(plan.outside, plan.listed)
+            columns = self._cut(plan.writer, checkpoint)
             if checkpoint is None:
                 return Outcome()
             faults = columns["fault"].tolist()
-            kept = [row for row, fault in zip(rows, faults, strict=True) if not fault]
+            kept = [row for row, fault in enumerate(faults) if not fault]
             if not kept:
                 raise InputError(f"{listing.path}: not one particle could be used; the first: {faults[0]}")
             with publish(out) as staging:
-                write_set_aside(staging / "set_aside.txt", [*outside, *faults])
-                self._write_metrics(staging, provenance, writer, len(kept), len(files), time.perf_counter() - start)
-            write_extracted(out / "particles.star", listing, sites, kept, writer)
+                write_set_aside(staging / "set_aside.txt", [*plan.outside, *faults])
+                self._write_metrics(staging, provenance, plan, len(kept), time.perf_counter() - start)
+            files = plan.write_list(out, kept, columns)
             checkpoint.remove()
-        return self._outcome(writer, len(kept), len(files), time.perf_counter() - start)
+        return self._outcome(plan, files, len(kept), time.perf_counter() - start)
 
-    def _with_tilts(self, listing: ParticleList) -> ParticleList:
-        """The list with a tilt range for every particle."""
-        given = None
+    def _plan(self, listing: ParticleList) -> Plan:
+        radius = self.box / 2 if self.background_radius_voxels is None else float(self.background_radius_voxels)
+        if self.tilt_series is not None:
+            return FromTiltSeries(
+                out=Path(self.out),
+                tomograms=Path(self.tilt_series),
+                box=self.box,
+                binning=self.binning,
+                counted_from=self.counted_from,
+                voxel_size_angstrom=self.voxel_size_angstrom,
+                invert=self.invert,
+                background_radius=radius,
+                premultiply=self.premultiply,
+                float16=self.float16,
+            ).plan(listing)
+        tilts = None
         if self.tilt_min_deg is not None and self.tilt_max_deg is not None:
-            given = TiltRange(self.tilt_min_deg, self.tilt_max_deg)
-        ranges = [one or given for one in listing.tilt_ranges or [None] * len(listing.names)]
-        if None in ranges:
-            raise InputError(
-                f"{listing.path}: entry {ranges.index(None) + 1}: says nothing about the tilts; give tilt_min_deg= and "
-                "tilt_max_deg=, -90 and 90 if nothing is missing"
-            )
-        return replace(listing, tilt_ranges=ranges)
-
-    def _divide(
-        self, listing: ParticleList, files: list[Path], shapes: list[tuple[int, int, int]], sites: Sites
-    ) -> tuple[list[int], list[str]]:
-        """Entries whose boxes lie inside of their tomograms, and a sentence for each other one."""
-        edge, pad = self.box * self.binning, self.edges == "pad"
-        centres = [_triple(centre) for centre in sites.centres.tolist()]
-        inside = [fits(shape, centre, edge, pad) for shape, centre in zip(shapes, centres, strict=True)]
-        if not any(inside):
-            low, high = sites.centres.amin(0).tolist(), sites.centres.amax(0).tolist()
-            raise InputError(
-                f"{listing.path}: not one box of {edge} voxels lies inside its tomogram: box centres run from {low} to "
-                f"{high} (x, y, z), {files[0]} has {list(shapes[0][::-1])} voxels; check tomogram=, rescale= and box="
-            )
-        outside = [
-            f"{site_name(row, centres[row], files[row])}: its box of {edge} voxels reaches over the border"
-            for row, good in enumerate(inside)
-            if not good
-        ]
-        return [row for row, good in enumerate(inside) if good], outside
-
-    def _writer(self, files: list[Path], sites: Sites, rows: list[int], voxel_size: float) -> SubvolumeWriter:
-        radius = self.box / 2 if self.background_radius_voxels is None else self.background_radius_voxels
-        return SubvolumeWriter(
-            folder=Path(self.out),
-            tomograms=[files[row] for row in rows],
-            centres=[_triple(centre) for centre in sites.centres[rows].tolist()],
-            numbers=rows,
+            tilts = TiltRange(self.tilt_min_deg, self.tilt_max_deg)
+        return FromTomograms(
+            out=Path(self.out),
+            tomogram=None if self.tomogram is None else Path(self.tomogram),
             box=self.box,
             binning=self.binning,
-            voxel_size=voxel_size * self.binning,
+            rescale=self.rescale,
+            counted_from=self.counted_from,
+            voxel_size_angstrom=self.voxel_size_angstrom,
+            tilt_range=tilts,
             invert=self.invert,
-            background_radius=float(radius),
+            background_radius=radius,
             pad=self.edges == "pad",
             float16=self.float16,
-        )
+        ).plan(listing)
 
-    def _cut(self, writer: SubvolumeWriter, checkpoint: Checkpoint | None) -> Columns:
-        count = len(writer.numbers)
-        marks = _signatures(writer)
+    def _cut(self, writer: Writer, checkpoint: Checkpoint | None) -> Columns:
+        count, marks = len(writer.numbers), writer.marks()
         done = {} if checkpoint is None else _still_there(checkpoint.finished(marks), writer)
         done = self.parallel.broadcast(done)
         finished = sum(len(rows) for rows in done)
@@ -234,56 +221,36 @@ class Extract:
                     _log.warning("set aside: %s", fault)
                 done[rows] = columns
                 advance(len(rows))
-        parts = [done[rows]["fault"] for rows in sorted(done, key=lambda rows: rows.start)]
-        return {"fault": np.concatenate(parts)} if parts else {}
+        parts = [done[rows] for rows in sorted(done, key=lambda rows: rows.start)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 
-    def _write_metrics(
-        self, folder: Path, provenance: Provenance, writer: SubvolumeWriter, kept: int, listed: int, seconds: float
-    ) -> None:
+    def _write_metrics(self, folder: Path, provenance: Provenance, plan: Plan, kept: int, seconds: float) -> None:
         metrics = {
             **surroundings(provenance, 0, torch.device("cpu"), self.parallel.size),
-            "listed": listed,
+            "listed": plan.listed,
             "particles": kept,
-            "set_aside": listed - kept,
-            "tomograms": len(set(writer.tomograms)),
-            "box": self.box,
-            "voxel_size_angstrom": writer.voxel_size,
-            "background_radius_voxels": writer.background_radius,
+            "set_aside": plan.listed - kept,
+            "tomograms": plan.sources,
+            **plan.figures,
             "wall_seconds": round(seconds, 3),
         }
         write_metrics(folder / "metrics.json", metrics)
         (folder / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
 
-    def _outcome(self, writer: SubvolumeWriter, kept: int, listed: int, seconds: float) -> Outcome:
-        rows = [("particles", str(kept)), ("set aside", str(listed - kept))]
-        rows += [("tomograms", str(len(set(writer.tomograms)))), ("box (voxels)", str(self.box))]
-        rows += [("voxel size (angstrom)", f"{writer.voxel_size:g}"), ("seconds", f"{seconds:.1f}")]
-        files = ["particles.star"] + (["set_aside.txt"] if kept < listed else [])
-        return Outcome("extract", ("", "value"), tuple(rows), tuple(str(Path(self.out) / name) for name in files))
+    def _outcome(self, plan: Plan, files: tuple[str, ...], kept: int, seconds: float) -> Outcome:
+        rows = [("particles", str(kept)), ("set aside", str(plan.listed - kept))]
+        rows += [("tomograms", str(plan.sources)), ("box (voxels)", str(self.box))]
+        rows += [("voxel size (angstrom)", f"{plan.figures['voxel_size_angstrom']:g}"), ("seconds", f"{seconds:.1f}")]
+        named = [*files, *(["set_aside.txt"] if kept < plan.listed else [])]
+        return Outcome("extract", ("", "value"), tuple(rows), tuple(str(Path(self.out) / name) for name in named))
 
 
-def _triple(centre: list[int]) -> tuple[int, int, int]:
-    x, y, z = centre
-    return x, y, z
-
-
-def _signatures(writer: SubvolumeWriter) -> list[str]:
-    """By what a resumed run knows a particle: its entry, its place and its tomogram as it is now."""
-    marks = {path: file_signature(path) for path in dict.fromkeys(writer.tomograms)}
-    particles = zip(writer.numbers, writer.centres, writer.tomograms, strict=True)
-    texts = [f"{number}|{centre}|{marks[path]}" for number, centre, path in particles]
-    return [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
-
-
-def _still_there(done: dict[range, Columns], writer: SubvolumeWriter) -> dict[range, Columns]:
-    """Finished chunks whose volumes nobody has removed."""
+def _still_there(done: dict[range, Columns], writer: Writer) -> dict[range, Columns]:
+    """Finished chunks whose files nobody has removed."""
     return {
         rows: columns
         for rows, columns in done.items()
-        if all(
-            fault or (writer.folder / volume_name(writer.numbers[row])).exists()
-            for row, fault in zip(rows, columns["fault"], strict=True)
-        )
+        if all(fault or writer.file(row).exists() for row, fault in zip(rows, columns["fault"], strict=True))
     }
 
 

@@ -66,7 +66,7 @@ def write_extracted(
         tomograms=tuple(files[row].name if listing.tomograms is None else listing.tomograms[row] for row in rows),
         origin=ListOrigin(folder=path.parent, blocks=_optics(writer)),
     )
-    columns = _kept_columns(listing, rows)
+    columns = kept_columns(listing, rows)
     for name, values in zip(relion.POSITIONS, sites.centres[chosen].double().unbind(-1), strict=True):
         columns[name] = texts(values, 6)
     if not sites.oriented:
@@ -95,7 +95,8 @@ def _optics(writer: SubvolumeWriter) -> dict[str, Block]:
     }  # fmt: skip
 
 
-def _kept_columns(listing: ParticleList, rows: Sequence[int]) -> dict[str, list[str]]:
+def kept_columns(listing: ParticleList, rows: Sequence[int]) -> dict[str, list[str]]:
+    """The listed columns of some entries that still hold once other files have been cut for them."""
     table = listing.blocks.get(relion.particle_block_name(listing.blocks) or "")
     columns = table.columns if isinstance(table, Loop) else {}
     kept = {name: values for name, values in columns.items() if not name.startswith(_GONE)}

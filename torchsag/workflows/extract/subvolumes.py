@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from torchsag.io import write_map
 from torchsag.io.volumes import map_volume
 from torchsag.particles import DensityMap
 from torchsag.runs.checkpoint import Columns
+from torchsag.runs.signatures import file_signature
 
 # Less contrast than this beside its largest value is rounding: an empty corner of the tomogram.
-_LEAST_CONTRAST = 1e-6
+LEAST_CONTRAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,16 @@ class SubvolumeWriter:
         """Cut and write `rows`; returns what is wrong with those that could not be used."""
         return {"fault": np.array([self._write(row) for row in rows])}
 
+    def file(self, row: int) -> Path:
+        """What is written for a row."""
+        return self.folder / volume_name(self.numbers[row])
+
+    def marks(self) -> list[str]:
+        """By what a resumed run knows a particle: its entry, its place and its tomogram as it is now."""
+        changed = {path: file_signature(path) for path in dict.fromkeys(self.tomograms)}
+        particles = zip(self.numbers, self.centres, self.tomograms, strict=True)
+        return [mark(f"{number}|{centre}|{changed[path]}") for number, centre, path in particles]
+
     def _write(self, row: int) -> str:
         # Mapped anew for each: what was looked at would stay in memory as long as the map.
         tomogram = map_volume(self.tomograms[row])
@@ -79,7 +91,7 @@ class SubvolumeWriter:
         if volume is None:
             where = f"farther than {self.background_radius:g} voxels from its centre, where noise is measured"
             return f"{self.name(row)}: has no contrast {where if self.background_radius else 'at all'}"
-        write_map(self.folder / volume_name(self.numbers[row]), DensityMap(volume, self.voxel_size), self.float16)
+        write_map(self.file(row), DensityMap(volume, self.voxel_size), self.float16)
         return ""
 
     def name(self, row: int) -> str:
@@ -115,9 +127,14 @@ def normalised(volume: Float[Tensor, "z y x"], radius: float) -> Float[Tensor, "
     away = squares[0][:, None, None] + squares[1][:, None] + squares[2]
     outside = volume[away >= radius**2].double() if radius > 0 else volume.double()
     deviation = float(outside.std(correction=0))
-    if not deviation > _LEAST_CONTRAST * float(volume.abs().max()):
+    if not deviation > LEAST_CONTRAST * float(volume.abs().max()):
         return None
     return ((volume.double() - outside.mean()) / deviation).float()
+
+
+def mark(text: str) -> str:
+    """A short mark for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def volume_name(number: int) -> str:
