@@ -75,15 +75,32 @@ def test_chimerax_opens_what_is_there(out):
     assert '# open "TS_1_1.cmm"' in script
 
 
+def test_classes_are_opened_side_by_side(out, monkeypatch):
+    for number in (1, 2):
+        shutil.copy(out / "average.mrc", out / f"class_00{number}.mrc")
+    (line,) = write_views(out, ["class_001.mrc", "class_002.mrc"], VOXEL, N)
+    assert "the maps and the particles" in line
+    script = (out / "views/chimerax.cxc").read_text().splitlines()
+    assert script[1:7] == [
+        'open "../class_001.mrc" name class_001', "volume #1 style surface sdLevel 3",
+        'open "../class_002.mrc" name class_002', "volume #2 style surface sdLevel 3",
+        "tile #1-2", "view",
+    ]  # fmt: skip
+    assert set(run_script(out, monkeypatch)) == {"image"}
+    assert Viewer.last.images == ["class_001.mrc", "class_002.mrc"]
+    assert Viewer.last.grid.enabled
+
+
 class Viewer:
     """Stands in for napari's, and notes what it is given."""
 
     def __init__(self, **_):
-        self.layers = {}
+        self.layers, self.images, self.grid = {}, [], SimpleNamespace(enabled=False)
         Viewer.last = self
 
     def add_image(self, data, name, scale):
         self.layers["image"] = (data.shape, scale)
+        self.images.append(name)
 
     def add_points(self, data, **settings):
         self.layers["points"] = (np.array(data), settings)

@@ -12,6 +12,7 @@ import io
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -31,9 +32,9 @@ COLUMNS = ("tomogram", "x_angstrom", "y_angstrom", "z_angstrom", "score", "z_axi
 # Scores beyond these quantiles have the colours of the ends.
 _SPREAD = (0.05, 0.95)
 _NAPARI = '''\
-"""Look at {map} in napari, or at a tomogram with its particles, coloured by score.
+"""Look at {named} in napari, or at a tomogram with its particles, coloured by score.
 
-    python {name}                          the map
+    python {name}                          the map, or all maps side by side
     python {name} TOMOGRAM.mrc [NAME]      a tomogram, and its particles; NAME is what the list calls it
 
 Needs napari and mrcfile. Lengths are angstrom; arrows show each particle's z axis.
@@ -44,7 +45,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MAP = HERE / "../{map}"
+MAPS = [HERE / ".." / name for name in {maps}]
 PARTICLES = HERE / "particles.csv"
 ARROW = {arrow:g}  # angstrom
 
@@ -69,12 +70,15 @@ def main():
     import napari
     import numpy as np
 
-    shown = Path(sys.argv[1]) if len(sys.argv) > 1 else MAP
-    with mrcfile.open(shown, permissive=True) as file:
-        data, voxel = np.array(file.data, dtype=np.float32), float(file.voxel_size.x) or 1.0
-    viewer = napari.Viewer(title=shown.name, ndisplay=3 if shown == MAP else 2)
-    viewer.add_image(data, name=shown.name, scale=[voxel] * 3)
-    if shown != MAP and PARTICLES.exists():
+    several = [Path(sys.argv[1])] if len(sys.argv) > 1 else MAPS
+    viewer = napari.Viewer(title=several[0].name, ndisplay=3 if several == MAPS else 2)
+    for shown in several:
+        with mrcfile.open(shown, permissive=True) as file:
+            data, voxel = np.array(file.data, dtype=np.float32), float(file.voxel_size.x) or 1.0
+        viewer.add_image(data, name=shown.name, scale=[voxel] * 3)
+    if len(several) > 1:
+        viewer.grid.enabled = True
+    if several != MAPS and PARTICLES.exists():
         places, scores, axes = particles_of(sys.argv[2] if len(sys.argv) > 2 else shown.name)
         size = ARROW / 2
         colours = {{"properties": {{"score": scores}}, "face_color": "score", "face_colormap": "viridis"}}
@@ -89,17 +93,17 @@ if __name__ == "__main__":
 '''
 
 
-def write_views(out: Path, density_map: str, voxel_size: float, box: int) -> tuple[str, ...]:
-    """Write the scripts, and what they show, for a run's map and its ``poses.star``.
+def write_views(out: Path, maps: str | Sequence[str], voxel_size: float, box: int) -> tuple[str, ...]:
+    """Write the scripts, and what they show, for a run's maps and its ``poses.star``.
 
     Parameters
     ----------
     out
         The run's folder.
-    density_map
-        Name of the map in it.
+    maps
+        Name of the map in it, or names of several to be shown side by side.
     voxel_size, box
-        Of the map: angstrom and voxels.
+        Of the maps: angstrom and voxels.
 
     Returns
     -------
@@ -111,11 +115,14 @@ def write_views(out: Path, density_map: str, voxel_size: float, box: int) -> tup
     reach = box * voxel_size / 4
     placed = _placed(listing, voxel_size)
     marked = _write_markers(folder, listing, placed, reach) if placed is not None else {}
-    write_text(folder / "chimerax.cxc", _chimerax(density_map, marked))
+    names = [maps] if isinstance(maps, str) else list(maps)
+    write_text(folder / "chimerax.cxc", _chimerax(names, marked))
     name = "view_in_napari.py"
-    write_text(folder / name, _NAPARI.format(map=density_map, name=name, arrow=reach))
+    listed = "[" + ", ".join(f'"{one}"' for one in names) + "]"
+    write_text(folder / name, _NAPARI.format(maps=listed, named=", ".join(names), name=name, arrow=reach))
     with_them = " and the particles in their tomograms" if marked else ""
-    return (f"{folder / 'chimerax.cxc'}, {folder / name}: the map{with_them}, to open in ChimeraX and napari",)
+    what = "the map" if len(names) == 1 else "the maps"
+    return (f"{folder / 'chimerax.cxc'}, {folder / name}: {what}{with_them}, to open in ChimeraX and napari",)
 
 
 def _placed(listing: ParticleList, voxel_size: float) -> Float[Tensor, "particles 3"] | None:
@@ -181,14 +188,15 @@ def _markers(
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _chimerax(density_map: str, marked: dict[str, str]) -> str:
-    """Commands that open the map and the markers of one tomogram; the others stand below, to be taken in."""
-    lines = [
-        "# Open this file in ChimeraX: the map, and the particles of a tomogram, coloured by score.",
-        f'open "../{density_map}" name map',
-        "volume #1 style surface sdLevel 3",
-        "view",
-    ]
+def _chimerax(maps: Sequence[str], marked: dict[str, str]) -> str:
+    """Commands that open the maps and the markers of one tomogram; the others stand below, to be taken in."""
+    several = len(maps) > 1
+    what = "the maps side by side" if several else "the map"
+    lines = [f"# Open this file in ChimeraX: {what}, and the particles of a tomogram, coloured by score."]
+    for number, one in enumerate(maps, start=1):
+        lines.append(f'open "../{one}" name {Path(one).stem if several else "map"}')
+        lines.append(f"volume #{number} style surface sdLevel 3")
+    lines += [f"tile #1-{len(maps)}", "view"] if several else ["view"]
     opens = [f'open "{file}"' for file in marked.values()]
     if opens:
         lines += [

@@ -26,6 +26,7 @@ from torchsag.runs.files import write_fsc, write_rows
 from torchsag.runs.metrics import write_metrics
 from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import publish
+from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.views import WedgeExplainsClass
 from torchsag.workflows.classify.class_maps import ClassMap, class_maps
@@ -182,7 +183,11 @@ class FinishedClassification:
                 halves=self.loop.mapper.halves,
                 columns={"torchsagClassProbability": self.probabilities.tolist()},
             )
-        return replace(_outcome(out, record, summary), verdict=verdict)
+        outcome = _outcome(out, record, summary)
+        average = self.scene.frame.average
+        names = [f"class_{number:03d}.mrc" for number in range(1, len(self.maps) + 1)]
+        views = write_views(out, names or "common.mrc", average.voxel_size, average.box[0])
+        return replace(outcome, notes=(*outcome.notes, *views), verdict=verdict)
 
     def _write_class(self, folder: Path, name: str, one: ClassMap) -> None:
         write_map(folder / f"{name}.mrc", one.shown())
