@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.averaging import MapSums
+from torchsag.averaging.balanced import balanced_average
 from torchsag.geometry import Poses, Symmetry
+from torchsag.imaging.masks import spherical_mask
 from torchsag.parallel import Workers, fair_chunk
-from torchsag.particles import DensityMap, ParticleSet
+from torchsag.particles import DensityMap, ParticleSet, TiltStack
 from torchsag.runs.usable_particles import load_usable_gridded
 
 
@@ -84,9 +86,16 @@ def average_at(
     workers: Workers,
     skip_bad: bool = False,
 ) -> DensityMap:
-    """One map from all particles, meaningful on the root; memory does not grow with their number."""
-    every = torch.ones(len(particles), dtype=torch.long)
-    sums = half_map_sums(ChunkSums(particles, poses, every, device, skip_bad, groups=1), chunk, workers)
+    """One map from all particles, meaningful on the root; memory does not grow with their number.
+
+    Images of a box show what lies in the corners of its volume from some directions only; where any particle is a
+    tilt stack the map ends, softly, at the largest sphere in the box.
+    """
+    turns = torch.arange(len(particles)) % 2 + 1
+    sums = half_map_sums(ChunkSums(particles, poses, turns, device, skip_bad), chunk, workers)
     if not workers.is_root:
         return DensityMap(torch.zeros(particles.box), particles.voxel_size)
-    return sums.finish(symmetry)[0]
+    average = balanced_average(sums, symmetry)
+    if any(isinstance(source, TiltStack) for source in particles.volumes):
+        return replace(average, density=average.density * spherical_mask(average.box))
+    return average
