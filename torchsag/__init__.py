@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torchsag.api.classifying import Classification, classify
     from torchsag.api.editing import edit_map
     from torchsag.api.results import results
+    from torchsag.api.selecting import select
     from torchsag.api.simulating import Simulation, simulate
     from torchsag.errors import InputError
     from torchsag.geometry import Poses, Symmetry
@@ -58,6 +59,7 @@ _HOMES = {
     "read_map": "torchsag.io",
     "read_particles": "torchsag.io",
     "results": "torchsag.api.results",
+    "select": "torchsag.api.selecting",
     "simulate": "torchsag.api.simulating",
     "write_map": "torchsag.io",
     "write_particles": "torchsag.io",
@@ -83,6 +85,7 @@ __all__ = [
     "read_map",
     "read_particles",
     "results",
+    "select",
     "simulate",
     "write_map",
     "write_particles",
