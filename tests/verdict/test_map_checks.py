@@ -18,6 +18,7 @@ from torchsag.particles import DensityMap, ParticleSet
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import RibosomePhantom
 from torchsag.verdict.certainty import FewParticles, crossing_range, independent_pairs
+from torchsag.verdict.contrast import DarkAverage, SomeOpposite
 from torchsag.verdict.copies import CopiesInBothHalves, close_positions, same_file, same_voxels
 from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
@@ -244,3 +245,50 @@ def test_close_positions_count_within_a_tomogram():
     places = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [math.nan, 0, 0], [50, 0, 0]])
     assert close_positions(places, ("t", "t", "u", "t", "t"), 2.0) == [(0, 1)]
     assert len(close_positions(places, None, 2.0)) == 3
+
+
+def test_one_position_for_all_particles_of_a_tomogram_is_none():
+    places = torch.tensor([[1.0, 1, 1], [1, 1, 1], [1, 1, 1], [9, 1, 1], [9.5, 1, 1]])
+    assert close_positions(places, ("t", "t", "t", "u", "u"), 2.0) == [(3, 4)]
+
+
+def test_particles_picked_twice_are_found_by_their_places_in_the_list(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    head, rows = "volume,tilt_min_deg,tilt_max_deg,tomogram,x,y,z,half", []
+    for i in range(6):
+        write_map(tmp_path / f"p{i}.mrc", DensityMap(torch.randn(16, 16, 16, generator=generator), 5.0))
+        rows.append(f"p{i}.mrc,-60,60,t{i % 2},{100 * (i // 2)},50,50,{1 + i // 2 % 2}")
+    (tmp_path / "p.csv").write_text("\n".join([head, *rows]) + "\n")
+    particles = read_particles(str(tmp_path / "p.csv"))
+    assert [f for f in judge_input(particles, particles.halves) if f] == []
+    rows[2] = "p2.mrc,-60,60,t0,1,50,49,2"  # beside particle 0, 1.4 of 16 voxels away, in the other half
+    (tmp_path / "p.csv").write_text("\n".join([head, *rows]) + "\n")
+    particles = read_particles(str(tmp_path / "p.csv"))
+    (found,) = [f for f in judge_input(particles, particles.halves) if f]
+    assert code(found) == ("copies_in_both_halves", "doubt")
+    assert "closer to each other than 10 angstrom (p0.mrc and p2.mrc)" in found.text
+    torch.testing.assert_close(particles.select([2]).places, torch.tensor([[5.0, 250.0, 245.0]], dtype=torch.float64))
+    # Without names of tomograms positions of different ones cannot be compared.
+    assert [f for f in judge_input(replace(particles, tomograms=None), particles.halves) if f] == []
+    alone = judge_input(particles, None)
+    assert [code(f) for f in alone if f] == [("copies_in_both_halves", "note")]
+
+
+def test_an_average_of_dark_particles_is_told():
+    mask = spherical_mask(SHAPE, 13.0, 4.0)
+    bright = half_maps(1.0)
+    dark = [replace(half, density=-half.density) for half in bright]
+    check = DarkAverage()
+    assert check(*bright, compare_half_maps(*bright, mask)) is None
+    assert code(check(*dark, compare_half_maps(*dark, mask))) == ("average_is_dark", "note")
+    assert check(*noise_maps(), compare_half_maps(*noise_maps(), mask)) is None
+    # One half alone shows nothing.
+    assert check(bright[0], dark[1], compare_half_maps(*bright, mask)) is None
+
+
+def test_a_few_particles_that_prefer_the_inverted_average_are_told():
+    scores = torch.full((8,), 10.0)
+    inverted = torch.tensor([15.0, 15.0, 5, 5, 5, 5, 5, 13])
+    assert code(SomeOpposite()(scores, inverted)) == ("contrast_opposite", "doubt")
+    assert SomeOpposite()(scores, inverted.clamp_max(13.0)) is None
+    assert SomeOpposite()(scores[1:], inverted[1:]) is None

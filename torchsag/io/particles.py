@@ -11,6 +11,7 @@ from pathlib import Path
 from torchsag.axes import Box
 from torchsag.errors import InputError
 from torchsag.io import relion
+from torchsag.io.list_selection import places
 from torchsag.io.lists import read_list
 from torchsag.io.particle_list import ListOrigin, ParticleList, find_folder, parse_name
 from torchsag.io.paths import as_path
@@ -112,6 +113,7 @@ def read_particles(
         halves=listing.halves,
         classes=listing.classes,
         tomograms=None if listing.tomograms is None else tuple(listing.tomograms),
+        places=None if listing.positions is None else places(listing, sizes),
         samplings=None if all(sampling == run for sampling in samplings) else tuple(samplings),
         origin=ListOrigin(folder, listing.blocks, find_tomograms(listing) if stacks else None),
     )

@@ -71,6 +71,8 @@ class ParticleSet:
         Class of each particle, from 1.
     tomograms
         The tomogram each particle was cut from.
+    places
+        Where each particle lies in its tomogram, angstrom; None where the list does not say.
     rows
         The row of the list each particle stands in, from zero.
     origin
@@ -97,6 +99,7 @@ class ParticleSet:
     halves: Integer[Tensor, " particles"] | None = None
     classes: Integer[Tensor, " particles"] | None = None
     tomograms: tuple[str, ...] | None = None
+    places: Float[Tensor, "particles 3"] | None = None
     rows: tuple[int, ...] = ()
     origin: Any = field(default=None, repr=False)
     samplings: tuple[Sampling, ...] | None = None
@@ -111,8 +114,8 @@ class ParticleSet:
             raise InputError("particles: expected at least one particle, got an empty list")
         if not self.rows:
             object.__setattr__(self, "rows", tuple(range(count)))
-        columns = ("volumes", "weights", "poses", "box_frames", "halves", "classes", "tomograms", "rows", "samplings")
-        for name in columns:
+        of_particles = ("volumes", "weights", "poses", "box_frames", "halves", "classes", "tomograms", "places")
+        for name in (*of_particles, "rows", "samplings"):
             column = getattr(self, name)
             if column is not None and len(column) != count:
                 raise InputError(f"particles: expected {count} {name}, one for each name, got {len(column)}")
@@ -187,6 +190,7 @@ class ParticleSet:
             halves=None if self.halves is None else self.halves[pick],
             classes=None if self.classes is None else self.classes[pick],
             tomograms=None if self.tomograms is None else tuple(self.tomograms[i] for i in keep),
+            places=None if self.places is None else self.places[pick],
             rows=tuple(self.rows[i] for i in keep),
             samplings=None if self.samplings is None else tuple(self.samplings[i] for i in keep),
         )

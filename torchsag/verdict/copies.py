@@ -8,6 +8,7 @@ independently are what ``torchsag duplicates`` finds.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
@@ -78,13 +79,18 @@ def _equal_voxels(particles: ParticleSet, rows: list[int]) -> Pairs:
 def close_positions(
     places: Float[Tensor, "particles 3"], tomograms: tuple[str, ...] | None, least_distance: float
 ) -> Pairs:
-    """Rows of one tomogram whose positions (voxels) are closer than `least_distance`."""
+    """Rows of one tomogram whose positions are closer than `least_distance`, in the positions' unit.
+
+    A tomogram that gives all its particles one position gives none, as lists do whose program wants a number there.
+    """
     groups: dict[str, list[int]] = defaultdict(list)
     for row in range(len(places)):
         if bool(places[row].isfinite().all()):
             groups["" if tomograms is None else tomograms[row]].append(row)
     pairs: Pairs = []
     for rows in groups.values():
+        if bool((places[rows] == places[rows[0]]).all()):
+            continue
         from scipy.spatial import KDTree  # most lists have no positions
 
         tree = KDTree(places[torch.tensor(rows)].double().numpy())
@@ -108,9 +114,14 @@ class CopiesInBothHalves:
     code: str = "copies_in_both_halves"
 
     def __call__(
-        self, particles: ParticleSet, exact: Pairs, close: Pairs, halves: Integer[Tensor, " particles"] | None
+        self,
+        particles: ParticleSet,
+        exact: Pairs,
+        close: Pairs,
+        halves: Integer[Tensor, " particles"] | None,
+        least_distance_angstrom: float = math.nan,
     ) -> Finding | None:
-        """Judge pairs; without `halves` copies are only worth a note."""
+        """Judge equal particles and those closer than a distance; without `halves` only equal ones are doubted."""
         pairs = sorted(set(exact) | set(close))
         if not pairs:
             return None
@@ -124,12 +135,17 @@ class CopiesInBothHalves:
             "first": [particles.names[first], particles.names[second]],
         }
         named = f"{particles.names[first]} and {particles.names[second]}"
+        what = f"are the same particle twice ({named})"
+        if not exact:
+            what = (
+                f"lie closer to each other than {least_distance_angstrom:.0f} angstrom ({named}), as one picked twice"
+            )
         if not crossing:
-            text = f"{len(pairs)} pairs of particles are the same particle twice ({named}); keep one of each"
-            return Finding(self.code, "note" if halves is not None else "doubt", text, evidence)
+            text = f"{len(pairs)} pairs of particles {what}; keep one of each"
+            return Finding(self.code, "note" if halves is not None or not exact else "doubt", text, evidence)
         text = (
-            f"{len(crossing)} pairs of particles with one in each half are the same particle twice ({named}): the "
-            "half-maps share their noise and the FSC is too good; keep one of each pair, or use halves=by_tomogram"
+            f"{len(crossing)} pairs of particles with one in each half {what}: the half-maps share their noise and the "
+            "FSC is too good; keep one of each pair (torchsag select distance_angstrom=...), or use halves=by_tomogram"
         )
         many = exact_crossing > 0 or len(crossing) > self.tolerated * len(particles)
         return Finding(self.code, "wrong" if exact_crossing else "doubt" if many else "note", text, evidence)

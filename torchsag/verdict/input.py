@@ -7,19 +7,22 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.particles import ParticleSet
-from torchsag.verdict.copies import CopiesInBothHalves, same_file, same_voxels
+from torchsag.verdict.copies import CopiesInBothHalves, Pairs, close_positions, same_file, same_voxels
 from torchsag.verdict.finding import Finding
 from torchsag.verdict.sample import sample_rows
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.wedge import NoWedge
 
 _SAMPLE = 64
+# Part of the box below which two particles have at least two thirds of their voxels in common.
+_LEAST_DISTANCE = 0.125
 
 
 def judge_input(
     particles: ParticleSet, halves: Integer[Tensor, " particles"] | None, seed: int = 0
 ) -> list[Finding | None]:
     """Copies among all particles, what is known of their wedges, and the values of a sample."""
+    least = _LEAST_DISTANCE * min(particles.box) * particles.voxel_size
     exact = [*same_file(particles), *same_voxels(particles)]
     names, extents = [], []
     for row in sample_rows(len(particles), _SAMPLE, seed):
@@ -31,4 +34,15 @@ def judge_input(
             names.append(particles.names[row])
             extents.append(Extent.of(volume))
     values = [OutlierVoxels()(names, extents), ScaleExtreme()(names, extents)] if names else []
-    return [CopiesInBothHalves()(particles, exact, [], halves), NoWedge()(particles), *values]
+    return [
+        CopiesInBothHalves()(particles, exact, _close(particles, least), halves, least),
+        NoWedge()(particles),
+        *values,
+    ]
+
+
+def _close(particles: ParticleSet, least_distance: float) -> Pairs:
+    """Pairs too close in a tomogram; none where the list names no tomograms, as then places cannot be compared."""
+    if particles.places is None or particles.tomograms is None:
+        return []
+    return close_positions(particles.places, particles.tomograms, least_distance)

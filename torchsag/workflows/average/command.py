@@ -37,6 +37,7 @@ from torchsag.runs.transforms import check_size, kept_while_running
 from torchsag.runs.truth import true_poses
 from torchsag.verdict import Finding
 from torchsag.verdict.alignment import SAMPLE, judge_reference, judge_symmetry, judge_views
+from torchsag.verdict.contrast import SomeOpposite
 from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
 from torchsag.verdict.reference import NoBetterThanNoise
@@ -198,7 +199,8 @@ class Average(AveragingSettings, ParticleRun):
         told = any(finding is not None and finding.code == NoBetterThanNoise.code for finding in findings)
         if particles.box[0] >= LEAST_BOX and not told:
             sample = rows[torch.tensor(sample_rows(len(rows), SAMPLE, self.seed))].tolist()
-            findings.append(NoBetterThanNoise()(*loop.scores_and_noise(state, sample)))
+            scores, noise, inverted = loop.scores_and_controls(state, sample)
+            findings += [NoBetterThanNoise()(scores, noise), SomeOpposite()(scores, inverted)]
         symmetry = loop.symmetry if state.symmetric else Symmetry("C1")
         return [*findings, *judge_views(kept, state.result.poses[rows], symmetry, self.seed)]
 

@@ -275,9 +275,9 @@ class AveragingLoop:
         mask = self.mapper.mask_around(filtered)
         return replace(filtered, density=filtered.density * mask)
 
-    def scores_and_noise(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """How well some particles match the references they are aligned to, and how well noise in their place does."""
-        scores, noise = [], []
+    def scores_and_controls(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """How well some particles match their references, how well noise in their place does, and inversions."""
+        scores, noise, inverted = [], [], []
         known = search_radius(self.settings.method)
         radius = 0.125 if known is None else known.fraction
         chosen = torch.tensor(rows)
@@ -290,7 +290,9 @@ class AveragingLoop:
                     found = [best_scores(some.load(here), reference, radius) for some in sets]
                     scores.append(found[0])
                     noise.append(found[1])
-        return torch.cat(scores), torch.cat(noise)
+                    negative = replace(reference, density=-reference.density)
+                    inverted.append(best_scores(self.particles.load(here), negative, radius))
+        return torch.cat(scores), torch.cat(noise), torch.cat(inverted)
 
     @cached_property
     def _part(self) -> Integer[Tensor, " particles"]:

@@ -21,6 +21,7 @@ from torchsag.runs.output_folder import publish
 from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.certainty import FewParticles
+from torchsag.verdict.contrast import DarkAverage
 from torchsag.verdict.progress import GotWorse, NotConverged
 from torchsag.verdict.resolution import NoiseAlone
 from torchsag.workflows.average.files import save_average_slices, write_half_maps
@@ -106,7 +107,8 @@ class FinishedRun:
         noise = NoiseAlone()(fsc, loop.settings.initial_resolution_angstrom)
         order = loop.symmetry.order if self.state.symmetric else 1
         few = None if noise is not None else FewParticles()(fsc, self.final.mask, order, len(loop.particles))
-        progress = [GotWorse()(rows, self.state.iteration), NotConverged()(rows, self.iterations), few]
+        dark = DarkAverage()(*self.final.halves, fsc) if loop.given is None else None
+        progress = [dark, GotWorse()(rows, self.state.iteration), NotConverged()(rows, self.iterations), few]
         return Verdict.of([*self.findings, *self.final.judged(), noise, *progress, self._without_symmetry()])
 
     def _without_symmetry(self) -> Finding | None:
