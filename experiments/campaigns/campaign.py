@@ -43,7 +43,8 @@ def tables(record: dict[str, Any]) -> str:
         return "\n".join(lines) + "\n"
     lines += [
         "",
-        f"{killed['kills']} kills (SIGKILL before a file operation drawn at random), seed {killed['seed']}:",
+        f"{killed['kills']} kills (SIGKILL, SIGTERM or SIGINT before an open, rename, remove or mkdir drawn at random), "
+        f"seed {killed['seed']}:",
         "",
         "| command | file operations of a whole run | kills | repeated with the same results and nothing left over |",
         "|---|---|---|---|",
@@ -62,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         damaged = mutations.run(Path(folder) / "m", given.mutations, given.seed) if given.mutations else None
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        killed = kills.run(Path(folder) / "k", given.kills, given.seed) if given.kills else None
+        killed = kills.run(Path(folder) / "k", given.kills, given.seed, ranks=given.kills // 5) if given.kills else None
     if damaged is not None:
         damaged["peak_memory_mib"] = memory
     record = {"versions": versions(), "mutations": damaged, "kills": killed}

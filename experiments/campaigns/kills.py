@@ -6,33 +6,78 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "campaigns"))
 from small_data import write_set
 
 from torchsag.app.main import main
+from torchsag.io.mrc import read_mrc, write_mrc
 
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
+# Most often without warning; a scheduler's and a user's way of ending a run are signals that a process may answer.
+SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 _COMMON = ["threads=1", "device=cpu", "~report"]
 _LONGEST = 300
+# Two ranks on one core, and by root where root runs this.
+_OPEN_MPI = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
+}  # fmt: skip
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
-    """A short run of every command that can be killed in the middle of something."""
-    listed = [f"particles={folder / 'list.csv'}"]
-    reference = [f"reference={folder / 'reference.mrc'}"]
+    """A short run of every command that writes, by name."""
+    listed, reference = [f"particles={folder / 'list.csv'}"], f"reference={folder / 'reference.mrc'}"
+    size = ["box=16", "voxel_size_angstrom=20"]
+    a_map = folder / "reference.mrc"
     return {
-        "align": [*listed, *reference, "chunk=3", *_COMMON],
-        "average": [*listed, *reference, "chunk=4", "iterations=2", *_COMMON],
-        "simulate": ["n=6", "box=16", "voxel_size_angstrom=20", "snr=0.5", "chunk=2", *_COMMON[:2]],
-        "compare": ["n=4", "box=16", "voxel_size_angstrom=20", "snr=[1.0,0.5]", "method=fast_matching", *_COMMON],
-    }
+        "align": [*listed, reference, "chunk=3", *_COMMON],
+        "average": [*listed, reference, "chunk=4", "iterations=2", *_COMMON],
+        "classify": [
+            *listed, reference, "chunk=4", "classes=2", "repeats=1", "common_iterations=1", "class_alignments=0",
+            "resolution_angstrom=40", "~local_alignment", *_COMMON,
+        ],
+        "simulate": ["n=6", *size, "snr=0.5", "chunk=2", *_COMMON[:2]],
+        "compare": ["n=4", *size, "snr=[1.0,0.5]", "method=fast_matching", *_COMMON],
+        "extract": [
+            f"positions={folder / 'picks.csv'}", f"tomogram={folder / 'tomogram.mrc'}", "box=12", "chunk=2",
+            "tilt_min_deg=-60", "tilt_max_deg=60", "threads=1",
+        ],
+        "select": [f"particles={folder / 'list.csv'}", "random=4", "threads=1"],
+        "convert": [f"in={folder / 'list.csv'}", "voxel_size_angstrom=10", "threads=1"],
+        "map": [f"map={a_map}", "low_pass_angstrom=40", "threads=1"],
+        "mask": [f"in={a_map}", "threads=1"],
+        "postprocess": [f"half1={folder / 'p0.mrc'}", f"half2={folder / 'p1.mrc'}", "threads=1", "~report"],
+    }  # fmt: skip
 
 
-def child(words: list[str], kill_at: int | None, out: Path, log: Path) -> tuple[int, int]:
+# Commands whose out= is a file, and its name.
+_FILES = {"select": "chosen.star", "convert": "list.star", "map": "map.mrc", "mask": "mask.mrc"}
+
+
+def write_inputs(folder: Path) -> None:
+    """Particles, and a tomogram with places in it."""
+    write_set(folder, 9)
+    noise = np.random.default_rng(0).normal(size=(30, 40, 44)).astype(np.float32)
+    write_mrc(folder / "tomogram.mrc", noise, 10.0)
+    rows = "".join(f"tomogram.mrc,{x},{y},14\n" for x in (12, 20, 28) for y in (11, 25))
+    (folder / "picks.csv").write_text("tomogram,x,y,z\n" + rows)
+
+
+def line(command: str, words: list[str], out: Path) -> list[str]:
+    """The words of one run into the folder `out`."""
+    if command in _FILES:
+        out.mkdir(exist_ok=True)
+        return [command, f"out={out / _FILES[command]}", *words]
+    return [command, f"out={out}", *words]
+
+
+def child(words: list[str], kill_at: int | None, out: Path, log: Path, number: int = signal.SIGKILL) -> tuple[int, int]:
     """Run a command in a child; returns its wait status and how many file operations below `out` it came to."""
     reading, writing = os.pipe()
     process = os.fork()
@@ -40,7 +85,7 @@ def child(words: list[str], kill_at: int | None, out: Path, log: Path) -> tuple[
         os.close(reading)
         _silent(log)
         signal.alarm(_LONGEST)
-        count = _watch(kill_at, out)
+        count = watch(kill_at, [out], number)
         status = main(words)
         os.write(writing, str(count[0]).encode())
         os._exit(status)
@@ -56,17 +101,17 @@ def _silent(log: Path) -> None:
     os.dup2(handle, 2)
 
 
-def _watch(kill_at: int | None, out: Path) -> list[int]:
-    """Count the writing operations below `out`, and die at one of them, before it happens."""
-    count, mark = [0], str(out)
+def watch(kill_at: int | None, below: list[Path], number: int, reads: bool = False) -> list[int]:
+    """Count the operations that write `below` these folders, with `reads` all of them, and signal before one."""
+    count, marks = [0], tuple(map(str, below))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _EVENTS or not arguments or not str(arguments[0]).startswith(mark):
+        if event not in _EVENTS or not arguments or not str(arguments[0]).startswith(marks):
             return
         writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
-        count[0] += bool(writes)
-        if writes and count[0] == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        count[0] += bool(writes or reads)
+        if (writes or reads) and count[0] == kill_at:
+            os.kill(os.getpid(), number)
 
     sys.addaudithook(hook)
     return count
@@ -87,39 +132,93 @@ def remains(out: Path) -> list[str]:
     return [str(path.relative_to(out)) for path in out.rglob(".*")]
 
 
-def run(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """`count` kills in turn over the commands, each at a random operation; defects are listed."""
-    write_set(folder / "set", 9)
-    chance, table, defects = random.Random(seed), {}, []
-    words = commands(folder / "set")
+def run(folder: Path, count: int, seed: int, ranks: int = 0) -> dict[str, Any]:
+    """`count` kills in turn over the commands, each at a random operation, `ranks` of them of one rank of two."""
+    write_inputs(folder / "set")
+    chance, defects = random.Random(seed), []
+    table: dict[str, dict[str, int]] = {}
+    words, out, log = commands(folder / "set"), folder / "out", folder / "log"
     whole: dict[str, tuple[dict[str, bytes], int]] = {}
     for command, its in words.items():
-        out = folder / "out"
-        status, operations = child([command, f"out={out}", *its], None, out, folder / "log")
+        status, operations = child(line(command, its, out), None, out, log)
         if status or not operations:
-            raise RuntimeError(f"{command} does not run: {(folder / 'log').read_text()[-800:]}")
+            raise RuntimeError(f"{command} does not run: {log.read_text()[-800:]}")
         whole[command] = results(out), operations
         table[command] = {"operations": operations, "kills": 0, "same": 0}
         shutil.rmtree(out)
-    for number in range(count):
-        command = list(words)[number % len(words)]
+    for k in range(count - ranks):
+        command = list(words)[k % len(words)]
         expected, operations = whole[command]
-        at, out = chance.randint(1, operations), folder / "out"
-        line = [command, f"out={out}", *words[command]]
-        killed, _ = child(line, at, out, folder / "log")
-        status, _ = child(line, None, out, folder / "log")
-        problem = ""
-        if not (os.WIFSIGNALED(killed) and os.WTERMSIG(killed) == signal.SIGKILL):
-            problem = f"was not killed: status {killed}"
-        elif status:
-            problem = f"the repeated command ended with {status}: {(folder / 'log').read_text()[-300:]}"
-        elif results(out) != expected:
-            problem = "other results: " + ", ".join(k for k, v in results(out).items() if expected.get(k) != v)
-        elif remains(out):
-            problem = f"remains: {remains(out)}"
+        at, number = chance.randint(1, operations), chance.choice(SIGNALS)
+        killed, _ = child(line(command, words[command], out), at, out, log, number)
+        status, _ = child(line(command, words[command], out), None, out, log)
+        problem = _not_killed(killed, number) or judged(status, log, out, expected)
         table[command]["kills"] += 1
         table[command]["same"] += not problem
         if problem:
-            defects.append({"command": command, "operation": at, "problem": problem})
+            name = signal.Signals(number).name
+            defects.append({"command": command, "operation": at, "signal": name, "problem": problem})
+        shutil.rmtree(out, ignore_errors=True)
+    expected = whole["align"][0]
+    for k in range(ranks):
+        kind, victim, at = ("mpi", "torch")[k % 2], (k // 2) % 2, chance.randint(1, 12)
+        row = table.setdefault(f"align, rank {victim} of 2, {kind}", {"operations": 12, "kills": 0, "same": 0})
+        killed = launch(kind, line("align", words["align"], out), log, victim, at, [out, folder / "set"])
+        status = launch(kind, line("align", words["align"], out), log)
+        problem = "" if killed else "was not killed"
+        problem = problem or judged(status, log, out, expected, exact=False)
+        row["kills"] += 1
+        row["same"] += not problem
+        if problem:
+            defects.append({"command": f"align, {kind}", "operation": at, "signal": "SIGKILL", "problem": problem})
         shutil.rmtree(out, ignore_errors=True)
     return {"kills": count, "seed": seed, "table": table, "defects": defects}
+
+
+def _not_killed(status: int, number: int) -> str:
+    """What is wrong with how a run ended that was sent a signal; SIGINT is answered, by 130."""
+    if number == signal.SIGINT:
+        fine = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 130
+    else:
+        fine = os.WIFSIGNALED(status) and os.WTERMSIG(status) == number
+    return "" if fine else f"did not end by {signal.Signals(number).name}: status {status}"
+
+
+def judged(status: int, log: Path, out: Path, expected: dict[str, bytes], exact: bool = True) -> str:
+    """What is wrong with the repeated run; empty for nothing. Two ranks add up maps in an order of their own."""
+    if status:
+        return f"the repeated command ended with {status}: {log.read_text()[-300:]}"
+    found = results(out)
+    changed = [key for key in {*found, *expected} if found.get(key) != expected.get(key)]
+    changed = [key for key in changed if exact or not _alike(out, key, expected)]
+    if changed:
+        return f"other results: {', '.join(sorted(changed))}"
+    return f"remains: {remains(out)}" if remains(out) else ""
+
+
+def _alike(out: Path, key: str, expected: dict[str, bytes]) -> bool:
+    """Whether a map differs by rounding alone."""
+    if not key.endswith(".mrc") or key not in expected or not (out / key).is_file():
+        return False
+    path = out.parent / "expected.mrc"
+    path.write_bytes(expected[key])
+    one, other = read_mrc(out / key), read_mrc(path)
+    return one.shape == other.shape and bool(np.abs(one - other).max() <= 1e-5 * np.abs(other).max())
+
+
+def launch(
+    kind: str, words: list[str], log: Path, victim: int = -1, at: int = 0, below: list[Path] | None = None
+) -> int:
+    """The command on two ranks, of which one may be killed; its exit status."""
+    of_rank = [str(Path(__file__).with_name("one_rank.py")), str(victim), str(at), *map(str, below or ())]
+    own = [*of_rank, "--", *words]
+    if kind == "mpi":
+        mpiexec = Path(sys.executable).with_name("mpiexec")
+        start = [str(mpiexec) if mpiexec.exists() else "mpiexec", "-n", "2", sys.executable]
+    else:
+        start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    with log.open("w") as file:
+        done = subprocess.run(
+            [*start, *own], stdout=file, stderr=subprocess.STDOUT, timeout=_LONGEST, env={**os.environ, **_OPEN_MPI}
+        )
+    return done.returncode

@@ -59,12 +59,12 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             temporary.unlink()
 
 
-def remove_remains(folder: Path) -> None:
-    """Remove temporary files that killed processes left in a folder and below it.
+def remove_remains(folder: Path, below: bool = True) -> None:
+    """Remove temporary files that killed processes left in a folder and, unless told otherwise, below it.
 
     A process of this host is asked for; of another host's, files that have not changed for a day are remains.
     """
-    for path in folder.rglob(".*.tmp"):
+    for path in folder.rglob(".*.tmp") if below else folder.glob(".*.tmp"):
         named = _TEMPORARY.fullmatch(path.name)
         if named is None:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchsag.io import convert_list, read_map, write_map
+from torchsag.io import convert_list, read_map, remove_remains, write_map
 from torchsag.io.volumes import is_volume
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.provenance import Provenance
@@ -47,6 +47,7 @@ class Convert:
             If the source cannot be read, or the target cannot be written or is of no known kind.
         """
         out = Path(self.out)
+        remove_remains(out.parent, below=False)
         if self.program is None and is_volume(self.source) and is_volume(out):
             density = read_map(self.source, self.voxel_size_angstrom)
             write_map(out, density)

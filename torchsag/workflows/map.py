@@ -12,7 +12,7 @@ from torchsag.averaging.map_changes import ChangedMap, MapChanges
 from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
 from torchsag.geometry.rotations import rotation_angle
-from torchsag.io import read_map, write_map
+from torchsag.io import read_map, remove_remains, write_map
 from torchsag.io.volumes import read_volume_header
 from torchsag.particles import DensityMap
 from torchsag.runs.outcome import Outcome
@@ -56,6 +56,7 @@ class EditMap(MapChanges):
         found = self.change(given)
         changed, group = found.density_map, Symmetry(self.symmetry)
         origin = kept_in_place(read_volume_header(self.map).origin, given, changed)
+        remove_remains(Path(self.out).parent, below=False)
         write_map(self.out, changed, origin=origin, label=f"map: {', '.join(self._done()) or 'copy'}")
         verdict = None
         if found.unsymmetrised is not None:

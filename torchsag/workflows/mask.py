@@ -9,7 +9,7 @@ import torch
 
 from torchsag.averaging.mask import Mask, MaskFromMap, SphericalMask
 from torchsag.errors import InputError
-from torchsag.io import read_map, write_map
+from torchsag.io import read_map, remove_remains, write_map
 from torchsag.particles import DensityMap
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.provenance import Provenance
@@ -72,6 +72,7 @@ class MakeMask:
             raise InputError(
                 f"mask: expected a mask that ends within the box of {extent} angstrom, got one that is {state}"
             )
+        remove_remains(Path(self.out).parent, below=False)
         write_map(self.out, DensityMap(mask, drawn_in.voxel_size))
         volume = float(mask.double().sum())
         share = 100 * volume / mask.numel()

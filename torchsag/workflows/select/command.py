@@ -13,6 +13,7 @@ import torch
 
 from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
+from torchsag.io.atomic import remove_remains
 from torchsag.io.convert import program_for, write_list
 from torchsag.io.list_joining import joined, start_of_names, volume_keys
 from torchsag.io.list_selection import (
@@ -164,6 +165,7 @@ class Select:
         size = self.voxel_size_angstrom if listing.voxel_sizes is None else None
         for path, rows in parts:
             part = listing if rows is None else taken(listing, rows)
+            remove_remains(path.parent, below=False)
             write_list(path, part, voxel_size_angstrom=size, program=program, project=self.project)
         notes = [f"{path}: {len(listing.names) if rows is None else len(rows)} particles" for path, rows in parts]
         if Symmetry(self.expand).order > 1 and listing.halves is None:
