@@ -43,7 +43,7 @@ def tables(record: dict[str, Any]) -> str:
         return "\n".join(lines) + "\n"
     lines += [
         "",
-        f"{killed['kills']} kills (SIGKILL, SIGTERM or SIGINT before an open, rename, remove or mkdir drawn at random), "
+        f"{killed['kills']} kills (SIGKILL, SIGTERM, SIGINT before an open, rename, remove or mkdir drawn by chance); "
         f"seed {killed['seed']}:",
         "",
         "| command | file operations of a whole run | kills | repeated with the same results and nothing left over |",

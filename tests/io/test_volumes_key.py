@@ -69,3 +69,24 @@ def test_the_command_takes_it(project, capsys):
     assert main([*words, "volumes=bin4"]) == 0
     again = read_particles("sub/list.csv")
     assert {source.path.resolve().parent.name for source in again.volumes} == {"bin4"}
+
+
+def test_a_list_outside_of_a_project_does_not_find_the_folders_of_strangers(project, tmp_path):
+    shutil.rmtree(project / "bin4_inverted")
+    assert read_list(project / "results" / "refined.tbl").names[0].startswith("../bin4/")
+    deep = project / "results" / "ite_0003" / "averages"
+    deep.mkdir(parents=True)
+    shutil.copy(project / "results" / "refined.tbl", deep)
+    assert read_list(deep / "refined.tbl").names[0].startswith("../../../bin4/")
+    elsewhere = project / "a" / "b"
+    elsewhere.mkdir(parents=True)
+    shutil.copy(project / "results" / "refined.tbl", elsewhere)
+    assert "bin4" not in read_list(elsewhere / "refined.tbl").names[0]
+
+
+def test_numbers_that_a_format_cannot_hold_are_given_anew_and_that_is_said(tmp_path, caplog):
+    names = [f"p{2**31 + k}.mrc" for k in range(2)]
+    listing = ParticleList(tmp_path / "l.csv", (), names, Transfer(), tilt_ranges=[TiltRange(-60.0, 60.0)] * 2)
+    dynamo.write_table(tmp_path / "t.tbl", listing)
+    assert [float(line.split()[0]) for line in (tmp_path / "t.tbl").read_text().splitlines()] == [1, 2]
+    assert f"holds no number beyond {2**31 - 1}, as in p{2**31}.mrc" in caplog.text

@@ -78,16 +78,19 @@ def name_folders(path: Path, volumes: Path | None) -> tuple[Path, ...]:
 
 
 def _data_folders(path: Path, first: str) -> list[str]:
-    """Folders beside the list, or beside a folder above it, that hold the first particle under its program's name.
+    """Folders beside the list or beside its folder that hold the first particle under its program's name.
 
-    A Dynamo project keeps its refined tables some levels below the folder in which the data folder stands.
+    A Dynamo project keeps its refined tables in ``results/ite_0003/averages``, and its data folder beside the project:
+    from there the search goes on upwards. From elsewhere it does not, where it would end at a stranger's particles.
 
     Raises
     ------
     InputError
         If two of them stand side by side.
     """
-    for level, folder in enumerate((path.parent.resolve(), *list(path.parent.resolve().parents)[:5])):
+    own = path.parent.resolve()
+    levels = 5 if "results" in own.parts[-3:] else 2
+    for level, folder in enumerate((own, *own.parents)[:levels]):
         try:
             inside = sorted(one.name for one in folder.iterdir() if one.is_dir())
         except OSError:
@@ -114,12 +117,17 @@ def trailing_number(name: str) -> int | None:
 def particle_numbers(listing: ParticleList, largest: int = LARGEST_NUMBER) -> list[int]:
     """A number for each particle: what its name ends in where that tells them apart, else its place in the list.
 
-    Numbers beyond `largest`, which the list could not give back, do not count.
+    Numbers beyond `largest`, which the list could not give back, do not count, and that is said.
     """
     numbers = [trailing_number(parse_name(name, listing.path).path.name) for name in listing.names]
     known = [number for number in numbers if number is not None and number <= largest]
     if len(set(known)) == len(numbers):
         return known
+    if too_large := [name for name, number in zip(listing.names, numbers, strict=True) if (number or 0) > largest]:
+        _LOG.warning(
+            "%s: particles are numbered from 1 in their order, because this format holds no number beyond %d, as in %s",
+            listing.path, largest, too_large[0],
+        )  # fmt: skip
     return list(range(1, len(numbers) + 1))
 
 
