@@ -7,8 +7,8 @@ Auto-refine makes references of its own out of the particles; what is asked here
 iterations of ``relion_refine`` are used, each with the given reference: first all orientations 15 degrees apart, 7.5
 after adaptive oversampling, then local searches at 1.8 and at 0.9 degrees, half of that after oversampling. Shifts of
 up to 3 voxels. The reference is limited to the resolution it has. ``--firstiter_cc`` is on: without it, by likelihood,
-15 of the first 20 particles of align_normal were found, with it all 20, although the reference is on the particles'
-absolute scale. No other setting was tried out on the tasks.
+15 of the first 20 particles of align_normal were found, with it all 20 (before the last step was added), although the
+reference is on the particles' absolute scale. No other setting was tried out on the tasks.
 """
 
 from __future__ import annotations

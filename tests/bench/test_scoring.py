@@ -94,6 +94,8 @@ def test_classes_count_whatever_they_are_called(classified):
     rejected = torch.where(torch.arange(12) < 3, 0, truth)
     found = score(classified, everyone(classified, Poses.identity(12), classes=rejected)).measures
     assert found["right_class"].value == pytest.approx(9 / 12)
+    found = score(classified, everyone(classified, Poses.identity(12), classes=truth - 1)).measures
+    assert found["right_class"].value == pytest.approx(float((truth == 2).sum()) / 12)
 
 
 def test_honest_uncertainties_are_told_from_others():
