@@ -27,11 +27,12 @@ def _values(coefficients, directions):
     return torch.einsum("...lm,plm->...p", coefficients * twice, harmonics).real
 
 
-@pytest.mark.parametrize(("degree", "fold"), [(4, 1), (5, 2), (8, 7), (3, 7)])
-def test_correlation_is_the_integral(degree, fold):
+@pytest.mark.parametrize(("degree", "fold", "kept"), [(4, 1, 1), (5, 2, 2), (8, 7, 7), (3, 7, 7), (5, 2, 1), (8, 7, 1)])
+def test_correlation_is_the_integral(degree, fold, kept):
+    """Also on the grid of a symmetric reference, of which the versions have kept some symmetry or none."""
     grid = EulerGrid(degree, fold)
-    versions, particles = _coefficients((2, 3), degree, fold, seed=1), _coefficients((2, 3), degree, seed=2)
-    found = RotationalCorrelation(grid, versions)(particles)
+    versions, particles = _coefficients((2, 3), degree, kept, seed=1), _coefficients((2, 3), degree, seed=2)
+    found = RotationalCorrelation(grid, versions, kept)(particles)
     assert found.shape == (*grid.shape, 2, 2)
     latitudes = degree + 2
     directions = ShellSampling(degree, latitudes).directions().flatten(0, 1)

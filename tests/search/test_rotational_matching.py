@@ -10,6 +10,7 @@ from torchsag.geometry import Poses, Symmetry, rotation_distance
 from torchsag.imaging.reference import isolated
 from torchsag.likelihood.fourier_blocks import block_sums
 from torchsag.likelihood.observations import observe
+from torchsag.particles import DensityMap
 from torchsag.search.candidates import PreparedSearch, Search
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.simulation import density_of, groel_phantom, ribosome_phantom, simulate_particles
@@ -42,6 +43,27 @@ def test_scores_are_matched_filters(problem):
         assert float(torch.corrcoef(torch.stack([found, exact]))[0, 1]) > 0.99
         # Both halves of the transform are counted here, one in the blocks.
         assert float((found * exact).sum() / exact.square().sum()) == pytest.approx(math.sqrt(2), rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["C3", "D7", "O"])
+def test_scores_of_symmetric_references_are_matched_filters_at_every_shift(name):
+    """A reference that is shifted off its axis has no symmetry: what its axis forbids must not be left out of it."""
+    symmetry = Symmetry(name)
+    blobs = symmetry.rotations.float() @ torch.tensor([7.0, 2.0, 4.0])
+    axis = torch.arange(24.0) - 12
+    x, y, z = (torch.exp(-((axis - blobs[:, k, None]) ** 2) / 8) for k in range(3))
+    reference = DensityMap(torch.einsum("gz,gy,gx->zyx", z, y, x), 10.0)
+    particles, _ = simulate_particles(reference, 2, 1.0, max_shift=2.0)
+    prepared = RotationalMatching(degree=12, max_shell=5).prepare(reference, symmetry)
+    observed = observe(particles, prepared.band)
+    scores = prepared.scores(observed)
+    table = FourierTable.from_density(isolated(reference.density), prepared.max_shell)
+    rotations = prepared._rotations[::13]
+    which = torch.zeros(len(rotations), dtype=torch.long)
+    for shift in (0, 5, len(prepared.shifts) - 1):
+        placed = Poses(rotations, rotations @ prepared.shifts[shift])
+        exact = block_sums(table, prepared.band, observed, placed, which, torch.arange(1)).matched_filter[:, 0]
+        assert float(torch.corrcoef(torch.stack([scores[0, ::13, shift], exact]))[0, 1]) > 0.98
 
 
 def test_candidates_include_the_truth(problem):

@@ -25,11 +25,15 @@ class RotationalCorrelation:
         Where to evaluate.
     versions
         Coefficients (m >= 0, see `torchsag.harmonics.spherical`) of each version of the reference on each shell.
+    fold
+        Turns about z, each ``2 pi / fold``, that leave every version as it is: orders n between its multiples are
+        zero and left out. A shift off the axis takes the symmetry away: shifted versions have a fold of one, though
+        the grid's gamma need only cover an asymmetric part.
     """
 
-    def __init__(self, grid: EulerGrid, versions: Complex[Tensor, "versions shells l m"]):
+    def __init__(self, grid: EulerGrid, versions: Complex[Tensor, "versions shells l m"], fold: int = 1):
         self.grid = grid
-        degree, fold = grid.degree, grid.fold
+        degree = grid.degree
         device, dtype = versions.device, versions.real.dtype
         n = torch.arange(-(degree // fold), degree // fold + 1) * fold
         negative = versions[..., 1:].conj() * (-1.0) ** torch.arange(1, degree + 1, device=device)

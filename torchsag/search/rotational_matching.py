@@ -91,10 +91,13 @@ class PreparedRotationalMatching:
         self.shifts = shift_lattice(search.max_shift * box, covering).to(device)
         self._farthest = search.max_shift * box + covering
         shells = _shell_values(density, self.max_shell, search.degree, self.shifts)
-        grid = EulerGrid(search.degree, symmetry.fold_about_z)
+        fold = symmetry.fold_about_z
+        grid = EulerGrid(search.degree, fold)
         sampling = _sampling(search.degree)
-        self._correlate = RotationalCorrelation(grid, sampling.analyse(shells))
-        self._normalise = RotationalCorrelation(grid, sampling.analyse(shells[:1].abs().square() + 0j))
+        # A reference that is shifted off its axis has no symmetry about it.
+        kept = fold if len(self.shifts) == 1 else 1
+        self._correlate = RotationalCorrelation(grid, sampling.analyse(shells), kept)
+        self._normalise = RotationalCorrelation(grid, sampling.analyse(shells[:1].abs().square() + 0j), fold)
         # As many particles at once as keep the scores within a processor's cache.
         self._at_once = max(1, _CACHE // (len(self.shifts) * math.prod(grid.shape)))
         self._rotations = grid.rotations().to(device=device, dtype=torch.float32).flatten(0, 2)
