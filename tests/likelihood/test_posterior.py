@@ -9,6 +9,7 @@ from fourier_problems import noisy
 
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.geometry import Symmetry
+from torchsag.likelihood import posterior
 from torchsag.likelihood.contenders import Contenders
 from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
 from torchsag.likelihood.levels import Level
@@ -38,6 +39,19 @@ def test_with_little_noise_it_is_the_fisher_matrix_at_the_optimum():
     level, observed, found, variance, fisher = _at_optimum(noise=0.002)
     covariance = posterior_covariance(level, observed, found.poses, found.particle, variance, fisher)
     torch.testing.assert_close(covariance, fisher, rtol=0.02, atol=0.02 * float(fisher.abs().max()))
+
+
+@pytest.mark.parametrize("enough", [150, 300])
+def test_some_blocks_of_a_wide_band_tell_how_it_bends(enough, monkeypatch):
+    """In units of their own Fisher matrix, which is not quite their share of the whole band's."""
+    monkeypatch.setattr(posterior, "_ENOUGH", enough)
+    test_with_little_noise_it_is_the_fisher_matrix_at_the_optimum()
+    level, observed, found, variance, fisher = _at_optimum(noise=0.3)
+    some = posterior_covariance(level, observed, found.poses, found.particle, variance, fisher)
+    monkeypatch.setattr(posterior, "_ENOUGH", 10**9)
+    every = posterior_covariance(level, observed, found.poses, found.particle, variance, fisher)
+    assert not torch.equal(some, every)
+    assert float((torch.linalg.slogdet(some)[1] - torch.linalg.slogdet(every)[1]).abs().max() / 12) < 0.15
 
 
 def test_the_step_left_is_how_far_the_pose_is_from_its_optimum_in_standard_errors():

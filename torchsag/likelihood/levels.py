@@ -50,7 +50,13 @@ class Level:
         sums = self.sums(observed, contenders.poses, contenders.particle)
         return replace(contenders, score=sums.matched_filter[:, 0], amplitude=sums.amplitude[:, 0])
 
-    def sums(self, observed: Observations, poses: Poses, particle: Integer[Tensor, " poses"]) -> BlockSums:
-        """The sums over the whole band, as one term."""
-        terms = torch.arange(self.band.num_blocks)
+    def sums(
+        self,
+        observed: Observations,
+        poses: Poses,
+        particle: Integer[Tensor, " poses"],
+        terms: Integer[Tensor, " terms"] | None = None,
+    ) -> BlockSums:
+        """The sums over the whole band or some of its blocks, as one term."""
+        terms = torch.arange(self.band.num_blocks) if terms is None else terms
         return block_sums(self.table, self.band, observed, poses, particle, terms).total()

@@ -10,9 +10,14 @@ with expectations over N(m, S) itself, so over as much of the likelihood as the 
 spherical rule (twelve points at +-sqrt(6) standard deviations along the axes of S) takes them from gradients alone;
 one step from the Fisher matrix suffices, a second changes the covariance by less than a percent. The Gaussian stays
 about the optimum: its own mean would be no better where errors are small, and is far worse where they are large.
+
+The Fisher matrix comes from all coefficients of the band. How the likelihood bends away from it is a correction, and
+some of a wide band's random blocks tell it as well as all: their curvature counts in units of their own Fisher matrix.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Float, Integer
@@ -20,11 +25,12 @@ from torch import Tensor
 
 from torchsag.geometry import Poses
 from torchsag.geometry.rotations import left_jacobian
-from torchsag.likelihood.fisher import log_likelihood_gradient
+from torchsag.likelihood.fisher import fisher_information, log_likelihood_gradient
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.observations import Observations
 
-EVALUATIONS = 12  # of a particle's data, per pose
+EVALUATIONS = 12  # of a particle's data or part of it, per pose
+_ENOUGH = 8192  # coefficients; with fewer the noise of their own curvature would be seen in the covariance
 _RADIUS = 6**0.5
 # Curvature along an axis, in units of the Fisher matrix, that is believed; beyond, the optimum is hardly one.
 _LOWEST, _HIGHEST = 0.1, 10.0
@@ -58,9 +64,13 @@ def posterior_covariance(
         return fisher_covariance
     rows = known.nonzero()[:, 0]
     scale = torch.linalg.cholesky(fisher_covariance[rows].double())
-    gradients = _gradients_around(level, observed, poses[rows], particle[rows], variance[rows], scale)
+    terms = torch.arange(_blocks_for(level, _ENOUGH))
+    gradients = _gradients_around(level, observed, poses[rows], particle[rows], variance[rows], scale, terms)
     ahead, behind = gradients[:, :6], gradients[:, 6:]
     curvature = (behind - ahead) / (2 * _RADIUS)
+    if len(terms) < level.band.num_blocks:
+        unit = _in_units_of(level, observed, poses[rows], particle[rows], variance[rows], scale, terms)
+        curvature = unit @ curvature @ unit.mT
     values, axes = torch.linalg.eigh(0.5 * (curvature + curvature.mT))
     inverse = axes @ torch.diag_embed(values.clamp(_LOWEST, _HIGHEST).reciprocal()) @ axes.mT
     covariance = fisher_covariance.clone()
@@ -85,13 +95,37 @@ def _gradients_around(
     particle: Integer[Tensor, " poses"],
     variance: Float[Tensor, " poses"],
     scale: Float[Tensor, "poses 6 6"],
+    terms: Integer[Tensor, " terms"],
 ) -> Float[Tensor, "poses 12 6"]:
     """Gradients of the log-likelihood at the rule's points, by coordinates in which `scale` is the unit matrix."""
     points, moves = spread_points(poses, scale)
     each = torch.arange(len(poses), device=particle.device).repeat_interleave(EVALUATIONS)
-    sums = level.sums(observed, points, particle[each])
+    sums = level.sums(observed, points, particle[each], terms)
     gradient = log_likelihood_gradient(sums, variance[each])
     # From the tangent at each point, where the sums live, to the one in which the step was taken.
     turning = (gradient[:, None, :3] @ left_jacobian(moves[:, :3]))[:, 0]
     gradient = torch.cat([turning, gradient[:, 3:]], 1).unflatten(0, (len(poses), EVALUATIONS))
     return gradient.double() @ scale
+
+
+def _blocks_for(level: Level, coefficients: int) -> int:
+    """How many of a band's blocks hold so many coefficients; all of a narrow band's."""
+    blocks = level.band.num_blocks
+    return min(blocks, math.ceil(blocks * coefficients / len(level.band)))
+
+
+def _in_units_of(
+    level: Level,
+    observed: Observations,
+    poses: Poses,
+    particle: Integer[Tensor, " poses"],
+    variance: Float[Tensor, " poses"],
+    scale: Float[Tensor, "poses 6 6"],
+    terms: Integer[Tensor, " terms"],
+) -> Float[Tensor, "poses 6 6"]:
+    """Inverse square root of the Fisher matrix of these blocks, in coordinates in which `scale` is the unit matrix."""
+    sums = level.sums(observed, poses, particle, terms)
+    fisher = scale.mT @ fisher_information(sums, sums.amplitude[:, 0], variance).double() @ scale
+    values, axes = torch.linalg.eigh(fisher)
+    least = 0.1 * len(terms) / level.band.num_blocks
+    return axes @ torch.diag_embed(values.clamp_min(least).rsqrt()) @ axes.mT
