@@ -51,7 +51,7 @@ def select(
             raise InputError(
                 f"{name}: expected none from Python, got {settings[name]!r}; torchsag select writes such files"
             )
-    if out is not None and not isinstance(out, _PATHS):
+    if out is not None and not _is_path(out):
         raise InputError(f"out: expected the path of a list to write, or None, got {type(out).__name__}")
     with tempfile.TemporaryDirectory(prefix="torchsag-select-") as folder:
         path = Path(folder) / "selected.star" if out is None else Path(out)
@@ -61,11 +61,16 @@ def select(
 
 
 def _sources(particles: Any) -> str | list[str]:
-    if isinstance(particles, _PATHS):
-        return os.fspath(particles)
-    if isinstance(particles, Sequence) and len(particles) and all(isinstance(one, _PATHS) for one in particles):
-        return [os.fspath(one) for one in particles]
+    if _is_path(particles):
+        return str(Path(particles))
+    given: list[Any] = list(particles) if hasattr(particles, "__iter__") else []
+    if given and all(map(_is_path, given)):
+        return [str(Path(one)) for one in given]
     raise InputError(f"particles: expected the path of a list, or several, got {type(particles).__name__}")
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, _PATHS)
 
 
 def _standing_alone(chosen: ParticleSet) -> ParticleSet:
