@@ -5,7 +5,7 @@ libraries and numbers of threads sum in another order, and a hash of the bytes w
 They are compared by sketches: sums over all voxels with signs of plus and minus one, drawn bit by bit from a
 counter-based generator, by the root of the sum of squares. Such a sum is normally distributed with unit variance, and a
 change of the data by a relative size of d moves it by about d (Johnson & Lindenstrauss 1984): one wrong or exchanged
-particle moves it by more than 0.01, rounding by less than 1e-6.
+particle moves it by more than 0.01, rounding by 2e-6 (seen with AVX switched off).
 """
 
 from __future__ import annotations
