@@ -107,7 +107,32 @@ def test_all_kinds_of_bad_particles_are_set_aside_by_name(fresh, tmp_path, capfd
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["summary"]["set_aside"] == len(kinds)
     assert metrics["summary"]["aligned"] == 17 - len(kinds)
+    (found,) = [one for one in metrics["verdict"]["findings"] if one["code"] == "set_aside"]
+    assert found["evidence"] == {"particles": len(kinds), "of": 17}
+    assert "p0.mrc" in found["text"]
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [["average", "iterations=1"],
+     ["classify", "classes=2", "repeats=1", "common_iterations=1", "class_alignments=0", "resolution_angstrom=40"]],
+)  # fmt: skip
+def test_average_and_classify_go_without_all_kinds_of_bad_particles(tmp_path, words):
+    folder, out = tmp_path / "p", tmp_path / "out"
+    write_set(folder, 24)
+    for number, spoil in enumerate(SPOILERS):
+        spoil(folder / f"p{number}.mrc")
+    command, *own = words
+    given = [f"particles={folder / 'list.csv'}", f"reference={folder / 'reference.mrc'}", f"out={out}"]
+    assert main([command, *given, *own, "skip_bad=true", *QUICK]) == 0
+    lines = (out / "set_aside.txt").read_text().splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines] == [f"p{number}.mrc" for number in range(len(SPOILERS))]
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["summary"]["set_aside"] == len(SPOILERS)
+    (found,) = [one for one in metrics["verdict"]["findings"] if one["code"] == "set_aside"]
+    assert found["evidence"] == {"particles": len(SPOILERS), "of": 24}
 
 
 @pytest.mark.parametrize("spoil", SPOILERS)

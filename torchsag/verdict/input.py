@@ -7,6 +7,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.particles import ParticleSet
+from torchsag.particles.scale import unusable_scale
 from torchsag.verdict.copies import CopiesInBothHalves, Pairs, close_positions, same_file, same_voxels
 from torchsag.verdict.finding import Finding
 from torchsag.verdict.sample import sample_rows
@@ -30,7 +31,7 @@ def judge_input(
             volume = particles.reader(particles.volumes[row])
         except (InputError, OSError):
             continue  # the run itself will say so
-        if bool(volume.isfinite().all()):
+        if not unusable_scale(*map(float, volume.aminmax())):  # else the run refuses it, or sets it aside
             names.append(particles.names[row])
             extents.append(Extent.of(volume))
     values = [OutlierVoxels()(names, extents), ScaleExtreme()(names, extents)] if names else []

@@ -45,6 +45,7 @@ from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.alignment import judge_reference, judge_symmetry, judge_views, meaningless_errors
 from torchsag.verdict.input import judge_input
 from torchsag.verdict.sample import search_radius
+from torchsag.verdict.set_aside import SetAside
 
 _SHOWN = (
     ("median_score", "median score", 3),
@@ -229,7 +230,7 @@ class Align(ParticleRun):
         with publish(out) as staging:
             write_map(staging / "average.mrc", average)
             save_alignment_slices(staging / "slices.npz", kept, result.poses, inputs.reference, average)
-            verdict = self._judge(inputs, rows, result.poses)
+            verdict = self._judge(inputs, rows, result.poses, columns["fault"].tolist())
             metrics = self._metrics(inputs, columns, provenance)
             metrics = _with_verdict(metrics, verdict)
             write_metrics(staging / "metrics.json", metrics)
@@ -250,11 +251,12 @@ class Align(ParticleRun):
         outcome = _outcome(out, metrics)
         return replace(outcome, notes=(*outcome.notes, *views), verdict=verdict, strict=self.strict)
 
-    def _judge(self, inputs: _Inputs, rows: np.ndarray, poses: Poses) -> Verdict:
+    def _judge(self, inputs: _Inputs, rows: np.ndarray, poses: Poses, faults: list[str]) -> Verdict:
         """What can be said of the poses of the particles that have one."""
         kept = inputs.particles.select(rows.tolist())
         centres = None if inputs.centres is None else inputs.centres[torch.from_numpy(rows)]
         findings = [
+            SetAside()(faults),
             *inputs.copies,
             Finding("hand_opposite", "doubt", _MIRRORED) if inputs.mirrored and self.mirror is None else None,
             *judge_symmetry(inputs.reference, inputs.symmetry),

@@ -24,6 +24,7 @@ from torchsag.verdict.certainty import FewParticles
 from torchsag.verdict.contrast import DarkAverage
 from torchsag.verdict.progress import GotWorse, NotConverged
 from torchsag.verdict.resolution import NoiseAlone
+from torchsag.verdict.set_aside import SetAside
 from torchsag.workflows.average.files import save_average_slices, write_half_maps
 from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps
 from torchsag.workflows.average.loop import AveragingLoop
@@ -109,7 +110,16 @@ class FinishedRun:
         few = None if noise is not None else FewParticles()(fsc, self.final.mask, order, len(loop.particles))
         dark = DarkAverage()(*self.final.halves, fsc) if loop.given is None else None
         progress = [dark, GotWorse()(rows, self.state.iteration), NotConverged()(rows, self.iterations), few]
-        return Verdict.of([*self.findings, *self.final.judged(), noise, *progress, self._without_symmetry()])
+        return Verdict.of(
+            [
+                SetAside()(self.state.faults),
+                *self.findings,
+                *self.final.judged(),
+                noise,
+                *progress,
+                self._without_symmetry(),
+            ]
+        )
 
     def _without_symmetry(self) -> Finding | None:
         """Where there was no sign of the symmetry."""

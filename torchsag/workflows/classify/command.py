@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from torchsag.runs.usable_particles import load_usable
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
+from torchsag.verdict.set_aside import SetAside
 from torchsag.workflows.average.command import Average
 from torchsag.workflows.classify.loop import ClassificationLoop
 from torchsag.workflows.classify.phases import CLOSING, COMMON, phases
@@ -176,7 +178,11 @@ class Classify(ClassificationSettings, ParticleRun):
             return [f if f.severity == "wrong" else replace(f, severity="note") for f in found]
         halves = self.halves(particles, self.seed)
         used = particles.halves is not None and torch.equal(particles.halves.long(), halves)
+        # What could not be read was looked at before any particle was classified, and written down.
+        written = (Path(self.out) / "set_aside.txt").read_text(encoding="utf-8").splitlines()
+        faults = [*written, *[""] * (len(particles) - len(written))]
         return [
+            SetAside()(faults),
             *judge_input(particles, halves, self.seed),
             HalvesOfListedPoses()(particles.halves is not None, used, self.start.common_frame),
         ]
@@ -200,6 +206,8 @@ class Classify(ClassificationSettings, ParticleRun):
             job.begin(COMMON)
             self._average(folder)(provenance.part("common average"))
             if checkpoint is not None:
+                if (folder / "set_aside.txt").is_file():
+                    shutil.copy(folder / "set_aside.txt", Path(self.out))
                 (checkpoint.folder / "common").touch()
         found = replace(self, particles=str(folder / "poses.star"))
         aligned = self.parallel.broadcast(found.read() if self.parallel.is_root else None)
