@@ -31,7 +31,8 @@ def judge_input(
             volume = particles.reader(particles.volumes[row])
         except (InputError, OSError):
             continue  # the run itself will say so
-        if not unusable_scale(*map(float, volume.aminmax())):  # else the run refuses it, or sets it aside
+        low, high = volume.aminmax()
+        if not unusable_scale(float(low), float(high)):  # else the run refuses it, or sets it aside
             names.append(particles.names[row])
             extents.append(Extent.of(volume))
     values = [OutlierVoxels()(names, extents), ScaleExtreme()(names, extents)] if names else []
