@@ -287,6 +287,7 @@ def _tasks(kind: str) -> list[str]:
 FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
+    "real_map": lambda: _alignment("align_real_map", "SNR", lambda row: f"{row['snr']:g}"),
     "candidates": lambda: _alignment("align_candidates", "candidates", lambda row: f"{row['candidates']}"),
     "tilts": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr),
     "symmetric": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr, "groel"),
