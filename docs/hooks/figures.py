@@ -79,7 +79,7 @@ def _alignment(name: str, heading: str, label: Callable[[Record], str], structur
             f"{1000 * row['cpu_seconds_per_particle']:.0f} ms",
         )
         for row in measured["rows"]
-        if row["structure"] == structure
+        if Path(row["structure"]).name == structure
     ]
     return _table(head, rows)
 
@@ -287,7 +287,7 @@ def _tasks(kind: str) -> list[str]:
 FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
-    "real_map": lambda: _alignment("align_real_map", "SNR", lambda row: f"{row['snr']:g}"),
+    "real_map": lambda: _alignment("align_real_map", "SNR", _snr, "emd_3420_10.48A.mrc.gz"),
     "candidates": lambda: _alignment("align_candidates", "candidates", lambda row: f"{row['candidates']}"),
     "tilts": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr),
     "symmetric": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr, "groel"),
