@@ -102,6 +102,12 @@ def test_boxes_too_small_to_tell_are_left_alone(tmp_path):
     assert codes(written(tmp_path, small), reference) == {}
 
 
+@pytest.mark.parametrize("scale", [1e-10, 1e9])
+def test_a_meaningless_map_is_meaningless_at_any_scale(scale):
+    density = RibosomePhantom().density(N, VOXEL).density
+    torch.testing.assert_close(meaningless(scale * density, 3) / scale, meaningless(density, 3), rtol=1e-3, atol=1e-3)
+
+
 def test_a_meaningless_map_keeps_size_and_power_and_nothing_else():
     density = ribosome().density
     drawn = meaningless(density, 3)

@@ -180,6 +180,9 @@ def _gain(particles: ParticleBatch, reference: DensityMap, max_shift: float) -> 
 def meaningless(density: Float[Tensor, "z y x"], seed: int) -> Float[Tensor, "z y x"]:
     """A map with the radial profile and the shell powers of a centred one, otherwise random and of the same extent."""
     box = (density.shape[0], density.shape[1], density.shape[2])
+    # Powers of powers are formed below: of a map in units of its own size, whatever the scale of its file.
+    size = density.square().mean().sqrt().clamp_min(torch.finfo(density.dtype).tiny)
+    density = density / size
     profile, extent = _radial_mean(density), _radial_mean(density.square()).sqrt()
     wanted = shell_sums(to_half_spectrum(density - profile).abs().square(), box)
     shells = half_shells(box).clamp_max(len(wanted) - 1)
@@ -188,7 +191,7 @@ def meaningless(density: Float[Tensor, "z y x"], seed: int) -> Float[Tensor, "z 
         spectrum = to_half_spectrum(drawn * extent)
         power = shell_sums(spectrum.abs().square(), box)
         drawn = from_half_spectrum(spectrum * (wanted / power.clamp_min(1e-30)).sqrt()[shells], box)
-    return profile + drawn
+    return size * (profile + drawn)
 
 
 def _recentred(particles: ParticleBatch, shifts: Float[Tensor, "particles 3"] | None) -> ParticleBatch:
