@@ -40,7 +40,7 @@ def test_poses_end_within_five_standard_errors(problem):
 
 @pytest.mark.slow
 def test_poses_end_within_five_standard_errors_in_boxes_up_to_100():
-    """But for one in a hundred, which the search misses between the points of its grid, and nothing knows of it."""
+    """But for one in a hundred: a few particles leave a doubt between two poses (`ambiguity`)."""
     off = []
 
     @settings(FIXED, max_examples=200)
