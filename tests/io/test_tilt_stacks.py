@@ -145,3 +145,16 @@ def test_missing_tomogram_and_missing_defocus_are_named(tmp_path, project):
     tomograms.write_text(tomograms.read_text().replace("tomo_1 300", "tomo_9 300"))
     with pytest.raises(InputError, match="expected tomogram tomo_1, which particles name"):
         read_particles(path)
+
+
+def test_a_csv_of_tilt_stacks_says_that_it_keeps_poses_only(tmp_path, blobs, caplog):
+    structure = blobs(radius=5.0)
+    (tmp_path / "project").mkdir()
+    source = Project(structure.centres, structure.heights).write_relion5(tmp_path / "project")
+    convert_list(source, tmp_path / "poses.csv")
+    assert "particles cannot be read from it" in caplog.text
+    header, first = (tmp_path / "poses.csv").read_text().splitlines()[:2]
+    assert dict(zip(header.split(","), first.split(","), strict=True))["rot_deg"] == "10.000000"
+    caplog.clear()
+    convert_list(source, tmp_path / "copy.star")
+    assert "cannot be read" not in caplog.text

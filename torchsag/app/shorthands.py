@@ -10,6 +10,7 @@ _SHORTHANDS = {
         "structure": "structure@trials.structure",
         "particles": "trials.particles",
         "reference": "trials.reference",
+        "mirror": "trials.mirror",
     }
 }
 

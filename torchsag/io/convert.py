@@ -110,6 +110,13 @@ def write_list(
         write_relion_list(target, listing, voxel_size, None if project is None else Path(project))
     else:
         _WRITERS[chosen](target, listing, voxel_size)
+    if chosen != "relion" and listing.flat is not None and any(listing.flat):
+        _LOG.warning(
+            "%s: its particles are tilt images, which only RELION's lists describe; %s holds their poses and "
+            "positions, to extract from the tomograms, but particles cannot be read from it (program=relion keeps all)",
+            listing.path,
+            target,
+        )
     if listing.positions is None and chosen not in ("relion", "csv"):
         _LOG.warning("%s gives no positions in voxels of a tomogram; those of %s are zero", listing.path, target)
 

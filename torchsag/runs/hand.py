@@ -14,14 +14,61 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner
+from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
+from torchsag.parallel import Serial, Workers
 from torchsag.particles import DensityMap, ParticleSet, TiltStack
 from torchsag.runs.usable_particles import load_usable
+from torchsag.verdict import Finding
 
 _LOG = logging.getLogger(__name__)
 _SAMPLE = 16
 _LEAST = 5  # with fewer particles the spread of the differences is not known
 _CERTAIN = 4.0  # standard errors
+_MIRRORED = (
+    "the particles show the mirror image of the reference, so they are aligned to that; poses and average are in the "
+    "hand that the tilt angles say. One of the two is wrong: mirror=true or false decides, see docs/particles.md"
+)
+
+
+def in_hand_of(
+    particles: ParticleSet,
+    reference: DensityMap,
+    mirror: bool | None,
+    method: Aligner,
+    symmetry: Symmetry,
+    device: torch.device,
+    workers: Workers | None = None,
+) -> tuple[DensityMap, bool]:
+    """The reference or its mirror image, and whether it is that; the same on every rank.
+
+    Parameters
+    ----------
+    mirror
+        Decides; None finds out, and says so where it is the mirror image.
+    """
+    workers = Serial() if workers is None else workers
+    mirrored = mirror
+    if mirrored is None:
+        found = workers.is_root and shows_mirror_image(particles, reference, method, symmetry, device)
+        mirrored = workers.broadcast(found)
+        if mirrored and workers.is_root:
+            _LOG.warning("%s", _MIRRORED)
+    return (reference.mirrored(), True) if mirrored else (reference, False)
+
+
+def judge_hand(mirror: bool | None, mirrored: bool) -> Finding | None:
+    """A reference that was mirrored unasked is a doubt."""
+    return Finding("hand_opposite", "doubt", _MIRRORED) if mirrored and mirror is None else None
+
+
+def refuse_without_reference(mirror: bool | None, reference: str | None) -> None:
+    """Nothing can be mirrored that is not there; InputError."""
+    if mirror is not None and reference is None:
+        raise InputError(
+            f"mirror={str(mirror).lower()}: expected reference=MAP with it; from the particles alone the map has the "
+            "hand that the tilt angles say"
+        )
 
 
 def shows_mirror_image(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.runs.chunked_sums import average_at
 from torchsag.runs.device import pick_device
-from torchsag.runs.hand import shows_mirror_image
+from torchsag.runs.hand import in_hand_of, judge_hand
 from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import alignment_columns, alignment_summary, surroundings, write_metrics, write_set_aside
@@ -58,13 +57,6 @@ _SHOWN = (
 )
 # Before the first particle, to average one, to judge the run, by aligning one (experiments/benchmarks/time_left.py).
 _PREPARING, _AVERAGING, _CLOSING = 60.0, 0.15, 60.0
-_log = logging.getLogger(__name__)
-_MIRRORED = (
-    "the particles show the mirror image of the reference, so they are aligned to that; poses and average are in the "
-    "hand that the tilt angles say. One of the two is wrong: mirror=true or false decides, see docs/particles.md"
-)
-
-
 _EXPECTED = ("rotation_sigma_deg", "shift_sigma_angstrom")
 
 
@@ -182,17 +174,10 @@ class Align(ParticleRun):
             job.plan(phases)
 
     def _in_the_hand_of_the_particles(self, inputs: _Inputs) -> _Inputs:
-        mirrored = self.mirror
-        if mirrored is None:
-            mirrored = self.parallel.is_root and shows_mirror_image(
-                inputs.particles, inputs.reference, self.method, inputs.symmetry, inputs.device
-            )
-            mirrored = self.parallel.broadcast(mirrored)
-            if mirrored and self.parallel.is_root:
-                _log.warning("%s", _MIRRORED)
-        if not mirrored:
-            return inputs
-        return replace(inputs, reference=inputs.reference.mirrored(), mirrored=True)
+        reference, mirrored = in_hand_of(
+            inputs.particles, inputs.reference, self.mirror, self.method, inputs.symmetry, inputs.device, self.parallel
+        )
+        return replace(inputs, reference=reference, mirrored=mirrored)
 
     def _align(self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None) -> Columns:
         """One row for each particle that is done, on the root."""
@@ -258,7 +243,7 @@ class Align(ParticleRun):
         findings = [
             SetAside()(faults),
             *inputs.copies,
-            Finding("hand_opposite", "doubt", _MIRRORED) if inputs.mirrored and self.mirror is None else None,
+            judge_hand(self.mirror, inputs.mirrored),
             *judge_symmetry(inputs.reference, inputs.symmetry),
             *judge_reference(kept, inputs.reference, search_radius(self.method), centres, self.seed),
             *judge_views(kept, poses, inputs.symmetry, self.seed),

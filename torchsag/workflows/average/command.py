@@ -25,6 +25,7 @@ from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
 from torchsag.runs.files import write_fsc, write_rows
 from torchsag.runs.half_mapper import HalfMapper
+from torchsag.runs.hand import in_hand_of, judge_hand, refuse_without_reference
 from torchsag.runs.listed_origins import listed_origins
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.metrics import surroundings
@@ -66,6 +67,9 @@ class Average(AveragingSettings, ParticleRun):
     ----------
     reference
         A map to start from, low-passed; None starts from the particles alone (see start).
+    mirror
+        Whether to begin with the mirror image of the reference; None finds out for tilt stacks, whose hand the sign of
+        the tilt angles decides, and takes the reference as it is for volumes.
     start
         Their first poses if there is no reference.
     halves
@@ -94,6 +98,7 @@ class Average(AveragingSettings, ParticleRun):
     """
 
     reference: str | None = None
+    mirror: bool | None = None
     start: Start = field(default_factory=RandomOrientations)
     halves: Halves = field(default_factory=ListedOrRandomHalves)
     iterations: int = 12
@@ -118,6 +123,7 @@ class Average(AveragingSettings, ParticleRun):
         self.check()
         Symmetry(self.truth_symmetry or "C1")
         check_size(self.cache_gigabytes)
+        refuse_without_reference(self.mirror, self.reference)
         for name in ("iterations", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -141,6 +147,12 @@ class Average(AveragingSettings, ParticleRun):
             None if path is None else matching_map(path, particles, self.voxel_size_angstrom)
             for path in (self.reference, self.truth_map)
         )
+        mirrored = False
+        if given is not None:
+            device = pick_device(self.device)
+            given, mirrored = in_hand_of(
+                particles, given, self.mirror, self.method, Symmetry(self.symmetry), device, self.parallel
+            )
         reference = given
         if self.control is not None:
             particles = self.control.particles(particles, self.seed)
@@ -149,6 +161,7 @@ class Average(AveragingSettings, ParticleRun):
         particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
         loop = self._loop(particles, truth, reference)
         found = judge_input(particles, loop.halves, self.seed) if self.parallel.is_root else []
+        found = [*found, judge_hand(self.mirror, mirrored)]
         with ExitStack() as stack:
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out), command=provenance.command))
@@ -166,7 +179,7 @@ class Average(AveragingSettings, ParticleRun):
             known = Known(oracle, structure, self._true_symmetry, given, self.control)
             final = loop.final_maps(maps, known, self.b_factor_angstrom2)
             run = FinishedRun(loop, state, final, [*found, *self._judge(loop, state, given)], self.iterations)
-            metrics = self._metrics(loop, provenance)
+            metrics = {**self._metrics(loop, provenance), "reference_mirrored": mirrored}
             outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report, self.strict)
             checkpoint.remove()
         return outcome, run

@@ -25,6 +25,7 @@ from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
 from torchsag.runs.half_mapper import HalfMapper
+from torchsag.runs.hand import refuse_without_reference
 from torchsag.runs.metrics import surroundings, write_set_aside
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.output_folder import claim
@@ -58,6 +59,8 @@ class Classify(ClassificationSettings, ParticleRun):
         Takes over near known poses of the common average.
     reference
         A map for the common average to start from, low-passed; None starts from the particles alone (see start).
+    mirror
+        As in `torchsag.workflows.average.command.Average`.
     start
         First poses if there is no reference.
     common_iterations
@@ -79,6 +82,7 @@ class Classify(ClassificationSettings, ParticleRun):
 
     local_alignment: Aligner | None = None
     reference: str | None = None
+    mirror: bool | None = None
     start: Start = field(default_factory=RandomOrientations)
     common_iterations: int = 6
     ccc_min: float | None = None
@@ -96,6 +100,7 @@ class Classify(ClassificationSettings, ParticleRun):
         super().__post_init__()
         self.check()
         check_size(self.cache_gigabytes)
+        refuse_without_reference(self.mirror, self.reference)
         if self.repeats < 1:
             raise InputError(f"repeats: expected at least 1, got {self.repeats}")
         if self.common_iterations < 0:
@@ -227,6 +232,7 @@ class Classify(ClassificationSettings, ParticleRun):
             method=self.alignment,
             local_method=self.local_alignment,
             reference=self.reference,
+            mirror=self.mirror,
             start=self.start,
             symmetry=self.common_group.name,
             halves=self.halves,

@@ -9,10 +9,12 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.errors import InputError
 from torchsag.fourier import low_pass
-from torchsag.geometry import Poses
+from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.runs.hand import in_hand_of
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.particle_run import ParticleInput
 from torchsag.simulation import simulate_particles
@@ -138,15 +140,20 @@ class ListedTrial(ParticleInput):
         The map to align to, in the particles' box.
     truth_listed
         Whether the poses in the list are true and errors are to be reported.
+    mirror
+        Whether to align to the mirror image of the reference; None finds out for tilt stacks, by the default method,
+        and takes the reference as it is for volumes.
     """
 
     reference: str
+    mirror: bool | None = None
     truth_listed: bool = False
 
     def make(self, seed: int, device: torch.device) -> Iterator[Trial]:
         """Read."""
         listed = self.read()
-        reference = matching_map(self.reference, listed, self.voxel_size_angstrom)
+        given = matching_map(self.reference, listed, self.voxel_size_angstrom)
+        reference, _ = in_hand_of(listed, given, self.mirror, CurvatureSAGAligner(), Symmetry("C1"), device)
         if self.truth_listed and listed.poses is None:
             raise InputError(f"{self.particles}: expected true poses, got a list without poses")
         truth = listed.poses if self.truth_listed else None
