@@ -129,6 +129,28 @@ def _up_to(interval: list[float]) -> str:
     return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
 
 
+def _good_runs() -> str:
+    """Runs in which nothing is wrong, by command."""
+    rows = _read("good_runs")["rows"]
+    kinds: dict[str, list[dict]] = {}
+    for name, row in rows.items():
+        words = name.split()
+        kind = " ".join([words[0], "real particles"] if words[1] == "real" else words[:1])
+        if words[0] == "average" and words[1] != "real":
+            kind = "average from nothing" if "nothing" in name else "average from a map"
+        if words[0] == "extract":
+            kind = "extract, then align"
+        kinds.setdefault(kind, []).append(row)
+    head = ("command", "runs", "trust: yes", "doubt", "no", "what was doubted")
+    return _table(head, [_trusted(kind, found) for kind, found in kinds.items()])
+
+
+def _trusted(kind: str, rows: list[dict]) -> tuple[str, ...]:
+    counts = [sum(row["trust"] == word for row in rows) for word in ("yes", "doubt", "no")]
+    codes = sorted({f"`{finding['code']}`" for row in rows for finding in row["findings"]})
+    return (kind, str(len(rows)), *map(str, counts), ", ".join(codes))
+
+
 def _time_left() -> str:
     """Announced by real time left, and what live pages cost."""
     head = ("command", "seconds", "after a quarter", "after half", "after three quarters", "CPU time of a page")
@@ -302,6 +324,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "noise": _noise,
     "time_left": _time_left,
     "verdicts": _verdicts,
+    "good_runs": _good_runs,
     "scaling": _scaling,
     "bench_align": lambda: _bench(_tasks("align"), {**_POSES, **_TIME}),
     "bench_average": lambda: _bench(

@@ -122,7 +122,7 @@ def off_centre(seed: int) -> list[Finding | None]:
 
 
 def far_for_chen(seed: int) -> list[Finding | None]:
-    """Particles 10 to 12 voxels from the box centre, where `chen_frm` goes to 8 and the check to 12.8."""
+    """Particles 10 to 12 voxels from the box centre, where `chen_frm` goes to 8."""
     structure, volumes = moved(seed, 10.0, 12.0)
     return judge_reference(in_memory(volumes), structure, CHEN, seed=seed)
 

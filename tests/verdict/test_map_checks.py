@@ -292,3 +292,13 @@ def test_a_few_particles_that_prefer_the_inverted_average_are_told():
     assert code(SomeOpposite()(scores, inverted)) == ("contrast_opposite", "doubt")
     assert SomeOpposite()(scores, inverted.clamp_max(13.0)) is None
     assert SomeOpposite()(scores[1:], inverted[1:]) is None
+
+
+def test_a_symmetric_map_that_is_sure_further_out_is_not_doubted_for_its_first_shells():
+    # As of sixteen GroEL of SNR 0.1: shell 3 has less than two independent pairs, shell 10 tells enough.
+    shells = torch.arange(N // 2 + 1)
+    fsc, mask = compare_half_maps(*half_maps(0.5)), spherical_mask(SHAPE, 16.0, 4.0)
+    curve = (0.985 * torch.sigmoid((14.5 - shells) * 1.5)).where(shells > 3, torch.tensor(0.97))
+    assert FewParticles()(replace(fsc, corrected=curve), mask, 14, 16) is None
+    poor = replace(fsc, corrected=curve * torch.sigmoid((4.0 - shells) * 0.7))
+    assert code(FewParticles()(poor, mask, 14, 16)) == ("few_particles", "doubt")

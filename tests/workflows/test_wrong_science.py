@@ -116,3 +116,16 @@ def test_noise_with_a_copy_of_every_particle_in_the_other_half(folder, tmp_path)
     found = average(folder, tmp_path / "out", "copies.csv", *FAST)
     assert found["copies_in_both_halves"] == "wrong"
     assert float(read_map(tmp_path / "out" / "average.mrc").density.std()) > 0
+
+
+def test_an_average_from_a_mirrored_reference(folder, tmp_path):
+    found = average(folder, tmp_path / "out", "particles.csv", f"reference={folder / 'mirrored.mrc'}", *FAST)
+    assert found["hand_opposite"] == "wrong"
+
+
+@pytest.mark.slow
+def test_classes_from_a_mirrored_reference(folder, tmp_path):
+    words = [f"particles={folder / 'particles.csv'}", f"reference={folder / 'mirrored.mrc'}", f"out={tmp_path / 'out'}"]
+    few = ["classes=2", "repeats=1", "common_iterations=1", "class_alignments=0", "device=cpu", "~report"]
+    assert main(["classify", *words, *few]) == 0
+    assert findings(tmp_path / "out")["hand_opposite"] == "wrong"

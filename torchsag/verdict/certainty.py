@@ -40,7 +40,9 @@ def crossing_range(fsc: HalfMapFSC, independent: Float[Tensor, " shells"], devia
     """
     shells, reach = fsc.corrected.double().clamp(-0.999, 0.999).atanh(), max(fsc.box) * fsc.voxel_size
     pairs = (2 * independent.double() - 2).clamp_min(1.0)
-    coarse = (shells - deviations * pairs.rsqrt()).tanh()
+    # Curves fall: one that is surely above its threshold on a shell was so on those before it. The first shells, of few
+    # coefficients, fewer still by symmetry, could not be sure by themselves.
+    coarse = _best_following(shells - deviations * pairs.rsqrt()).tanh()
     # Where it has fallen it stays: a shell and those that follow it are judged together.
     pooled, beyond = _with_following(pairs), _with_following(pairs * shells)
     fine = (beyond / pooled + deviations * pooled.rsqrt()).tanh()
@@ -51,6 +53,12 @@ def _with_following(values: Float[Tensor, " shells"]) -> Float[Tensor, " shells"
     """Sums over each shell and the `_FOLLOWING` after it, as far as there are any."""
     padded = torch.cat([values, values.new_zeros(_FOLLOWING)])
     return padded.unfold(0, _FOLLOWING + 1, 1).sum(-1)
+
+
+def _best_following(values: Float[Tensor, " shells"]) -> Float[Tensor, " shells"]:
+    """The largest over each shell and the `_FOLLOWING` after it, as far as there are any."""
+    padded = torch.cat([values, values.new_full((_FOLLOWING,), -math.inf)])
+    return padded.unfold(0, _FOLLOWING + 1, 1).amax(-1)
 
 
 def _crossing(curve: Float[Tensor, " shells"]) -> int:
