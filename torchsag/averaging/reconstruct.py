@@ -22,10 +22,13 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, GriddedParticles, ParticleBatch
 from torchsag.spectra.gather_tables import GatherTables
 from torchsag.spectra.kaiser_bessel import compensate
+from torchsag.spectra.mates import reordered, steps_of
 from torchsag.spectra.tables import Sphere
 
 # Particles turned into tables at a time: bounds memory (1.3 MB each for a 64-voxel box), not accuracy.
 _CHUNK = 16
+# Of the maps that are symmetrised together: 30 maps of 64 voxels, one of 192.
+_COEFFICIENTS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -227,20 +230,23 @@ class MapSums:
         """
         if symmetry.order == 1:
             return self
-        device = self.numerator.device
-        maps = self._to_volumes(self._quotient(self.denominator))
-        rotations = symmetry.rotations.float().to(device)
-        turns = Poses(rotations, torch.zeros(len(rotations), 3, device=device))
-        numerator, denominator = torch.zeros_like(self.numerator), torch.zeros_like(self.denominator)
-        index, last = torch.zeros(1, dtype=torch.long, device=device), self.last_shell
-        for group, volume in enumerate(maps):
-            weights = self._to_half(self.denominator[group : group + 1])
-            tables = GatherTables.of(to_half_spectrum(compensate(volume[None])), weights, index, last)
-            for turn in range(len(turns)):
-                value, weight = tables.at(turns[turn : turn + 1], self.sphere.index)
-                numerator[group] += weight[0].double() * value[0]
-                denominator[group] += weight[0]
+        rotations, exact = (some.to(self.numerator.device) for some in steps_of(symmetry.rotations))
+        each = max(1, _COEFFICIENTS // (self.box[0] ** 3 // 2))
+        rows = [slice(start, start + each) for start in range(0, len(self.counts), each)]
+        numerators, denominators = zip(*(self._over_mates(some, rotations) for some in rows), strict=True)
+        sums = torch.cat(numerators), torch.cat(denominators)
+        n = self.box[0]
+        numerator, denominator = (sum(reordered(part, self.sphere, turn, n) for turn in exact) for part in sums)
         return replace(self, numerator=numerator, denominator=denominator)
+
+    def _over_mates(self, rows: slice, rotations: Float[Tensor, "mates 3 3"]) -> tuple[Tensor, Tensor]:
+        """The symmetrised sums of some groups."""
+        some = replace(self, numerator=self.numerator[rows], denominator=self.denominator[rows])
+        volumes = some._to_volumes(some._quotient(some.denominator))
+        index = torch.arange(len(volumes), device=volumes.device)
+        halves = to_half_spectrum(compensate(volumes))
+        tables = GatherTables.of(halves, some._to_half(some.denominator), index, self.last_shell)
+        return tables.over_mates(rotations, self.sphere.index)
 
     def finish(
         self,

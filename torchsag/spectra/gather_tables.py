@@ -10,6 +10,7 @@ from torch import Tensor
 from torchsag.geometry import Poses
 from torchsag.spectra.gather import gather_torch
 from torchsag.spectra.gather_numba import gather_numba
+from torchsag.spectra.mates import mate_sums
 from torchsag.spectra.tables import MARGIN, padded_table
 
 
@@ -78,3 +79,9 @@ class GatherTables:
         rotations, shifts = poses.rotations.float(), poses.shifts.float() * self.scale
         kernel = gather_numba if self.spectra.device.type == "cpu" else gather_torch
         return kernel(self.spectra, self.weights, self.weight_index, rotations, shifts, points, self.size)
+
+    def over_mates(
+        self, rotations: Float[Tensor, "mates 3 3"], points: Float[Tensor, "points 3"]
+    ) -> tuple[Complex[Tensor, "particles points"], Float[Tensor, "particles points"]]:
+        """Sums over rotations of weight times transform, and of weight (`torchsag.spectra.mates`)."""
+        return mate_sums(self.spectra, self.weights[self.weight_index], rotations, points, self.size)
