@@ -118,6 +118,22 @@ class CalibratingAligner(PreparedAligner, Protocol):
 
 
 @runtime_checkable
+class JudgingAligner(PreparedAligner, Protocol):
+    """A prepared aligner whose uncertainties cost more than its poses need, and can be had later.
+
+    For loops that align the same particles again and again and look at the uncertainties of the last poses only.
+    """
+
+    def posing(self) -> PreparedAligner:
+        """The aligner that finds the same poses, with no better uncertainties than come for nothing."""
+        ...
+
+    def judged(self, particles: ParticleBatch) -> AlignmentResult:
+        """What can be said of ``particles.poses`` as they are."""
+        ...
+
+
+@runtime_checkable
 class BandLimitedAligner(PreparedAligner, Protocol):
     """A prepared aligner that looks at the particles' low frequencies alone."""
 
@@ -143,6 +159,11 @@ def calibration_rows(aligner: PreparedAligner, count: int) -> range:
 def calibrated(aligner: PreparedAligner, particles: ParticleBatch) -> PreparedAligner:
     """The aligner calibrated with some particles; as it is where it needs none."""
     return aligner.calibrated(particles) if isinstance(aligner, CalibratingAligner) else aligner
+
+
+def posing(aligner: PreparedAligner) -> PreparedAligner:
+    """The aligner without whatever its poses do not need; as it is where it needs all."""
+    return aligner.posing() if isinstance(aligner, JudgingAligner) else aligner
 
 
 def pose_only(

@@ -149,8 +149,9 @@ class PreparedCurvatureSAG:
         # A mask lowers the noise of every coefficient by this factor, and correlates them by as much.
         self._independent = 1.0 if self._mask is None else float(self._mask.square().mean())
         self._given = DensityMap(as_model(reference.density.float()).to(device), reference.voxel_size)
-        last = shell_of_information(self._given.density, method.information)
-        self._strength = ReferenceStrength(torch.ones(self._limited(last), device=self._given.density.device))
+        self._posterior = True  # whether uncertainties are more than bounds
+        self._last = shell_of_information(self._given.density, method.information)
+        self._strength = ReferenceStrength(torch.ones(self._limited(self._last), device=self._given.density.device))
         self._take(self._given)
 
     def _take(self, reference: DensityMap) -> None:
@@ -160,6 +161,26 @@ class PreparedCurvatureSAG:
         self._length = radius_of_gyration(reference.density)
         self._table = FourierTable.from_density(reference.density, len(self._strength.amplitude))
         self._choose_bands()
+
+    def posing(self) -> PreparedCurvatureSAG:
+        """See `torchsag.alignment.aligner.JudgingAligner`; the uncertainties are the Cramer-Rao bounds."""
+        other = copy(self)
+        other._posterior = False
+        return other
+
+    @exact
+    def judged(self, particles: ParticleBatch) -> AlignmentResult:
+        """See `torchsag.alignment.aligner.JudgingAligner`."""
+        level, poses = self._levels[-1], particles.poses
+        if poses is None:
+            raise InputError(f"{particles.names[0]}: expected a pose to judge, got none")
+        particles = self._as_images(particles)
+        by_shell, measured = observe(particles, self._shell_band), observe(particles, level.band)
+        everyone = torch.arange(len(particles), device=poses.shifts.device)
+        contenders = Contenders.of(Poses(poses.rotations[:, None], poses.shifts[:, None]), everyone)
+        observed = whitened(measured, level.band, self._residual_spectrum(by_shell, contenders))
+        contenders = level.judge(observed, contenders)
+        return self._result(level, observed, contenders, poses, torch.zeros_like(contenders.score))
 
     @property
     def calibration_particles(self) -> int:
@@ -258,11 +279,8 @@ class PreparedCurvatureSAG:
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
-        particles = of_unit_size(particles)
         with stage("transform"):
-            if self._mask is not None:
-                particles = particles.masked(self._mask)
-            particles = weighted_by_amplitude(particles, self._strength.amplitude)
+            particles = self._as_images(particles)
             measured = [observe(particles, level.band) for level in self._levels]
             by_shell = observe(particles, self._shell_band)
         with stage("search"):
@@ -285,6 +303,13 @@ class PreparedCurvatureSAG:
         with stage("judging"):
             return self._result(self._levels[-1], observed, contenders, candidates.limits.centres, spent)
 
+    def _as_images(self, particles: ParticleBatch) -> ParticleBatch:
+        """The particles as images of the reference."""
+        particles = of_unit_size(particles)
+        if self._mask is not None:
+            particles = particles.masked(self._mask)
+        return weighted_by_amplitude(particles, self._strength.amplitude)
+
     def _spent(self, number: int, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
         """Evaluations of a level and their judgement, in those of the last band."""
         part = len(self._levels[number].band.frequencies) / len(self._levels[-1].band.frequencies)
@@ -298,7 +323,9 @@ class PreparedCurvatureSAG:
     def _shells(self) -> list[int]:
         """Bands from what a refinement from `basin_deg` away needs to what the reference can tell."""
         box, density = self._reference.box[0], self._reference.density
-        last = shell_of_information(density, self._method.information, self._strength.amplitude)
+        last, amplitude = self._last, self._strength.amplitude
+        if density is not self._given.density or bool((amplitude != 1).any()):
+            last = shell_of_information(density, self._method.information, amplitude)
         last = min(self._limited(last), self._table.max_shell)
         first = min(last, max(4, round(180 / self._method.basin_deg * box / (2 * math.pi * self._length))))
         count = len(self._method.passes)
@@ -329,7 +356,9 @@ class PreparedCurvatureSAG:
         variance = self._noise_variance(observed, chosen.score)
         sums = level.sums(observed, chosen.poses, chosen.particle)
         bound = pose_covariance(sums, chosen.amplitude, variance)
-        covariances = posterior_covariance(level, observed, chosen.poses, chosen.particle, variance, bound)
+        covariances = bound
+        if self._posterior:
+            covariances = posterior_covariance(level, observed, chosen.poses, chosen.particle, variance, bound)
         power = observed.power.sum(-1).clamp_min(torch.finfo(variance.dtype).tiny)
         return AlignmentResult(
             # Of equivalent poses always the same one, whatever rounding preferred.
@@ -338,7 +367,7 @@ class PreparedCurvatureSAG:
             covariances=covariances,
             ambiguity=self._ambiguity(contenders, chosen, variance, covariances),
             converged=remaining_step(sums, variance, bound) < _ARRIVED,
-            passes=spent + EVALUATIONS,
+            passes=spent + EVALUATIONS * self._posterior,
         )
 
     def _ambiguity(

@@ -1,7 +1,7 @@
 """How much a Fourier shell says about a pose."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.fourier import half_frequencies, shell_sums, to_half_spectrum
@@ -30,13 +30,16 @@ def information_by_shell(
     ``sum |k x grad G|^2``, whose spectrum reaches farther out.
     """
     box = (density.shape[0], density.shape[1], density.shape[2])
-    axes = [torch.arange(n, dtype=torch.float64, device=density.device) - n // 2 for n in box]
+    axes = [torch.arange(n, dtype=torch.float32, device=density.device) - n // 2 for n in box]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
-    spectra = to_half_spectrum(density.double() * torch.stack([torch.ones_like(x), x, y, z]))
-    k = half_frequencies(box, device=density.device, dtype=torch.float64)
-    turning = torch.linalg.cross(k.to(spectra.dtype), spectra[1:].movedim(0, -1), dim=-1).abs().square().sum(-1)
-    shifting = k.square().sum(-1) * spectra[0].abs().square()
-    parts = shell_sums(torch.stack([turning, shifting]), box)
+    # Squares of squares of very large or small numbers would leave single precision.
+    size = density.double().abs().amax().clamp_min(1e-300)
+    unit = (density.double() / size).float()
+    value, gx, gy, gz = to_half_spectrum(unit * torch.stack([torch.ones_like(x), x, y, z]))
+    kx, ky, kz = half_frequencies(box, device=density.device).unbind(-1)
+    turning = _power(ky * gz - kz * gy) + _power(kz * gx - kx * gz) + _power(kx * gy - ky * gx)
+    shifting = (kx.square() + ky.square() + kz.square()) * _power(value)
+    parts = size.square() * shell_sums(torch.stack([turning, shifting]).double(), box)
     if amplitude is not None:
         shells = torch.arange(parts.shape[-1], device=parts.device).clamp(1, len(amplitude))
         parts = parts * amplitude.to(parts)[shells - 1].square()
@@ -49,3 +52,7 @@ def shell_of_information(
     """The smallest shell up to which a map holds `fraction` of its pose information, at most ``n // 2 - 1``."""
     shell = int((pose_information(density, amplitude) < fraction).sum())
     return min(max(shell, 2), min(density.shape) // 2 - 1)
+
+
+def _power(spectrum: Complex[Tensor, "z y kx"]) -> Float[Tensor, "z y kx"]:
+    return spectrum.real.square() + spectrum.imag.square()

@@ -27,7 +27,7 @@ from torchsag.search.local_grid import LocalGrid
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
-from torchsag.workflows.average import loop as averaging_loop
+from torchsag.workflows.average import half_alignment
 from torchsag.workflows.average.command import Average
 from torchsag.workflows.average.controls import NoiseOnly, OmittedRegion
 from torchsag.workflows.average.half_frames import composed
@@ -136,7 +136,7 @@ def test_written_poses_make_the_written_half_maps(settings, data, tmp_path):
 def test_a_killed_run_resumes_in_the_iteration_it_was_in(settings, tmp_path, monkeypatch):
     _run(replace(settings, out=str(tmp_path / "whole")))
     aligned = []
-    real = averaging_loop.align_in_chunks
+    real = half_alignment.align_in_chunks
 
     def interrupted(aligner, *rest):
         aligned.append(len(aligner.particles))
@@ -144,14 +144,14 @@ def test_a_killed_run_resumes_in_the_iteration_it_was_in(settings, tmp_path, mon
             raise KeyboardInterrupt
         return real(aligner, *rest)
 
-    monkeypatch.setattr(averaging_loop, "align_in_chunks", interrupted)
+    monkeypatch.setattr(half_alignment, "align_in_chunks", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _run(settings)
     assert not (tmp_path / "out" / "average.mrc").exists()
     seen = []
-    monkeypatch.setattr(averaging_loop, "align_in_chunks", lambda *a: seen.append(a[3].folder.name) or real(*a))
+    monkeypatch.setattr(half_alignment, "align_in_chunks", lambda *a: seen.append(a[3].folder.name) or real(*a))
     _run(settings)
-    assert seen == ["002-half1", "002-half2"]
+    assert seen == ["002-half1", "002-half2", "judged-half1", "judged-half2"]
     for name in ("half1.mrc", "average.mrc"):
         first, second = (read_map(tmp_path / run / name).density for run in ("whole", "out"))
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
@@ -162,7 +162,7 @@ def test_other_settings_do_not_continue_an_unfinished_run(settings, monkeypatch)
     def killed(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(averaging_loop, "align_in_chunks", killed)
+    monkeypatch.setattr(half_alignment, "align_in_chunks", killed)
     with pytest.raises(KeyboardInterrupt):
         _run(settings)
     with pytest.raises(InputError, match="unfinished run with other settings"):

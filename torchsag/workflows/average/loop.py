@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
@@ -34,16 +33,14 @@ from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.particles.pure_noise import PureNoise
 from torchsag.runs.checkpoint import Checkpoint
-from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
 from torchsag.runs.half_mapper import HalfMapper
-from torchsag.runs.signatures import particle_signatures
 from torchsag.verdict.sample import best_scores, search_radius
 from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps, Known, final_maps
+from torchsag.workflows.average.half_alignment import HalfAlignment
 from torchsag.workflows.average.half_frames import axes_pose, composed, placement
 from torchsag.workflows.average.inputs import pose_change
-from torchsag.workflows.average.leave_out import EachToItsOwn, parts_of_halves
 from torchsag.workflows.average.settings import AveragingSettings
-from torchsag.workflows.average.state import AveragingState, joined
+from torchsag.workflows.average.state import AveragingState
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +120,9 @@ class AveragingLoop:
         """The next state, on every rank, and on the root the FSC it came with."""
         began = time.perf_counter()
         local = self._is_local(state)
-        result, faults = self._align(state, self._imposed(state.symmetric), local, checkpoint)
+        method = self.settings.local_method if local else self.settings.method
+        assert method is not None  # the neighbourhood is searched only where there is a method for it
+        result, faults = self._alignment.found(method, state, self._imposed(state.symmetric), checkpoint)
         symmetric, made = self._made(state, result)
         after, fsc = state, None
         if made is not None:
@@ -153,7 +152,7 @@ class AveragingLoop:
 
     def sums(self, result: AlignmentResult) -> MapSums:
         """Sums of every part of both halves, half after half; meaningful on the root."""
-        group = (self.halves - 1) * self.parts + self._part + 1
+        group = (self.halves - 1) * self.parts + self._alignment.part + 1
         strength = self.settings.strength(result.scores, result.ambiguity, self.halves)
         return self.mapper.sums(result.poses, group, 2 * self.parts, strength)
 
@@ -235,45 +234,18 @@ class AveragingLoop:
     def _imposed(self, symmetric: bool) -> Symmetry:
         return self.symmetry if symmetric else _NO_SYMMETRY
 
-    def _align(
-        self, state: AveragingState, symmetry: Symmetry, local: bool, checkpoint: Checkpoint | None
-    ) -> tuple[AlignmentResult, tuple[str, ...]]:
-        method = self.settings.local_method if local else self.settings.method
-        assert method is not None  # the neighbourhood is searched only where there is a method for it
-        parts, rows = [], []
-        faults = np.full(len(self.particles), "", dtype=object)
-        for half in (1, 2):
-            members = self.mapper.members(half)
-            members = members[self._part[members].argsort(stable=True)]
-            prior = state.result.poses[members]
-            subset = replace(self.particles.select(members.tolist()), poses=prior.to(torch.float64))
-            references = [self.reference(state, half, part) for part in range(self.parts)]
-            prepared = EachToItsOwn(
-                tuple(method.prepare(reference, symmetry, self.mapper.device) for reference in references),
-                dict(zip(subset.names, self._part[members].tolist(), strict=True)),
-            )
-            centres = None if self.centres is None else self.centres[members]
-            aligner = ChunkAligner(
-                subset.up_to(prepared.outermost_shell),
-                prepared,
-                self.mapper.device,
-                self.mapper.seed,
-                self.mapper.skip_bad,
-                centres,
-            )
-            within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
-            columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, within, particle_signatures(subset))
-            columns = self.workers.broadcast(columns)
-            parts.append(to_result(columns, np.arange(len(members))))
-            rows.append(members)
-            faults[members.numpy()] = columns["fault"]
-        return joined(parts, rows), tuple(str(fault) for fault in faults)
+    @cached_property
+    def _alignment(self) -> HalfAlignment:
+        return HalfAlignment(self.mapper, self.parts, self.centres)
 
     def reference(self, state: AveragingState, half: int, part: int = 0) -> DensityMap:
         """What a part of a half is aligned to: the half's other parts, filtered and masked."""
-        filtered = DensityMap(state.references[half - 1, part], self.particles.voxel_size)
-        mask = self.mapper.mask_around(filtered)
-        return replace(filtered, density=filtered.density * mask)
+        return self._alignment.reference(state, half, part)
+
+    def judged(self, state: AveragingState, checkpoint: Checkpoint | None) -> AveragingState:
+        """The state with the uncertainties of its poses, on every rank."""
+        method = self.settings.local_method or self.settings.method
+        return self._alignment.judged(method, state, self._imposed(state.symmetric), checkpoint)
 
     def scores_and_controls(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """How well some particles match their references, how well noise in their place does, and inversions."""
@@ -283,7 +255,7 @@ class AveragingLoop:
         chosen = torch.tensor(rows)
         for half in (1, 2):
             for part in range(self.parts):
-                here = chosen[(self.halves[chosen] == half) & (self._part[chosen] == part)].tolist()
+                here = chosen[(self.halves[chosen] == half) & (self._alignment.part[chosen] == part)].tolist()
                 if here:
                     reference = self.reference(state, half, part)
                     sets = (self.particles, PureNoise.like(self.particles, self.mapper.seed + 1))
@@ -293,10 +265,6 @@ class AveragingLoop:
                     negative = replace(reference, density=-reference.density)
                     inverted.append(best_scores(self.particles.load(here), negative, radius))
         return torch.cat(scores), torch.cat(noise), torch.cat(inverted)
-
-    @cached_property
-    def _part(self) -> Integer[Tensor, " particles"]:
-        return parts_of_halves(self.halves, self.parts)
 
     def _onto_symmetry_axes(self, result: AlignmentResult, state: AveragingState) -> AlignmentResult:
         """Each half finds the axes in its own map, which has stood in a frame of its own so far."""

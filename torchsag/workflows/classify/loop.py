@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag import loggers
+from torchsag.alignment.aligner import posing
 from torchsag.averaging.filtering import weigh_shells, wiener_weight
 from torchsag.classification.classifier import Division
 from torchsag.classification.frame import CommonFrame
@@ -225,7 +226,7 @@ class ClassificationLoop:
                 reference = one.reference(half, self.mapper.mask, self.mapper.coarsest_angstrom)
                 members = self.mapper.members(half)
                 subset = replace(self.particles.select(members.tolist()), poses=present[members].to(torch.float64))
-                prepared = self.settings.alignment.prepare(reference, self.settings.group, self.mapper.device)
+                prepared = posing(self.settings.alignment.prepare(reference, self.settings.group, self.mapper.device))
                 aligner = ChunkAligner(subset, prepared, self.mapper.device, self.mapper.seed, False)
                 part = None if checkpoint is None else checkpoint.part(f"align{state.stage}-{number}-{half}")
                 columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, part, particle_signatures(subset))
