@@ -38,12 +38,16 @@ CLAIMS = {
         number("learned: .*error ([\\d.]+)", out) < number("it is: .*error ([\\d.]+)", out) - 0.1
     ),
     "joint_refinement": lambda out: number("([\\d.]+) deg after", out) < number("error ([\\d.]+)", out) / 2,
+    "lightning_module": lambda out: number("([\\d.]+) deg after", out) < number("error ([\\d.]+)", out) / 2,
     "missing_wedge": lambda out: number("to 60 deg: ([\\d]+)", out) < number("to 90 deg: ([\\d]+)", out) == 100,
     "outliers": lambda out: out.count("with beads") == 3,
     "own_method": lambda out: number("Aligner: .*error ([\\d.]+)", out) < number("1000: .*error ([\\d.]+)", out),
     "tilt_series": lambda out: out.count("weights from") == 3,
     "two_classes": lambda out: number("Rand index ([\\d.]+)$", out) > 0.8,
 }
+
+
+NEEDS = {"lightning_module": "lightning"}  # optional extras
 
 
 def test_every_example_is_run_and_has_its_picture():
@@ -54,6 +58,8 @@ def test_every_example_is_run_and_has_its_picture():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_an_example_shows_what_it_says(name, tmp_path):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason=f"pip install 'torchsag[{NEEDS[name]}]'")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parents[1])}
     words = [sys.executable, EXAMPLES / f"{name}.py", "picture.png"]
     run = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -269,6 +269,18 @@ def test_loader_over_a_list_gives_whole_batches(listed, workers):
     assert data.collate([data[0], data[5]]).names == ("p0", "p5")
 
 
+def test_loader_says_which_particles_a_batch_holds(listed):
+    data = SubtomogramDataset(listed, with_index=True)
+    order = [4, 0, 6, 2, 1]
+    for index, batch in DataLoader(data, batch_size=2, sampler=order, collate_fn=data.collate):
+        assert batch.names == tuple(f"p{i}" for i in index.tolist())
+        order = order[len(index) :]
+    assert order == []
+    index, batch = data.collate([data[5], data[3]])
+    assert index.tolist() == [5, 3]
+    assert batch.names == ("p5", "p3")
+
+
 def stream(**settings):
     return SimulatedParticles(REFERENCE, FastPipeline(1.0), UniformPoses(1.0), batch_size=2, seed=3, **settings)
 

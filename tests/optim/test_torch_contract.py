@@ -85,6 +85,19 @@ def test_parameters_without_gradients_are_left_alone(make):
 
 
 @ours_and_torchs
+def test_a_closure_that_skips_its_step_changes_nothing(make):
+    x = leaf(0.0, 0.0)
+    optimizer = make([x], lr=0.1)
+    train(optimizer, x)
+    before, state = x.detach().clone(), str(optimizer.state_dict())
+    assert optimizer.step(optimizer.zero_grad) is None
+    assert torch.equal(x, before)
+    assert str(optimizer.state_dict()) == state
+    train(optimizer, x)
+    assert not torch.equal(x, before)
+
+
+@ours_and_torchs
 def test_groups_keep_their_own_rate(make):
     slow, fast = leaf(0.0, 0.0), leaf(0.0, 0.0)
     optimizer = make([{"params": [slow], "lr": 0.0}, {"params": [fast]}])
@@ -309,9 +322,44 @@ def test_terms_must_be_named_once():
     assert x.tolist() != [0.0, 0.0]
 
 
-def test_a_line_search_needs_a_closure():
+class Wrapper:
+    """Of an optimizer, as trainers make it: of its class too, so that methods run on the wrapper, with its own dict."""
+
+    def __init__(self, optimizer):
+        self.wrapped = optimizer
+        self.__class__ = type("Wrapped", (Wrapper, type(optimizer)), {})
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+
+def test_a_term_told_to_a_wrapper_is_heard():
+    x = leaf(0.0, 0.0)
+    optimizer = sag(x, lr=0.1)
+    loss_of(x, 1).backward()
+    Wrapper(optimizer).set_term(1)
+    optimizer.step()
+    assert optimizer.state[x]["seen"] == [False, True]
+
+
+@pytest.mark.parametrize("lr", [0.1, None])
+def test_a_skipped_step_forgets_its_term(lr):
+    x = leaf(0.0, 0.0)
+    optimizer = sag(x, lr=lr)
+    optimizer.set_term(1)
+    optimizer.step(lambda: None)
+    loss_of(x).backward()
+    with pytest.raises(InputError, match="which term" if lr else "give lr"):
+        optimizer.step()
+    assert x.tolist() == [0.0, 0.0]
+
+
+def test_a_line_search_needs_a_closure_and_its_loss():
+    x = leaf(0.0)
     with pytest.raises(InputError, match="give lr"):
-        sag(leaf(0.0)).step()
+        sag(x).step()
+    with pytest.raises(InputError, match="needs the loss"):
+        sag(x).step(lambda: x.square().sum().backward(), 0)
 
 
 @pytest.mark.parametrize("lr", [0.1, None])

@@ -12,8 +12,10 @@ Both give whole batches (`ParticleBatch`), since particles of one batch share we
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from torchsag.errors import InputError
@@ -22,32 +24,47 @@ from torchsag.particles import DensityMap, ParticleBatch, ParticleSet
 from torchsag.simulation.pipeline import Pipeline
 from torchsag.simulation.pose_distribution import PoseDistribution
 
+Loaded = ParticleBatch | tuple[Tensor, ParticleBatch]
+
 
 class SubtomogramDataset(Dataset):
     """Particles of a list, read as they are asked for; `torchsag.particles.ParticleSet` says how.
 
     Entry i is a `ParticleBatch` of one. A DataLoader asks for all entries of a batch at once and gets one
     `ParticleBatch`; give it `collate` as its ``collate_fn``. Works in worker processes, however they are started.
+
+    Parameters
+    ----------
+    particles
+        The list.
+    with_index
+        Hand out pairs ``(index, batch)``: which particles these are, for what belongs to each particle, such as its
+        pose in a `ForwardModel` and its term in `torchsag.optim.SAG`, under any order of the loader.
     """
 
-    def __init__(self, particles: ParticleSet):
-        self.particles = particles
+    def __init__(self, particles: ParticleSet, with_index: bool = False):
+        self.particles, self.with_index = particles, with_index
 
     def __len__(self) -> int:
         return len(self.particles)
 
-    def __getitem__(self, index: int) -> ParticleBatch:
+    def __getitem__(self, index: int) -> Loaded:
         """One particle."""
-        return self.particles.load([index])
+        return self.__getitems__([index])
 
-    def __getitems__(self, indices: Sequence[int]) -> ParticleBatch:
+    def __getitems__(self, indices: Sequence[int]) -> Loaded:
         """The particles of a batch, read together."""
-        return self.particles.load(indices)
+        batch = self.particles.load(indices)
+        return (torch.as_tensor(indices), batch) if self.with_index else batch
 
     @staticmethod
-    def collate(loaded: ParticleBatch | Sequence[ParticleBatch]) -> ParticleBatch:
+    def collate(loaded: Loaded | Sequence[Loaded]) -> Loaded:
         """One batch of what a DataLoader has fetched."""
-        return loaded if isinstance(loaded, ParticleBatch) else ParticleBatch.concatenate(loaded)
+        if not isinstance(loaded, list):
+            return cast(Loaded, loaded)
+        batch = ParticleBatch.concatenate([entry[1] if isinstance(entry, tuple) else entry for entry in loaded])
+        indices = [entry[0] for entry in loaded if isinstance(entry, tuple)]
+        return (torch.cat(indices), batch) if indices else batch
 
 
 class SimulatedParticles(IterableDataset):

@@ -18,6 +18,12 @@ _SHARED = ("num_terms", "lipschitz", "line_search", "maximize")
 Closure = Callable[[], Any]
 
 
+class _Told:
+    """Which term comes next. An object of its own, since wrappers (Lightning's) call methods of ours as their own."""
+
+    term: int | None = None
+
+
 class SAG(torch.optim.Optimizer):
     """Stochastic average gradient (Le Roux, Schmidt & Bach 2012) as a `torch.optim.Optimizer`.
 
@@ -90,7 +96,7 @@ class SAG(torch.optim.Optimizer):
             raise InputError(f"SAG: expected num_terms to be a whole number, got {num_terms!r}")
         check_finite_sum(num_terms, "SAG")
         check_start_lipschitz(lipschitz)
-        self._term: int | None = None
+        self._told = _Told()
         defaults = {
             "lr": 1.0 if lr is None else lr,
             "num_terms": num_terms,
@@ -121,7 +127,7 @@ class SAG(torch.optim.Optimizer):
 
     def set_term(self, term: Any) -> None:
         """Say which term the next step visits: ``0 .. num_terms - 1``. Each step needs its own word."""
-        self._term = self._checked(term)
+        self._told.term = self._checked(term)
 
     def step(self, closure: Closure | None = None, term: Any = None) -> Any:
         """Visit one term.
@@ -131,7 +137,7 @@ class SAG(torch.optim.Optimizer):
         closure
             Clears the gradients, evaluates the loss of this term, calls backward and returns the loss, or loss and
             term. With a line search it is called again at trial points. May be left out after a backward pass if the
-            optimizer has a step size.
+            optimizer has a step size. One that leaves no gradient and returns None skips the step.
         term
             Which term it is, unless `set_term` or the closure says so.
 
@@ -151,16 +157,19 @@ class SAG(torch.optim.Optimizer):
                 "call step(closure), or give lr"
             )
         loss, told = (None, None) if closure is None else self._evaluate(closure)
-        term = self._agreed(term, told)
         visited = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if closure is not None and loss is None and not visited:  # a trainer's way to skip a step
+            self._told.term = None
+            return None
+        term = self._agreed(term, told)
         self._check_finite(loss, visited, term)
         with torch.no_grad():
             gradients = [-p.grad if group["maximize"] else p.grad.clone() for p, group in visited]
-            lipschitz = self._searched(closure, loss, visited, gradients) if loss is not None else None
+            lipschitz = self._searched(closure, loss, visited, gradients)
             for (parameter, group), gradient in zip(visited, gradients, strict=True):
                 self._remember(parameter, term, gradient)
                 self._move(parameter, group, lipschitz)
-        self._term = None
+        self._told.term = None
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -178,20 +187,20 @@ class SAG(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._term = None
+        self._told = _Told()
 
     @property
     def _num_terms(self) -> int:
         return self.param_groups[0]["num_terms"]
 
-    def _evaluate(self, closure: Closure) -> tuple[Tensor, Any]:
+    def _evaluate(self, closure: Closure) -> tuple[Tensor | None, Any]:
         with torch.enable_grad():
             returned = closure()
         loss, term = returned if isinstance(returned, tuple) else (returned, None)
-        return torch.as_tensor(loss).detach(), term
+        return None if loss is None else torch.as_tensor(loss).detach(), term
 
     def _agreed(self, given: Any, told: Any) -> int:
-        named = {self._checked(term) for term in (self._term, given, told) if term is not None}
+        named = {self._checked(term) for term in (self._told.term, given, told) if term is not None}
         if len(named) != 1:
             raise InputError(
                 "SAG: expected to be told which term of the loss this step visits, by set_term(i), by the closure's "
@@ -217,11 +226,13 @@ class SAG(torch.optim.Optimizer):
             )
 
     def _searched(
-        self, closure: Closure | None, loss: Tensor, visited: list[tuple[Tensor, dict]], gradients: list[Tensor]
+        self, closure: Closure | None, loss: Tensor | None, visited: list[tuple[Tensor, dict]], gradients: list[Tensor]
     ) -> float | None:
         """L, from the term just visited; parameters and gradients are put back as they were."""
         if closure is None or not self.param_groups[0]["line_search"] or not visited:
             return None
+        if loss is None:
+            raise InputError("SAG: without lr the line search needs the loss: expected closure to return it, got None")
         before = [(p.detach().clone(), None if p.grad is None else p.grad.clone()) for p, _ in visited]
         sign = -1.0 if self.param_groups[0]["maximize"] else 1.0
         pairs = zip(visited, gradients, strict=True)
@@ -230,7 +241,9 @@ class SAG(torch.optim.Optimizer):
         def value_at(lipschitz: Tensor) -> Tensor:
             for (parameter, group), gradient, (old, _) in zip(visited, gradients, before, strict=True):
                 parameter.copy_(old - group["scale"] ** 2 * gradient / lipschitz.item())
-            return sign * self._evaluate(closure)[0].reshape(1).to(guess)
+            value, _ = self._evaluate(closure)
+            # A trainer may skip a trial point; it is then one that is too far.
+            return guess.new_full((1,), math.inf) if value is None else sign * value.reshape(1).to(guess)
 
         guess = torch.tensor([self.param_groups[0]["lipschitz"]], dtype=torch.promote_types(loss.dtype, torch.float32))
         search = raise_lipschitz if self.state else initial_lipschitz
