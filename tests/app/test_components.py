@@ -231,6 +231,11 @@ def test_unimportable_target():
         build({"_target_": "nosuchpackage.nowhere.Thing"}, ("nosuchpackage",))
 
 
+def test_misspelt_class_gets_a_suggestion(own_project):
+    with pytest.raises(InputError, match=r"mymethods.still has no 'Stil'; did you mean 'Still'\?"):
+        build({"_target_": "mymethods.still.Stil"}, ("mymethods",))
+
+
 def test_unknown_field_and_wrong_type(own_project):
     still = {"_target_": "mymethods.still.Still"}
     with pytest.raises(InputError, match=r"'a\.strenght'; did you mean 'strength'"):

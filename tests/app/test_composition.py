@@ -33,6 +33,11 @@ def test_unknown_choice_lists_what_there_is(own_project):
         compose_command("align", [*REQUIRED, OWN[0], "method=stil"])
 
 
+def test_unknown_choice_far_from_all_says_where_ones_own_is_looked_for(own_project):
+    with pytest.raises(InputError, match=r"got 'mine'; one of your own is found in FOLDER/method/mine.yaml by 'hydra"):
+        compose_command("align", [*REQUIRED, OWN[0], "method=mine"])
+
+
 def test_several_values_need_multirun(own_project):
     with pytest.raises(InputError, match="add -m"):
         compose_command("align", [*REQUIRED, *OWN, "seed=1,2"])

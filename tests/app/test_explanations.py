@@ -123,3 +123,15 @@ def test_help_of_what_is_not_there(capsys):
     assert "did you mean 'sag'?" in capsys.readouterr().err
     assert main(["align", "--help", "methd=sag"]) == 2
     assert "did you mean 'method'?" in capsys.readouterr().err
+
+
+def test_parts_of_components_are_explained_with_what_they_are_in(capsys):
+    for words in (["method=sag", "loss@method.loss=student_t"], ["loss@method.loss=student_t", "method=sag"]):
+        assert main(["align", "--help", *words]) == 0
+        assert "method.loss.freedom=5.0" in capsys.readouterr().out
+    assert main(["align", "--help", "optimizer@method.optimizer=saga"]) == 0  # of the default method
+    assert "method.optimizer." in capsys.readouterr().out
+    assert main(["align", "--help", "loss@method.loss=student_t"]) == 2
+    assert "say first what it is a part of" in capsys.readouterr().err
+    assert main(["align", "--help", "method=sag", "loss@method.loss=studen_t"]) == 2
+    assert "did you mean 'student_t'?" in capsys.readouterr().err

@@ -142,7 +142,8 @@ def explain(command: str, overrides: Sequence[Override], error: Exception) -> st
     if missing := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
         group, name = missing.groups()
         options = re.findall(r"^\t(\S+)$", message, flags=re.MULTILINE)
-        return f"{group}: expected one of {', '.join(options)}, got {name!r}{did_you_mean(name, options)}"
+        own = f"; one of your own is found in FOLDER/{group}/{name}.yaml by 'hydra.searchpath=[file://FOLDER]'"
+        return f"{group}: expected one of {', '.join(options)}, got {name!r}{did_you_mean(name, options) or own}"
     if unknown := re.search(r"(?:Could not override|Error merging override) '?([\w.@/]+)", message):
         key = unknown.group(1)
         known = _known_keys(command, overrides, key)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from torchsag.app.explanations import Explanation, Key, Slot, explain, summary
+from torchsag.app.explanations import Key, Slot, explain, summary
 from torchsag.app.suggest import did_you_mean
 from torchsag.errors import InputError
 
@@ -15,12 +16,19 @@ _NONE = {"null": "none"}
 def command_help(command: str, words: Sequence[str] = ()) -> str:
     """The command's keys with their defaults, and its components; with ``method=sag`` that component's keys.
 
+    Parts of components are explained after the component they are in: ``method=sag loss@method.loss=student_t``.
+
     Raises
     ------
     InputError
         If a word names no component that the command has a place for.
     """
-    asked = [_asked(command, word) for word in words if "=" in word]
+    slots = {slot.word: slot for slot in explain(command).slots}
+    asked = []
+    for word in sorted((word for word in words if "=" in word), key=_depth):
+        slot, name = _asked(word, slots)
+        asked.append(_component(slot, name))
+        slots |= _inside(slot, name)
     return "\n".join(asked) if asked else _whole(command)  # each ends its last line
 
 
@@ -56,25 +64,45 @@ def _indented(text: str) -> str:
     return textwrap.fill(text, 120, initial_indent=" " * 6, subsequent_indent=" " * 6) + "\n"
 
 
-def _asked(command: str, word: str) -> str:
+def _depth(word: str) -> int:
+    """How deep inside of components a word lies."""
+    return word.partition("=")[0].count(".")
+
+
+def _asked(word: str, slots: Mapping[str, Slot]) -> tuple[Slot, str]:
+    """The place that ``place=name`` means: one of those given, or inside of what they are unless told otherwise."""
     key, _, name = word.partition("=")
-    slots = {slot.word: slot for slot in explain(command).slots}
-    if key not in slots:
-        raise InputError(f"{word}: expected one of {', '.join(slots)}, got {key!r}{did_you_mean(key, slots)}")
-    if name not in slots[key].choices:
-        known = slots[key].choices
-        raise InputError(f"{key}: expected one of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}")
-    return _component(slots[key], explain(f"{key.partition('@')[0]}/{name}"), name)
+    known = dict(slots)
+    for slot in slots.values():
+        known |= _inside(slot, slot.chosen)
+    if key not in known:
+        part = "; say first what it is a part of, as in method=sag loss@method.loss=student_t" if "@" in key else ""
+        hint = did_you_mean(key, known) or part
+        raise InputError(f"{word}: expected one of {', '.join(slots)}, got {key!r}{hint}")
+    choices = known[key].choices
+    if name not in choices:
+        raise InputError(f"{key}: expected one of {', '.join(choices)}, got {name!r}{did_you_mean(name, choices)}")
+    return known[key], name
 
 
-def _component(slot: Slot, component: Explanation, name: str) -> str:
+def _inside(slot: Slot, name: str) -> dict[str, Slot]:
+    """The places for components that a component itself has."""
+    if name not in slot.choices:
+        return {}
+    place = slot.word.rpartition("@")[2]
+    words = {}
+    for inside in explain(f"{slot.word.partition('@')[0]}/{name}").slots:
+        part, _, inner = inside.word.partition("@")
+        word = f"{part}@{place}.{inner or part}"
+        words[word] = replace(inside, word=word)
+    return words
+
+
+def _component(slot: Slot, name: str) -> str:
+    component = explain(f"{slot.word.partition('@')[0]}/{name}")
     place = slot.word.rpartition("@")[2]
     keys = "".join(_key(key, f"{place}.") for key in component.keys)
-    parts = ""
-    for inside in component.slots:
-        part, _, inner = inside.word.partition("@")
-        if inside.choices:
-            parts += _slot(inside, f"{part}@{place}.{inner or part}")
+    parts = "".join(_slot(inside, word) for word, inside in _inside(slot, name).items() if inside.choices)
     text = f"  {component.text}".replace("\n", "\n  ")
     default = "  (default)" if name == slot.chosen else ""
     return f"{slot.word}={name}{default}\n{text}\n\n{keys}{parts}"

@@ -23,6 +23,7 @@ from functools import cache
 from typing import Any
 
 from torchsag.app.catalogue import command_names, conf_folder
+from torchsag.app.suggest import did_you_mean
 from torchsag.errors import InputError
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
@@ -130,6 +131,9 @@ def _imported(label: str, name: str) -> Any:
             raise ImportError(f"No module named {parts[0]!r}")
         for taken, part in enumerate(parts[1:], start=2):
             if inspect.ismodule(found) and not hasattr(found, part):
+                if not hasattr(found, "__path__"):
+                    known = [word for word in vars(found) if not word.startswith("_")]
+                    raise ImportError(f"{found.__name__} has no {part!r}{did_you_mean(part, known)}")
                 importlib.import_module(".".join(parts[:taken]))
             found = getattr(found, part)
     except Exception as error:  # a user's module may fail in any way while it is imported
