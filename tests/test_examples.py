@@ -51,7 +51,7 @@ NEEDS = {"lightning_module": "lightning"}  # optional extras
 
 
 def test_every_example_is_run_and_has_its_picture():
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"learned_loss"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"learned_loss", "amortised"}
     assert names == set(CLAIMS) == {path.stem for path in PICTURES.glob("*.png")}
 
 
@@ -84,3 +84,18 @@ def test_a_learned_loss_aligns_particles_of_another_structure(tmp_path, monkeypa
         (row,) = csv.DictReader(file)
     assert row["method"] == "volume_refinement"
     assert float(row["median_rotation_error_deg"]) < 1.5
+
+
+@pytest.mark.slow
+def test_a_network_learns_to_search(tmp_path, monkeypatch):
+    """A few steps: it is trained, read and used like any other search; how good it gets is a benchmark's matter."""
+    project = copytree(EXAMPLES, tmp_path / "project")
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    subprocess.run([sys.executable, "amortised.py", "3"], check=True)
+    words = ["search@method.search=learned", "hydra.searchpath=[file://conf]", "allow=[amortised]"]
+    made = ["simulate", "out=particles", "n=3", "snr=0.5", "structure=ribosome", "box=24", "voxel_size_angstrom=14"]
+    assert main(made) == 0
+    given = ["particles=particles/particles.star", "reference=particles/reference.mrc"]
+    assert main(["align", *given, "out=out", "device=cpu", *words]) == 0
+    assert main(["align", *given, "out=again", "device=cpu", *words, "method.search.weights=nowhere.pt"]) == 2
