@@ -256,6 +256,24 @@ def _kept_transforms() -> str:
     return _table(head, rows)
 
 
+def _learned_search() -> str:
+    """A network's candidates beside those of matching."""
+    head = (
+        "search", "SNR", "best candidate within 17 deg", "any of 24", "CPU ms a particle", "refined within 10 deg",
+        "median error",
+    )  # fmt: skip
+    names = {"LearnedSearch": "network", "RotationalMatching": "rotational matching"}
+    rows = [
+        (
+            names[row["search"]], f"{row['snr']:g}", f"{row['best_near_percent']:.0f} %",
+            f"{row['any_near_percent']:.0f} %", f"{row['cpu_ms_per_particle']:.1f}",
+            f"{row['within_10_deg_percent']:.0f} %", f"{row['median_error_deg']:.2f} deg",
+        )
+        for row in _read("learned_search")["rows"]
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
 def _sheets() -> list[Record]:
     """Score sheets of the benchmark: torchsag's methods, then other programs."""
     paths = sorted((ROOT / "experiments" / "bench" / "sheets").glob("*.json"))
@@ -320,6 +338,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "averaging": _averaging,
     "average_speed": _average_speed,
     "kept_transforms": _kept_transforms,
+    "learned_search": _learned_search,
     "ribosomes": _ribosomes,
     "noise": _noise,
     "time_left": _time_left,
