@@ -1,16 +1,20 @@
 """The examples run, and do what they say."""
 
 import csv
+import importlib
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
 import pytest
+import torch
 
 from torchsag.app.main import main
+from torchsag.io import read_map
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "experiments" / "examples"
 PICTURES = EXAMPLES.parents[1] / "docs" / "images" / "gallery"
@@ -28,6 +32,10 @@ def number(pattern, text):
 
 CLAIMS = {
     "align_in_memory": lambda out: 0.7 < number("error ([\\d.]+)", out) / number("expected ([\\d.]+)", out) < 1.4,
+    "averaging_with_prior": lambda out: (
+        number("learned: .* at ([\\d.]+)", out) < number("default: .* at ([\\d.]+)", out)
+        and number("learned: area .* noise halves ([\\d.]+)", out) < 1
+    ),
     "calibration": lambda out: number("([\\d]+) % of the 95", out) >= 85,
     "candidates": lambda out: number("RotationalMatching, SNR 0.005.* ([\\d]+) % of all", out) >= 90,
     "defocus": lambda out: number("([\\d.]+) nm after", out) < number("error ([\\d.]+) nm", out) / 3,
@@ -51,7 +59,8 @@ NEEDS = {"lightning_module": "lightning"}  # optional extras
 
 
 def test_every_example_is_run_and_has_its_picture():
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"learned_loss", "amortised"}
+    own = {"learned_loss", "learned_prior", "prior_training", "amortised"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - own
     assert names == set(CLAIMS) == {path.stem for path in PICTURES.glob("*.png")}
 
 
@@ -99,3 +108,29 @@ def test_a_network_learns_to_search(tmp_path, monkeypatch):
     given = ["particles=particles/particles.star", "reference=particles/reference.mrc"]
     assert main(["align", *given, "out=out", "device=cpu", *words]) == 0
     assert main(["align", *given, "out=again", "device=cpu", *words, "method.search.weights=nowhere.pt"]) == 2
+
+
+@pytest.mark.slow
+def test_a_learned_prior_denoises_the_references_of_average(tmp_path, monkeypatch):
+    project = copytree(EXAMPLES, tmp_path / "project")
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    learned = subprocess.run([sys.executable, "prior_training.py", "30"], capture_output=True, text=True, check=True)
+    lines = learned.stdout.splitlines()
+    gains = [number("error ([\\d.]+)", line) / number("alone ([\\d.]+)", line) for line in lines]
+    assert len(gains) == 30
+    assert sum(gains[-10:]) < 0.95 * sum(gains[:10])
+    simulated = ["out=data", "structure=ribosome", "n=10", "snr=0.1", "box=24", "voxel_size_angstrom=14"]
+    assert main(["simulate", *simulated]) == 0
+    words = ["particles=data/particles.star", "out=out", "start=listed_poses", "iterations=1", "device=cpu"]
+    named = ["regularisation=learned", "hydra.searchpath=[file://conf]", "allow=[learned_prior]"]
+    assert main(["average", *words, *named]) == 0
+    half = read_map("out/half1.mrc")
+    prior, trust = importlib.import_module("learned_prior"), torch.linspace(1, 0, 13)
+    network = prior.trained("learned_prior.pt").requires_grad_(False)
+    made = prior.denoised(network, half, trust).density
+    assert (made - half.density).norm() > 0.01 * half.density.norm()
+    # No place is special, and no scale.
+    moved = replace(half, density=5 * half.density.roll((3, -4, 5), (0, 1, 2)))
+    again = prior.denoised(network, moved, trust).density
+    torch.testing.assert_close(again.roll((-3, 4, -5), (0, 1, 2)) / 5, made, rtol=1e-3, atol=1e-4 * float(made.std()))
