@@ -58,10 +58,10 @@ figure = Figure(figsize=(4.6, 3.2))
 axis = figure.subplots()
 for label in filters:
     curves, crossings, errors, _ = zip(*runs[label, True], strict=True)
-    noise = [f"{run[3]:.2f}" for run in runs[label, False]]
+    noise = ", ".join(f"{run[3]:.2f}" for run in runs[label, False])
     each = ", ".join(f"{crossing:.1f} ({error:.1f} deg)" for crossing, error in zip(crossings, errors, strict=True))
     print(f"{label}: truth FSC 0.5 at {np.mean(crossings):.1f} angstrom, error {np.mean(errors):.2f} deg; each: {each}")
-    print(f"{label}: area under the truth FSC {np.sum(np.mean(curves, 0)[1:]):.2f} shells; of noise halves {noise}")
+    print(f"{label}: area under the truth FSC {np.sum(np.mean(curves, 0)[1:]):.2f} shells; of halves of noise: {noise}")
     axis.plot(np.arange(BOX // 2 + 1), np.mean(curves, 0), label=f"{label}: {np.mean(crossings):.1f} Å")
 axis.axhline(0.5, color="gray", linewidth=0.8)
 axis.set(xlabel="Fourier shell", ylabel="FSC with the truth", ylim=(-0.1, 1.05))
