@@ -34,7 +34,7 @@ CLAIMS = {
     "align_in_memory": lambda out: 0.7 < number("error ([\\d.]+)", out) / number("expected ([\\d.]+)", out) < 1.4,
     "averaging_with_prior": lambda out: (
         number("learned: .* at ([\\d.]+)", out) < number("default: .* at ([\\d.]+)", out)
-        and max(map(float, re.search("learned: .* of noise: (.*)", out)[1].split(", "))) < 1.5
+        and max(map(float, re.findall("[\\d.]+", out.rpartition("of noise: ")[2]))) < 1.5
     ),
     "calibration": lambda out: number("([\\d]+) % of the 95", out) >= 85,
     "candidates": lambda out: number("RotationalMatching, SNR 0.005.* ([\\d]+) % of all", out) >= 90,
