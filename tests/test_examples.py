@@ -111,7 +111,7 @@ def test_a_network_learns_to_search(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_learned_prior_denoises_the_references_of_average(tmp_path, monkeypatch):
+def test_a_learned_prior_denoises_the_references_of_average(tmp_path, monkeypatch, capfd):
     project = copytree(EXAMPLES, tmp_path / "project")
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))
@@ -122,9 +122,11 @@ def test_a_learned_prior_denoises_the_references_of_average(tmp_path, monkeypatc
     assert sum(gains[-10:]) < 0.95 * sum(gains[:10])
     simulated = ["out=data", "structure=ribosome", "n=10", "snr=0.1", "box=24", "voxel_size_angstrom=14"]
     assert main(["simulate", *simulated]) == 0
-    words = ["particles=data/particles.star", "out=out", "start=listed_poses", "iterations=1", "device=cpu"]
+    words = ["particles=data/particles.star", "start=listed_poses", "iterations=1", "device=cpu"]
     named = ["regularisation=learned", "hydra.searchpath=[file://conf]", "allow=[learned_prior]"]
-    assert main(["average", *words, *named]) == 0
+    assert main(["average", "out=out", *words, *named]) == 0
+    assert main(["average", "out=again", *words, *named, "regularisation.weights=nowhere.pt"]) == 2
+    assert "found no file nowhere.pt" in capfd.readouterr().err
     half = read_map("out/half1.mrc")
     prior, trust = importlib.import_module("learned_prior"), torch.linspace(1, 0, 13)
     network = prior.trained("learned_prior.pt").requires_grad_(False)

@@ -9,11 +9,13 @@ What it gains: averaging_with_prior.py.
 
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from torchsag.averaging.regularisation import ShellWeight
+from torchsag.errors import InputError
 from torchsag.fourier import shell_sums, to_half_spectrum
 
 
@@ -39,6 +41,9 @@ class LearnedPrior:
 
     weights: str
 
+    def __post_init__(self):
+        trained(self.weights)  # what is missing is said before the work
+
     def __call__(self, sums, symmetry, trust):
         """The default references, denoised one by one."""
         with torch.no_grad():
@@ -48,5 +53,7 @@ class LearnedPrior:
 @cache
 def trained(path):
     """The network with the weights in a file."""
+    if not Path(path).is_file():
+        raise InputError(f"regularisation.weights: expected what prior_training.py leaves, found no file {path}")
     (net := network()).load_state_dict(torch.load(path, weights_only=True))
     return net
