@@ -11,6 +11,7 @@ import torch
 
 from torchsag.errors import InputError
 from torchsag.io import relion
+from torchsag.io.atomic import remove_remains
 from torchsag.io.ctf_images import COLUMN, CtfImages
 from torchsag.io.particle_list import ParticleList, find_folder, parse_name
 from torchsag.io.relion_document import (
@@ -131,7 +132,9 @@ def _set_ctf_images(
     if not any(sources):
         _LOG.warning("%s: no tilt range or weight is known, RELION will take all directions as measured", target)
         return
-    images = CtfImages(target.with_name(f"{target.stem}_weights"), folder, header.shape, voxel_size, listing.weighting)
+    beside = target.with_name(f"{target.stem}_weights")
+    remove_remains(beside)
+    images = CtfImages(beside, folder, header.shape, voxel_size, listing.weighting)
     names = images.names(sources, listed)
     if names is None:
         _LOG.warning(
