@@ -29,6 +29,8 @@ from torchsag.spectra.fourier_table import FourierTable
 from torchsag.spectra.gather import gather_torch
 from torchsag.spectra.gather_numba import gather_numba
 from torchsag.spectra.gridding import WIDTH, ContinuousSpectrum, interpolate, tap_table
+from torchsag.spectra.mates import mate_sums_torch
+from torchsag.spectra.mates_numba import mate_sums_numba
 from torchsag.spectra.scatter import scatter_torch
 from torchsag.spectra.scatter_numba import scatter_numba
 from torchsag.spectra.tables import Sphere, padded_table
@@ -43,6 +45,7 @@ TRIED = {
     "torchsag.spectra.bounds",
     "torchsag.spectra.gather_numba",
     "torchsag.spectra.gridding_numba",
+    "torchsag.spectra.mates_numba",
     "torchsag.spectra.scatter_numba",
     "torchsag.spectra.taps_numba",
 }
@@ -152,6 +155,25 @@ def test_a_gather_refuses_a_weight_that_does_not_exist():
         gather_numba(
             spectra, weights, torch.tensor([1]), torch.eye(3)[None], torch.zeros(1, 3), Sphere.up_to(n, 3).index, n
         )
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_mates_of_a_point_outside_of_the_tables_are_no_number(bad):
+    generator, n = torch.Generator().manual_seed(0), 12
+    spectra = padded_table(to_half_spectrum(torch.randn(2, n, n, n, generator=generator)), n)
+    weights = padded_table(torch.rand(2, n, n, n // 2 + 1, generator=generator), n)
+    points, turns = Sphere.up_to(n, 5).index.float(), random_rotations(3, generator).float()
+    away = points.clone()
+    away[7, 1] = bad
+    value, weight = mate_sums_numba(spectra, weights, turns, away, n)
+    expected, _ = mate_sums_torch(spectra, weights, turns, points, n)
+    others = torch.arange(len(points)) != 7
+    _agree(torch.view_as_real(value[:, others]), torch.view_as_real(expected[:, others]))
+    assert value[:, 7].isnan().all()
+    assert weight[:, 7].isnan().all()
+    turns[1, 2, 0] = bad  # at which every point is but those in the plane x = 0
+    value, _ = mate_sums_numba(spectra, weights, turns, points, n)
+    assert value[:, points[:, 0] >= 1].isnan().all()
 
 
 def test_gridding_outside_of_the_samples_gives_no_number():
