@@ -118,18 +118,11 @@ class CalibratingAligner(PreparedAligner, Protocol):
 
 
 @runtime_checkable
-class JudgingAligner(PreparedAligner, Protocol):
-    """A prepared aligner whose uncertainties cost more than its poses need, and can be had later.
-
-    For loops that align the same particles again and again and look at the uncertainties of the last poses only.
-    """
+class PosingAligner(PreparedAligner, Protocol):
+    """A prepared aligner whose uncertainties cost more than its poses need: for loops that look at poses alone."""
 
     def posing(self) -> PreparedAligner:
         """The aligner that finds the same poses, with no better uncertainties than come for nothing."""
-        ...
-
-    def judged(self, particles: ParticleBatch) -> AlignmentResult:
-        """What can be said of ``particles.poses`` as they are."""
         ...
 
 
@@ -163,7 +156,7 @@ def calibrated(aligner: PreparedAligner, particles: ParticleBatch) -> PreparedAl
 
 def posing(aligner: PreparedAligner) -> PreparedAligner:
     """The aligner without whatever its poses do not need; as it is where it needs all."""
-    return aligner.posing() if isinstance(aligner, JudgingAligner) else aligner
+    return aligner.posing() if isinstance(aligner, PosingAligner) else aligner
 
 
 def pose_only(

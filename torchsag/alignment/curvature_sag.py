@@ -163,24 +163,10 @@ class PreparedCurvatureSAG:
         self._choose_bands()
 
     def posing(self) -> PreparedCurvatureSAG:
-        """See `torchsag.alignment.aligner.JudgingAligner`; the uncertainties are the Cramer-Rao bounds."""
+        """See `torchsag.alignment.aligner.PosingAligner`; the uncertainties are the Cramer-Rao bounds."""
         other = copy(self)
         other._posterior = False
         return other
-
-    @exact
-    def judged(self, particles: ParticleBatch) -> AlignmentResult:
-        """See `torchsag.alignment.aligner.JudgingAligner`."""
-        level, poses = self._levels[-1], particles.poses
-        if poses is None:
-            raise InputError(f"{particles.names[0]}: expected a pose to judge, got none")
-        particles = self._as_images(particles)
-        by_shell, measured = observe(particles, self._shell_band), observe(particles, level.band)
-        everyone = torch.arange(len(particles), device=poses.shifts.device)
-        contenders = Contenders.of(Poses(poses.rotations[:, None], poses.shifts[:, None]), everyone)
-        observed = whitened(measured, level.band, self._residual_spectrum(by_shell, contenders))
-        contenders = level.judge(observed, contenders)
-        return self._result(level, observed, contenders, poses, torch.zeros_like(contenders.score))
 
     @property
     def calibration_particles(self) -> int:

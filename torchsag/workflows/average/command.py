@@ -172,7 +172,6 @@ class Average(AveragingSettings, ParticleRun):
             state = self._iterate(loop, checkpoint, reference)
             job.begin(_CLOSING)
             state = state if self.polish is None else loop.polished(state, self.polish)
-            state = loop.judged(state, checkpoint)
             maps = loop.result_maps(state, self.polish is not None)
             oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
             if checkpoint is None:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import Aligner, AlignmentResult, JudgingAligner, PreparedAligner, posing
+from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner
 from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap
 from torchsag.runs.checkpoint import Checkpoint
@@ -55,14 +55,11 @@ class HalfAlignment:
     def found(
         self, method: Aligner, state: AveragingState, symmetry: Symmetry, checkpoint: Checkpoint | None
     ) -> tuple[AlignmentResult, tuple[str, ...]]:
-        """New poses of all particles, and what is wrong with each that has none, on every rank.
-
-        Their uncertainties are no more than bounds, where the method has more to say of poses that last (`judged`).
-        """
+        """New poses of all particles, and what is wrong with each that has none, on every rank."""
         parts, rows = [], []
         faults = np.full(len(self.mapper.particles), "", dtype=object)
         for half in (1, 2):
-            aligners = [posing(one) for one in self._prepared(method, state, half, symmetry)]
+            aligners = self._prepared(method, state, half, symmetry)
             members, prepared = self._by_part(half, aligners)
             within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
             columns = self._columns(state.result.poses, members, prepared, prepared.outermost_shell, within)
@@ -70,27 +67,6 @@ class HalfAlignment:
             rows.append(members)
             faults[members.numpy()] = columns["fault"]
         return joined(parts, rows), tuple(str(fault) for fault in faults)
-
-    def judged(
-        self, method: Aligner, state: AveragingState, symmetry: Symmetry, checkpoint: Checkpoint | None
-    ) -> AveragingState:
-        """The state with the uncertainties of its poses, on every rank; as it is where the method knows no others.
-
-        The references are those made at these poses, each without the particles that are judged by it.
-        """
-        covariances = state.result.covariances.clone()
-        for half in (1, 2):
-            aligners = self._prepared(method, state, half, symmetry)
-            judges = [one.judged for one in aligners if isinstance(one, JudgingAligner)]
-            if len(judges) < len(aligners):
-                return state
-            members, own = self._by_part(half, aligners)
-            members = members[state.result.poses.shifts[members].isfinite().all(-1)]
-            within = None if checkpoint is None else checkpoint.part(f"judged-half{half}")
-            judging = replace(own, prepared=tuple(judges))
-            columns = self._columns(state.result.poses, members, judging, own.outermost_shell, within)
-            covariances[members] = to_result(columns, np.arange(len(members))).covariances
-        return replace(state, result=replace(state.result, covariances=covariances))
 
     def _prepared(
         self, method: Aligner, state: AveragingState, half: int, symmetry: Symmetry

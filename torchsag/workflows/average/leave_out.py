@@ -34,7 +34,7 @@ class EachToItsOwn:
     Attributes
     ----------
     prepared
-        One aligner per reference, or what stands for it: any call that takes particles to a result.
+        One aligner per reference.
     part_of
         Which one a particle has, by its name.
     """

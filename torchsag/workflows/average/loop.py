@@ -242,11 +242,6 @@ class AveragingLoop:
         """What a part of a half is aligned to: the half's other parts, filtered and masked."""
         return self._alignment.reference(state, half, part)
 
-    def judged(self, state: AveragingState, checkpoint: Checkpoint | None) -> AveragingState:
-        """The state with the uncertainties of its poses, on every rank."""
-        method = self.settings.local_method or self.settings.method
-        return self._alignment.judged(method, state, self._imposed(state.symmetric), checkpoint)
-
     def scores_and_controls(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """How well some particles match their references, how well noise in their place does, and inversions."""
         scores, noise, inverted = [], [], []
