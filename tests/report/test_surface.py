@@ -41,6 +41,15 @@ def test_dark_density_is_seen_too():
     np.testing.assert_allclose(dark.views, bright.views, atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+@pytest.mark.filterwarnings("error")
+def test_a_map_in_any_units_is_the_same_surface(scale):
+    bright = blob((7, 8, 6)).astype(np.float64)
+    expected, found = Surface.of(bright, PIXELS), Surface.of((bright * scale).astype(np.float32), PIXELS)
+    assert not found.dark
+    np.testing.assert_allclose(found.views, expected.views, atol=1e-3)
+
+
 def test_map_of_unequal_sides_is_padded():
     views = Surface.of(blob((7, 7, 7))[:, 4:12], PIXELS).views
     assert views.shape[1] == views.shape[2]

@@ -55,9 +55,9 @@ class Surface:
 def standing_out(density: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
     """The part of a map that holds all within the contour, in standard deviations from the mean, bright; whether it was
     dark; and its first voxel."""
-    volume = np.asarray(density, dtype=np.float32)
+    volume = np.asarray(density, dtype=np.float64)  # whatever its units: squares of 1e-25 are no float32
     volume = volume - volume.mean()
-    volume /= max(float(volume.std()), 1e-30)
+    volume = (volume / (float(volume.std()) or 1.0)).astype(np.float32)
     dark = bool((volume**3).mean() < 0)
     bright = -volume if dark else volume
     part = _part(bright)
