@@ -88,6 +88,7 @@ def child(words: list[str], kill_at: int | None, out: Path, log: Path, number: i
     if process == 0:
         os.close(reading)
         _silent(log)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have jobs in the background ignore it
         signal.alarm(_LONGEST)
         count = watch(kill_at, [out], number)
         status = main(words)
