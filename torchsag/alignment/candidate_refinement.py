@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult
+from torchsag.alignment.given import checked_batch, checked_reference
 from torchsag.alignment.shared_candidates import RefinedCandidates
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
@@ -78,12 +79,14 @@ class CandidateRefinement:
         if not self.max_passes > 0:
             raise InputError(f"max_passes: expected more than 0 passes over the data, got {self.max_passes}")
 
+    @exact
     def prepare(
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
     ) -> PreparedCandidateRefinement:
         """Prepare the search; the reference's tables depend on the particles' weights and are made with them."""
-        model = DensityMap(as_model(reference.density.float()).to(device), reference.voxel_size)
-        return PreparedCandidateRefinement(self, self.search.prepare(reference, symmetry, device), model)
+        given = checked_reference(reference, symmetry, device)
+        model = DensityMap(as_model(given.density), given.voxel_size)
+        return PreparedCandidateRefinement(self, self.search.prepare(given, symmetry, given.density.device), model)
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,13 @@ class PreparedCandidateRefinement:
     def candidates(self, particles: ParticleBatch) -> Candidates:
         """Where refinement starts."""
         with stage("search"):
-            return self.search(of_unit_size(particles)).ranked(slice(self.method.max_candidates))
+            return self.search(of_unit_size(checked_batch(particles, self.reference))).ranked(
+                slice(self.method.max_candidates)
+            )
 
     def refinement(self, particles: ParticleBatch) -> BatchRefinement:
         """Refines candidates of these particles."""
-        return BatchRefinement(self.method, self.reference, of_unit_size(particles))
+        return BatchRefinement(self.method, self.reference, of_unit_size(checked_batch(particles, self.reference)))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult, pose_only
+from torchsag.alignment.given import checked_batch, checked_reference
 from torchsag.errors import InputError
 from torchsag.fourier import phase_ramp
 from torchsag.geometry import Poses, Symmetry
@@ -91,16 +92,18 @@ class ChenFRM:
         if not self.settled_voxels > 0:
             raise InputError(f"settled_voxels: expected a distance above 0, got {self.settled_voxels}")
 
+    @exact
     def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedChenFRM:
         """Build the tables of both matchings."""
-        return PreparedChenFRM(self, reference, symmetry, device)
+        given = checked_reference(reference, symmetry, device)
+        return PreparedChenFRM(self, given, symmetry, given.density.device)
 
 
 class PreparedChenFRM:
     """See `ChenFRM`."""
 
     def __init__(self, method: ChenFRM, reference: DensityMap, symmetry: Symmetry, device: torch.device | str):
-        self._method = method
+        self._method, self._reference = method, reference
         self._search = method.search.prepare(reference, symmetry, device)
         density = as_model(reference.density.float()).to(device)
         box = reference.box[0]
@@ -118,7 +121,7 @@ class PreparedChenFRM:
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
-        particles = of_unit_size(particles)
+        particles = of_unit_size(checked_batch(particles, self._reference))
         with stage("search"):
             seeds = self._search(particles)
         count, each = seeds.scores.shape

@@ -32,6 +32,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
+from torchsag.alignment.given import checked_batch, checked_reference
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
@@ -128,11 +129,13 @@ class CurvatureSAGAligner:
                 f"calibration_particles: expected a number of particles, 0 or more, got {self.calibration_particles}"
             )
 
+    @exact
     def prepare(
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
     ) -> PreparedCurvatureSAG:
         """Choose the bands and build their models."""
-        return PreparedCurvatureSAG(self, reference, symmetry, device)
+        given = checked_reference(reference, symmetry, device)
+        return PreparedCurvatureSAG(self, given, symmetry, given.density.device)
 
 
 class PreparedCurvatureSAG:
@@ -232,7 +235,7 @@ class PreparedCurvatureSAG:
 
     def _measured_strength(self, particles: ParticleBatch) -> ReferenceStrength:
         found = self(particles)
-        particles = of_unit_size(particles)
+        particles = of_unit_size(checked_batch(particles, self._given))
         seen = particles if self._mask is None else particles.masked(self._mask)
         whole, inside = self._given.density, None
         if self._strength.surroundings is not None:
@@ -291,7 +294,7 @@ class PreparedCurvatureSAG:
 
     def _as_images(self, particles: ParticleBatch) -> ParticleBatch:
         """The particles as images of the reference."""
-        particles = of_unit_size(particles)
+        particles = of_unit_size(checked_batch(particles, self._given))
         if self._mask is not None:
             particles = particles.masked(self._mask)
         return weighted_by_amplitude(particles, self._strength.amplitude)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from torchsag.alignment.aligner import AlignmentResult, pose_only
+from torchsag.alignment.given import checked_batch, checked_reference
 from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
 from torchsag.geometry.precision import exact
@@ -47,15 +48,17 @@ class FastMatching:
         if not 0 < self.information <= 1:
             raise InputError(f"information: expected a part above 0 and at most 1, got {self.information}")
 
+    @exact
     def prepare(
         self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu"
     ) -> PreparedFastMatching:
         """Build the tables of search and comparison."""
-        density = as_model(reference.density.float()).to(device)
+        given = checked_reference(reference, symmetry, device)
+        density = as_model(given.density)
         shell = shell_of_information(density, self.information)
         band = FourierBand.of(reference.box[0], shell, device=density.device)
         matching = TranslationalMatching(FourierTable.from_density(density, shell), band, float(reference.box[0]))
-        return PreparedFastMatching(self.search.prepare(reference, symmetry, device), matching)
+        return PreparedFastMatching(self.search.prepare(given, symmetry, density.device), matching, given)
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,12 @@ class PreparedFastMatching:
 
     search: PreparedSearch
     matching: TranslationalMatching
+    reference: DensityMap
 
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
-        particles = of_unit_size(particles)
+        particles = of_unit_size(checked_batch(particles, self.reference))
         found = self.search(particles)
         count, each = found.scores.shape
         observed = observe(particles, self.matching.band)

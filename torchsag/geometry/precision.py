@@ -47,11 +47,21 @@ def require_digits(name: str, numbers: Tensor) -> None:
 
 
 def exact(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Run a function outside of autocast."""
+    """Run a function outside of autocast, and with single precision as torch's default.
+
+    What computes in single precision throughout would otherwise meet numbers of the default that a user has set.
+    """
 
     @wraps(function)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            return function(*args, **kwargs)
+        default = torch.get_default_dtype()
+        if default != torch.float32:
+            torch.set_default_dtype(torch.float32)
+        try:
+            with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+                return function(*args, **kwargs)
+        finally:
+            if default != torch.float32:
+                torch.set_default_dtype(default)
 
     return run

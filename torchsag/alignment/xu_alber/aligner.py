@@ -9,6 +9,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult, pose_only
+from torchsag.alignment.given import checked_batch, checked_reference
 from torchsag.alignment.xu_alber.candidate_lottery import draw_candidates, pose_gap
 from torchsag.alignment.xu_alber.damping_rules import DampingRule, FixedDamping
 from torchsag.alignment.xu_alber.unit_distance import UnitDistance
@@ -81,15 +82,18 @@ class XuAlber:
         if self.max_rounds < 1:
             raise InputError(f"max_rounds: expected at least 1, got {self.max_rounds}")
 
+    @exact
     def prepare(self, reference: DensityMap, symmetry: Symmetry, device: torch.device | str = "cpu") -> PreparedXuAlber:
         """Build the tables of search and refinement."""
-        density = as_model(reference.density.float()).to(device)
+        given = checked_reference(reference, symmetry, device)
+        density = as_model(given.density)
         shell = shell_of_information(density, self.information)
         return PreparedXuAlber(
             self,
-            self.search.prepare(reference, symmetry, device),
+            self.search.prepare(given, symmetry, density.device),
             FourierTable.from_density(density, shell),
             FourierBand.of(reference.box[0], shell, device=density.device),
+            given,
         )
 
 
@@ -101,11 +105,12 @@ class PreparedXuAlber:
     search: PreparedSearch
     table: FourierTable
     band: FourierBand
+    reference: DensityMap
 
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
-        particles = of_unit_size(particles)
+        particles = of_unit_size(checked_batch(particles, self.reference))
         with stage("search"):
             found = self.search(particles)
         observed = observe(particles, self.band)
