@@ -212,6 +212,21 @@ def test_picks_of_a_csv_count_voxels_of_their_tomogram(scene):
     assert np.abs(difference).max() < 1e-3  # six digits of a position
 
 
+def test_origins_in_angstrom_of_a_list_that_counts_voxels_move_the_box(scene):
+    """RELION 3.1's way: rlnCoordinateX in voxels of a tomogram, rlnOriginXAngst in angstrom."""
+    centre, columns = torch.tensor([150.0, 340.0, 60.0]).double() * PIXEL / 2, {"rlnTomoName": ["TS_1"] * 7}
+    for k, axis in enumerate("XYZ"):
+        origin = (6.0, -9.0, 3.0)[k]
+        columns[f"rlnCoordinate{axis}"] = [f"{v:.6f}" for v in (scene.centred[:, k] + centre[k] + origin) / 10.0]
+        columns[f"rlnOrigin{axis}Angst"] = [str(origin)] * 7
+    write_star(scene.folder / "voxels.star", {"particles": Loop(columns)})
+    extract(scene, positions=str(scene.folder / "voxels.star"), voxel_size_angstrom=10.0)
+    table = read_star(scene.folder / "out" / "particles.star")["particles"].columns
+    for k, axis in enumerate("XYZ"):
+        found = torch.tensor([float(v) for v in table[f"rlnCenteredCoordinate{axis}Angst"]], dtype=torch.float64)
+        torch.testing.assert_close(found, scene.centred[:, k], atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -98,13 +98,12 @@ class FromTiltSeries:
                 f"{listing.path}: gives no positions in tomograms; expected {', '.join(CENTRED)}, or x, y, z"
             )
         sizes = self._voxel_sizes(listing, tells)
-        where = listing.positions.double() - self.counted_from
-        poses = listing.tomogram_poses(None)
-        if poses is not None and listing.shift_unit == "voxel":
-            where = where + poses.shifts
-        return where * sizes[:, None] - torch.stack(
-            [_middle(self.tomograms, series[one]) for one in listing.tomograms or ()]
-        )
+        where = (listing.positions.double() - self.counted_from) * sizes[:, None]
+        if listing.shifts is not None and listing.shift_unit == "angstrom":
+            where = where + _shifts(listing, 1.0)
+        elif listing.shifts is not None:
+            where = where + _shifts(listing, None) * sizes[:, None]
+        return where - torch.stack([_middle(self.tomograms, series[one]) for one in listing.tomograms or ()])
 
     def _voxel_sizes(self, listing: ParticleList, tells: bool) -> Float[Tensor, " particles"]:
         count = len(listing.names)
@@ -116,6 +115,13 @@ class FromTiltSeries:
                 "per voxel of the tomogram in which they were picked"
             )
         return torch.tensor(listing.voxel_sizes, dtype=torch.float64)
+
+
+def _shifts(listing: ParticleList, voxel_size: float | None) -> Float[Tensor, "particles 3"]:
+    """Listed shifts in the frame of the tomogram, in voxels of that size; None for those of the list."""
+    poses = listing.tomogram_poses(voxel_size)
+    assert poses is not None
+    return poses.shifts.double()
 
 
 def _middle(path: Path, series: TiltSeries) -> Float[Tensor, "3"]:
