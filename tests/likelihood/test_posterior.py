@@ -67,7 +67,7 @@ def test_it_solves_its_own_equation():
     """The mean curvature over the Gaussian found is the inverse of its covariance, by many random points."""
     level, observed, found, variance, fisher = _at_optimum(noise=0.8)
     covariance = posterior_covariance(level, observed, found.poses, found.particle, variance, fisher)
-    half = torch.randn(400, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    half = torch.randn(150, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     points = torch.cat([half, -half])
 
     def excess(one, covariance):

@@ -92,8 +92,13 @@ def test_particles_beyond_the_radius_are_found_and_listed_centres_mend_it(partic
     rolled = particles.load(range(COUNT)).volumes.roll((7, -6, 5), (1, 2, 3))
     moved = written(tmp_path, rolled)
     assert codes(moved, ribosome()) == {"shifts_at_search_radius": "wrong"}
-    assert codes(moved, ribosome(), max_shift=0.4) == {}
     assert codes(moved, ribosome(), centres=torch.tensor([5.0, -6.0, 7.0]).expand(COUNT, 3)) == {}
+
+
+@pytest.mark.slow
+def test_a_wider_search_mends_particles_beyond_the_radius(particles, tmp_path):
+    rolled = particles.load(range(COUNT)).volumes.roll((7, -6, 5), (1, 2, 3))
+    assert codes(written(tmp_path, rolled), ribosome(), max_shift=0.4) == {}
 
 
 def test_boxes_too_small_to_tell_are_left_alone(tmp_path):

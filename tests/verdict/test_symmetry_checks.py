@@ -30,6 +30,7 @@ def test_a_symmetry_that_a_map_has_not_is_found():
     assert found.evidence["agreement"] < 0.7
 
 
+@pytest.mark.slow
 def test_a_symmetry_that_a_map_has_nearly_is_doubted():
     found = SymmetryInMap()(CappedPhantom().density(N, VOXEL), Symmetry("D7"))
     assert found.code == "symmetry_not_in_reference"
@@ -43,6 +44,7 @@ def test_other_axes_are_found(groel):
     assert found.evidence["agreement_at_best_axes"] > 0.96
 
 
+@pytest.mark.slow
 def test_axes_a_few_degrees_away_are_found_by_what_is_missing(groel):
     pose = Poses(rotvec_to_matrix(torch.tensor([[0.3, 0.0, 0.0]])), torch.zeros(1, 3))
     found = SymmetryInMap()(bring_back(groel, pose), Symmetry("D7"))

@@ -104,6 +104,7 @@ def test_listed_halves_are_used_unless_random_ones_are_asked_for(folder, tmp_pat
     assert average(folder, tmp_path / "own", "halves.csv", "halves=random", *FAST)["halves_redrawn"] == "note"
 
 
+@pytest.mark.slow
 def test_noise_with_a_copy_of_every_particle_in_the_other_half(folder, tmp_path):
     generator = torch.Generator().manual_seed(5)
     rows = []
@@ -118,6 +119,7 @@ def test_noise_with_a_copy_of_every_particle_in_the_other_half(folder, tmp_path)
     assert float(read_map(tmp_path / "out" / "average.mrc").density.std()) > 0
 
 
+@pytest.mark.slow
 def test_an_average_from_a_mirrored_reference(folder, tmp_path):
     found = average(folder, tmp_path / "out", "particles.csv", f"reference={folder / 'mirrored.mrc'}", *FAST)
     assert found["hand_opposite"] == "wrong"

@@ -395,6 +395,7 @@ def test_symmetry_waits_until_the_halves_agree_on_its_axes(settings, data):
     assert torch.equal(left.maps[0].density, loops[1].average(result, Symmetry("C1"))[0].density)
 
 
+@pytest.mark.slow
 def test_a_run_that_could_not_impose_its_symmetry_says_so(data, tmp_path):
     noise = Average(
         particles=str(data / "blind.csv"), out=str(tmp_path / "out"), method=CurvatureSAGAligner(), symmetry="D7",
@@ -417,6 +418,7 @@ def test_errors_of_a_symmetric_particle_averaged_without_symmetry_are_judged_mod
     assert asymmetric.judge(Poses(truth.rotations @ mates, truth.shifts))["median_rotation_error_deg"] > 20
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_particles_changes_no_result_and_goes_with_the_run(settings, tmp_path):
     """Poses differ by what rounding does, a few of them by a different number of steps; nothing is left behind."""
     found = []
