@@ -21,7 +21,6 @@ import torchsag
 from torchsag.fourier import half_frequencies
 from torchsag.fourier.filters import apply_filter
 from torchsag.particles import DensityMap, ParticleBatch, ParticleSet
-from torchsag.particles.in_memory import set_of_batch
 from torchsag.runs.provenance import versions
 from torchsag.simulation import density_of, groel_phantom, ribosome_phantom, simulate_particles
 
@@ -40,7 +39,7 @@ def another(reference: DensityMap, seed: int) -> ParticleSet:
     """Particles of another structure in the same box."""
     other = density_of(groel_phantom(), reference.box[0], reference.voxel_size, reference.voxel_size)
     particles: ParticleBatch = simulate_particles(other, COUNT, 0.05, seed=seed)[0]
-    return set_of_batch(particles)
+    return ParticleSet.from_batch(particles)
 
 
 def run(kind: str, seed: int) -> dict:

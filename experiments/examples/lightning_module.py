@@ -19,7 +19,7 @@ from torchsag.fourier import low_pass
 from torchsag.geometry import Symmetry, random_rotations
 from torchsag.nn import DensityLayer, ForwardModel, SubtomogramDataset, TangentPoses, WedgeLayer, WhiteNoise
 from torchsag.optim import SAG
-from torchsag.particles import DensityMap, set_of_batch
+from torchsag.particles import DensityMap, ParticleSet
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 
 COUNT, PASSES, SYMMETRY = 20, 20, Symmetry("C1")
@@ -65,7 +65,7 @@ sums = MapSums.empty(particles.box, particles.voxel_size, 1)
 sums.add(particles, start, torch.zeros(COUNT, dtype=torch.long))
 coarse = DensityMap(low_pass(sums.finish(SYMMETRY)[0].density, 60.0, particles.voxel_size), particles.voxel_size)
 model = ForwardModel(DensityLayer(coarse), TangentPoses(start), [WedgeLayer.of(particles)], WhiteNoise(1.0))
-data = SubtomogramDataset(set_of_batch(particles), with_index=True)
+data = SubtomogramDataset(ParticleSet.from_batch(particles), with_index=True)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 refinement = JointRefinement(model, truth)
 trainer = lightning.Trainer(max_epochs=PASSES, accelerator="cpu", **quiet)

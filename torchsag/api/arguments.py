@@ -13,7 +13,7 @@ from torchsag.axes import ArrayLike
 from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
 from torchsag.io import read_map, read_particles
-from torchsag.particles import DensityMap, ParticleBatch, ParticleSet, as_tilt_range, set_of_batch
+from torchsag.particles import DensityMap, ParticleBatch, ParticleSet, as_tilt_range
 from torchsag.particles.arrays import as_voxel_size
 from torchsag.runs.matching_map import require_match
 
@@ -50,7 +50,7 @@ def particle_set(
                 raise InputError(
                     f"{name}: expected none with a {type(particles).__name__}, which has its own, got {value!r}"
                 )
-        return particles if isinstance(particles, ParticleSet) else set_of_batch(particles)
+        return particles if isinstance(particles, ParticleSet) else ParticleSet.from_batch(particles)
     if isinstance(particles, (str, os.PathLike)):
         tilts = None if tilt_range is None else as_tilt_range(tilt_range)
         return read_particles(

@@ -19,7 +19,7 @@ from torchsag.io.paths import as_path
 from torchsag.io.poses import write_poses
 from torchsag.io.relion import WEIGHT
 from torchsag.io.volumes import read_volume
-from torchsag.particles import HeldVolumes, ParticleBatch, ParticleSet, VolumeSource, set_of_batch
+from torchsag.particles import HeldVolumes, ParticleBatch, ParticleSet, VolumeSource
 
 
 def write_particles(
@@ -63,7 +63,7 @@ def write_particles(
     if poses is not None and (not isinstance(poses, Poses) or len(poses) != len(particles)):
         got = f"{len(poses)}" if isinstance(poses, Poses) else type(poses).__name__
         raise InputError(f"poses: expected Poses, one for each of {len(particles)} particles, got {got}")
-    listed = set_of_batch(particles) if isinstance(particles, ParticleBatch) else particles
+    listed = ParticleSet.from_batch(particles) if isinstance(particles, ParticleBatch) else particles
     more = dict(columns or {})
     if isinstance(listed.reader, HeldVolumes):
         listed, weights = _on_disk(path, listed, listed.reader)

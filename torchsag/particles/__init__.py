@@ -3,7 +3,7 @@
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.density_map import DensityMap
 from torchsag.particles.gridded import GriddedParticles
-from torchsag.particles.in_memory import HeldVolumes, as_tilt_range, set_of_batch
+from torchsag.particles.in_memory import HeldVolumes, as_tilt_range
 from torchsag.particles.particle_error import ParticleError
 from torchsag.particles.particle_set import ParticleSet
 from torchsag.particles.sampling import Sampling, usual_sampling
@@ -49,6 +49,5 @@ __all__ = [
     "Weighting",
     "as_tilt_range",
     "of_unit_size",
-    "set_of_batch",
     "usual_sampling",
 ]

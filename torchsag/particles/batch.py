@@ -16,7 +16,9 @@ from torchsag.axes import ArrayLike, Box
 from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_frequencies, phase_ramp, to_half_spectrum
 from torchsag.geometry import Poses
+from torchsag.particles.in_memory import as_held
 from torchsag.particles.indexing import chosen_rows
+from torchsag.particles.reading import ParticleReading
 from torchsag.particles.sources import TiltRange
 from torchsag.particles.weighting import Weighting
 from torchsag.recording import is_transformed
@@ -106,12 +108,13 @@ class ParticleBatch:
         InputError
             Naming the argument or the particle that cannot be used.
         """
-        from torchsag.particles.in_memory import set_from_arrays  # which is made of this class
-
-        particles = set_from_arrays(
+        held = as_held(
             volumes, voxel_size, tilt_range=tilt_range, weights=weights, weighting=weighting, poses=poses, names=names
         )
-        return particles.load(range(len(particles)))
+        reading = ParticleReading(held.names, held.volumes, held.weights, held.weighting, held.reader)
+        read = reading.load(range(len(held.names)), held.box, held.voxel_size)
+        prior = None if held.poses is None else held.poses.to(torch.float32)
+        return ParticleBatch(*read, held.names, held.voxel_size, held.box, prior)
 
     def __len__(self) -> int:
         return self.spectra.shape[0]

@@ -1,4 +1,4 @@
-"""Particle sets made of arrays: the same noun as a list on disk, read from memory."""
+"""Particles made of arrays: described like a list on disk, read from memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.axes import ArrayLike
+from torchsag.axes import ArrayLike, Box
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.particles.arrays import as_float32, as_voxel_size
-from torchsag.particles.batch import ParticleBatch
-from torchsag.particles.particle_set import ParticleSet
 from torchsag.particles.sources import DensitySource, TiltRange, VolumeSource, WeightSource
 from torchsag.particles.weighting import Transfer, Weighting
 
@@ -47,7 +45,21 @@ class HeldVolumes:
         return held[source.index]
 
 
-def set_from_arrays(
+@dataclass(frozen=True, eq=False)
+class HeldParticles:
+    """What a `torchsag.particles.ParticleSet` of particles in memory is made of; fields as there."""
+
+    names: tuple[str, ...]
+    box: Box
+    voxel_size: float
+    volumes: tuple[VolumeSource, ...]
+    weights: tuple[WeightSource, ...]
+    weighting: Weighting
+    reader: HeldVolumes
+    poses: Poses | None
+
+
+def as_held(
     volumes: ArrayLike,
     voxel_size: float | int,
     *,
@@ -56,8 +68,8 @@ def set_from_arrays(
     weighting: Weighting | None = None,
     poses: Poses | None = None,
     names: Sequence[str] | None = None,
-) -> ParticleSet:
-    """See `ParticleSet.from_arrays`."""
+) -> HeldParticles:
+    """Arrays, checked; see `torchsag.particles.ParticleSet.from_arrays`."""
     density = as_float32("volumes", volumes, ("particles", "z", "y", "x"))
     count, box = len(density), (density.shape[1], density.shape[2], density.shape[3])
     if len(set(box)) > 1:
@@ -65,7 +77,7 @@ def set_from_arrays(
     if count == 0:
         raise InputError("volumes: expected at least one particle, got none")
     held, sources = _weights(weights, tilt_range, count, box)
-    return ParticleSet(
+    return HeldParticles(
         names=_names(names, count),
         box=box,
         voxel_size=as_voxel_size(voxel_size),
@@ -77,19 +89,25 @@ def set_from_arrays(
     )
 
 
-def set_of_batch(batch: ParticleBatch) -> ParticleSet:
-    """The set whose particles, loaded again, are those of the batch."""
-    batch = batch.to("cpu")
-    index = batch.weight_index.tolist()
-    return ParticleSet(
-        names=batch.names,
-        box=batch.box,
-        voxel_size=batch.voxel_size,
-        volumes=tuple(VolumeSource(_VOLUMES, i) for i in range(len(batch))),
-        weights=tuple(VolumeSource(_WEIGHTS, i) for i in index),
-        weighting=Transfer(floor=0.0),  # the batch says itself where nothing was measured
-        reader=HeldVolumes(batch.volumes.float(), batch.weights.float()),
-        poses=None if batch.poses is None else batch.poses.to(torch.float64),
+def held_canonical(
+    volumes: Float[Tensor, "particles z y x"],
+    weights: Float[Tensor, "weights z y kx"],
+    weight_index: Integer[Tensor, " particles"],
+    names: tuple[str, ...],
+    voxel_size: float,
+    poses: Poses | None,
+) -> HeldParticles:
+    """Particles in the form of a `torchsag.particles.ParticleBatch`; loaded, they are what was given."""
+    _, z, y, x = volumes.shape
+    return HeldParticles(
+        names=names,
+        box=(z, y, x),
+        voxel_size=voxel_size,
+        volumes=tuple(VolumeSource(_VOLUMES, i) for i in range(len(volumes))),
+        weights=tuple(VolumeSource(_WEIGHTS, i) for i in weight_index.tolist()),
+        weighting=Transfer(floor=0.0),  # such particles say themselves where nothing was measured
+        reader=HeldVolumes(volumes.float(), weights.float()),
+        poses=None if poses is None else poses.to(torch.float64),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,30 +14,20 @@ from torch import Tensor
 
 from torchsag.axes import ArrayLike, HalfWeights
 from torchsag.errors import InputError
-from torchsag.fourier import half_weight, to_half_spectrum
 from torchsag.geometry import Poses
-from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.gridded import GriddedParticles
+from torchsag.particles.in_memory import as_held, held_canonical
 from torchsag.particles.indexing import chosen_rows
 from torchsag.particles.kept_transforms import KeptTransforms
 from torchsag.particles.particle_error import ParticleError
+from torchsag.particles.reading import ParticleReading
 from torchsag.particles.sampling import Sampling, resampled
-from torchsag.particles.scale import unusable_scale
-from torchsag.particles.sources import (
-    DensitySource,
-    TiltRange,
-    TiltScheme,
-    VolumeReader,
-    VolumeSource,
-    WeightSource,
-    WeightVolume,
-)
-from torchsag.particles.tilt_stack import Assembled, AssemblyStore, TiltStack
-from torchsag.particles.tilt_weight import scheme_weight
+from torchsag.particles.sources import DensitySource, TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.tilt_stack import AssemblyStore, TiltStack
 from torchsag.particles.transform_store import TransformStore
 from torchsag.particles.weight_cache import WeightCache
-from torchsag.particles.weighting import Transfer, WeightAction, Weighting, with_multiplicity
+from torchsag.particles.weighting import Weighting
 
 
 @dataclass(frozen=True)
@@ -159,11 +149,17 @@ class ParticleSet:
         InputError
             Naming the argument that cannot be used. NaN and empty volumes are found by `load`.
         """
-        from torchsag.particles.in_memory import set_from_arrays  # which is made of this class
-
-        return set_from_arrays(
+        held = as_held(
             volumes, voxel_size, tilt_range=tilt_range, weights=weights, weighting=weighting, poses=poses, names=names
         )
+        return ParticleSet(**vars(held))
+
+    @staticmethod
+    def from_batch(batch: ParticleBatch) -> ParticleSet:
+        """The set whose particles, loaded again, are those of the batch."""
+        held = batch.to("cpu")
+        of_batch = (held.volumes, held.weights, held.weight_index, held.names, held.voxel_size, held.poses)
+        return ParticleSet(**vars(held_canonical(*of_batch)))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -259,7 +255,7 @@ class ParticleSet:
             return [None] * len(indices)
         known: dict[WeightSource, HalfWeights] = {}
         for source in filter(self._is_shared, dict.fromkeys(self.weights[i] for i in indices)):
-            made, faults = self._whitenings([source], {})
+            made, faults = self._reading.whitenings([source], self.box, self.voxel_size, {})
             if not faults:
                 known[source] = made[0].weight
         return [known.get(self.weights[i]) for i in indices]
@@ -273,21 +269,16 @@ class ParticleSet:
 
     def _load_all(self, indices: list[int], device: torch.device | str) -> ParticleBatch:
         """From the files, whole, without their poses."""
-        return self._load_as_sampled(indices, device) if self.samplings is None else self._load_mixed(indices, device)
-
-    def _load_mixed(self, indices: list[int], device: torch.device | str) -> ParticleBatch:
-        """Each kind of sampling by itself, then all in one."""
-        assert self.samplings is not None
-        settings = {f.name: getattr(self, f.name) for f in fields(ParticleSet)}
         run = Sampling(self.box, self.voxel_size)
+        if self.samplings is None:
+            return self._load_as_sampled(indices, run, device)
         rows: list[int] = []
         parts: list[ParticleBatch] = []
         faults: dict[int, str] = {}
-        for kind in dict.fromkeys(self.samplings[i] for i in indices):
-            alike = ParticleSet(**settings | {"box": kind.box, "voxel_size": kind.voxel_size, "samplings": None})
+        for kind in dict.fromkeys(self.samplings[i] for i in indices):  # each by itself, then all in one
             members = [k for k, i in enumerate(indices) if self.samplings[i] == kind]
             try:
-                batch = alike._load_as_sampled([indices[k] for k in members], device)
+                batch = self._load_as_sampled([indices[k] for k in members], kind, device)
             except ParticleError as error:
                 faults |= error.faults
                 continue
@@ -297,108 +288,11 @@ class ParticleSet:
             raise ParticleError({i: faults[i] for i in indices if i in faults})
         return ParticleBatch.concatenate(parts).take([rows.index(k) for k in range(len(indices))])
 
-    def _load_as_sampled(self, indices: list[int], device: torch.device | str) -> ParticleBatch:
-        """Particles of one sampling, without their poses."""
-        sources = list(dict.fromkeys(self.weights[i] for i in indices))
-        volumes, assembled, faults = self._read(indices)
-        whitenings, weight_faults = self._whitenings(sources, assembled)
-        for i in indices:
-            if self.weights[i] in weight_faults:
-                faults.setdefault(i, f"particle {self.names[i]}: {weight_faults[self.weights[i]]}")
-        if faults:
-            raise ParticleError({i: faults[i] for i in indices if i in faults})
-        position = {source: k for k, source in enumerate(sources)}
-        weight_index = torch.tensor([position[self.weights[i]] for i in indices], device=device)
-        spectra = to_half_spectrum(volumes.to(device))
-        if any(source is not None for source in sources):
-            spectra *= torch.stack([w.factor for w in whitenings]).to(device)[weight_index]
-        weights = torch.stack([w.weight for w in whitenings]).to(device)
-        names = tuple(self.names[i] for i in indices)
-        return ParticleBatch(spectra, weights, weight_index, names, self.voxel_size, self.box)
+    def _load_as_sampled(self, indices: list[int], sampling: Sampling, device: torch.device | str) -> ParticleBatch:
+        read = self._reading.load(indices, sampling.box, sampling.voxel_size, device)
+        return ParticleBatch(*read, tuple(self.names[i] for i in indices), sampling.voxel_size, sampling.box)
 
-    def _read(
-        self, indices: list[int]
-    ) -> tuple[Float[Tensor, "particles z y x"], dict[WeightSource, WeightAction], dict[int, str]]:
-        """Volumes, the weights that came with those assembled from images, and what is wrong with the others."""
-        volumes = torch.empty(len(indices), *self.box)
-        weights: dict[WeightSource, WeightAction] = {}
-        faults: dict[int, str] = {}
-        for k, i in enumerate(indices):
-            source = self.volumes[i]
-            try:
-                if isinstance(source, TiltStack):
-                    made = self._assemble(source)
-                    volume, weights[source] = made.volume, made.action()
-                else:
-                    volume = self.reader(source)
-            except (InputError, OSError) as error:
-                faults[i] = f"particle {self.names[i]}: {error}"
-                continue
-            if tuple(volume.shape) != self.box:
-                faults[i] = (
-                    f"particle {self.names[i]}: expected a box of {self.box} voxels (z, y, x), "
-                    f"got {tuple(volume.shape)}; has the file changed?"
-                )
-                continue
-            low, high = map(float, volume.aminmax())
-            if fault := unusable_scale(low, high):
-                faults[i] = f"particle {self.names[i]}: {fault}; extract the particle again or take it out of the list"
-            volumes[k] = volume
-        return volumes, weights, faults
-
-    def _assemble(self, stack: TiltStack) -> Assembled:
-        kept = None if self.assembled is None else self.assembled.get(stack)
-        if kept is not None:
-            return kept
-        made = stack.assemble(self.reader(stack))
-        if self.assembled is not None and bool(torch.isfinite(made.volume).all()):
-            self.assembled.put(stack, made)
-        return made
-
-    def _whitenings(
-        self, sources: list[WeightSource], assembled: dict[WeightSource, WeightAction]
-    ) -> tuple[list[WeightAction], dict[WeightSource, str]]:
-        made: list[WeightAction] = []
-        faults: dict[WeightSource, str] = {}
-        for source in sources:
-            try:
-                if isinstance(source, TiltStack):
-                    if source in assembled:  # else its images could not be read
-                        made.append(assembled[source])
-                    continue
-                key = (self.weighting, source, self.box, self.voxel_size)
-                made.append(self._cache.get(key, lambda source=source: self._interpret(source)))
-            except (InputError, OSError) as error:
-                faults[source] = f"weight {source}: {error}"
-        return made, faults
-
-    def _meaning(self, source: WeightSource) -> Weighting:
-        """What a weight means: the set's meaning where it has none of its own."""
-        own = source.meaning if isinstance(source, WeightVolume) else None
-        return own or self.weighting
-
-    def _interpret(self, source: WeightSource) -> WeightAction:
-        z, y, x = self.box
-        if not isinstance(source, VolumeSource):
-            weight = torch.ones(z, y, x // 2 + 1)
-            if isinstance(source, TiltRange):
-                weight = missing_wedge(self.box, source.tilt_min_deg, source.tilt_max_deg, axis_deg=source.axis_deg)
-            elif isinstance(source, TiltScheme):
-                return Transfer()(scheme_weight(self.box, self.voxel_size, source))
-            return WeightAction(weight, weight)
-        stored = self.reader(source)
-        meaning = self._meaning(source)
-        low, high = map(float, stored.aminmax())
-        # Zeros only are the weighting's to refuse, which knows what the weight means.
-        if not low == high == 0 and (fault := unusable_scale(min(low, 0.0), max(high, 0.0), "a weight")):
-            raise InputError(fault)
-        if tuple(stored.shape) == self.box:
-            return meaning(half_weight(stored))
-        if tuple(stored.shape) == (z, y, x // 2 + 1):  # RELION also writes the half that FFTW keeps, in FFT order
-            return meaning(stored)
-        if tuple(stored.shape) == (2 * z, y, x // 2 + 1):  # RELION 4 and 5: sum of CTF^2, then multiplicity
-            return with_multiplicity(stored[:z], stored[z:], meaning)
-        raise InputError(
-            f"expected {self.box} voxels (zero frequency at the centre) or {(z, y, x // 2 + 1)} (half-spectrum in FFT "
-            f"order; twice as many sections where the multiplicity follows), got {tuple(stored.shape)}"
-        )
+    @cached_property
+    def _reading(self) -> ParticleReading:
+        settings = (self.names, self.volumes, self.weights, self.weighting, self.reader, self.assembled, self._cache)
+        return ParticleReading(*settings)
