@@ -58,12 +58,15 @@ def test_average_finds_the_hand(folder, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mirror", [True, False])
-def test_average_does_what_it_is_told_without_a_doubt(folder, tmp_path, mirror):
-    common = (f"reference={folder / 'other.mrc'}", "iterations=1", "initial_resolution_angstrom=40")
+@pytest.mark.parametrize(
+    ("reference", "mirror", "doubted"), [("other", True, False), ("other", False, True), ("same", False, False)]
+)
+def test_average_does_what_it_is_told_and_doubts_the_wrong_hand_alone(folder, tmp_path, reference, mirror, doubted):
+    common = (f"reference={folder / reference}.mrc", "iterations=1", "initial_resolution_angstrom=40")
     told = ran(folder, tmp_path / "told", "average", *common, f"mirror={str(mirror).lower()}")
     assert told["reference_mirrored"] is mirror
-    assert "hand_opposite" not in [finding["code"] for finding in told["verdict"]["findings"]]
+    assert ("hand_opposite" in [finding["code"] for finding in told["verdict"]["findings"]]) is doubted
+    assert (agreement(tmp_path / "told" / "half1.mrc", folder / "same.mrc") > 0.8) is not doubted
 
 
 @pytest.mark.parametrize("command", ["average", "classify"])

@@ -33,6 +33,7 @@ def convert_list(
     program: str | None = None,
     project: Path | str | None = None,
     volumes: Path | str | None = None,
+    tomograms: Path | str | None = None,
 ) -> int:
     """Convert a particle list; conventions of angles, shifts and boxes are converted with it.
 
@@ -51,6 +52,10 @@ def convert_list(
         For RELION: the folder in which it will run, from which names start; None is that of `target`.
     volumes
         The folder in which the volumes of the source are; None finds out.
+    tomograms
+        For RELION: what tells the sizes of the tomograms, a ``tomograms.star``, a tomogram or a folder of tomograms;
+        None takes the ``tomograms.star`` that goes with the source. Where they are known, RELION 5's
+        ``rlnCenteredCoordinateXAngst``, ``Y``, ``Z`` are written.
 
     Returns
     -------
@@ -63,7 +68,14 @@ def convert_list(
     """
     program_for(Path(target), program)
     listing = read_list(source, volumes)
-    write_list(target, listing, voxel_size_angstrom=voxel_size_angstrom, program=program, project=project)
+    write_list(
+        target,
+        listing,
+        voxel_size_angstrom=voxel_size_angstrom,
+        program=program,
+        project=project,
+        tomograms=tomograms,
+    )
     return len(listing.names)
 
 
@@ -92,6 +104,7 @@ def write_list(
     voxel_size_angstrom: float | int | None = None,
     program: str | None = None,
     project: Path | str | None = None,
+    tomograms: Path | str | None = None,
 ) -> None:
     """Write a list in the form of a program; the parameters are those of `convert_list`.
 
@@ -107,8 +120,10 @@ def write_list(
     own = sizes.pop() if len(sizes) == 1 else None
     voxel_size = own if voxel_size_angstrom is None else float(voxel_size_angstrom)
     if chosen == "relion":
-        write_relion_list(target, listing, voxel_size, None if project is None else Path(project))
+        write_relion_list(target, listing, voxel_size, *(None if p is None else Path(p) for p in (project, tomograms)))
     else:
+        if tomograms is not None:
+            raise InputError(f"tomograms: only RELION's lists count from the centre of tomograms, and {target} is none")
         _WRITERS[chosen](target, listing, voxel_size)
     if chosen != "relion" and listing.flat is not None and any(listing.flat):
         _LOG.warning(

@@ -69,6 +69,14 @@ def note_tomograms(document: dict[str, Block], path: Path, tomograms: Path | Non
         document[relion.NOTES] = {**notes, relion.TOMOGRAMS_NOTE: _relative(tomograms, path.parent)}
 
 
+def note_series(document: dict[str, Block], pixel_size: float | None) -> None:
+    """Add to a list's optics the pixel size of the tilt series (angstrom), which RELION 4 and 5 ask for, if known."""
+    optics = document["optics"]
+    if pixel_size is not None and isinstance(optics, Loop):
+        sizes = [f"{pixel_size:.6f}"] * len(optics)
+        optics.columns.setdefault("rlnTomoTiltSeriesPixelSize", sizes)
+
+
 def file_version(table: dict[str, list[str]]) -> int:
     """The RELION file version to which a table's columns belong."""
     return 50001 if any(column.startswith("rlnCenteredCoordinate") for column in table) else 30001

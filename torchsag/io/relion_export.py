@@ -12,10 +12,12 @@ import torch
 from torchsag.errors import InputError
 from torchsag.io import relion
 from torchsag.io.atomic import remove_remains
+from torchsag.io.centred_coordinates import set_centred
 from torchsag.io.ctf_images import COLUMN, CtfImages
 from torchsag.io.particle_list import ParticleList, find_folder, parse_name
 from torchsag.io.relion_document import (
     file_version,
+    note_series,
     note_tomograms,
     relion_document,
     set_poses,
@@ -30,7 +32,11 @@ _NAMES = ("rlnImageName", COLUMN, relion.WEIGHT)
 
 
 def write_relion_list(
-    target: Path, listing: ParticleList, voxel_size: float | None, project: Path | None = None
+    target: Path,
+    listing: ParticleList,
+    voxel_size: float | None,
+    project: Path | None = None,
+    tomograms: Path | None = None,
 ) -> None:
     """Write a list for RELION: origins in angstrom, optics complete, CTF images, names from its project folder.
 
@@ -44,6 +50,8 @@ def write_relion_list(
         Angstrom; None takes what the list says, or the first volume.
     project
         Where RELION will run; None is the folder of `target`.
+    tomograms
+        What tells the sizes of the tomograms, for RELION 5's coordinates; see `torchsag.io.centred_coordinates`.
 
     Raises
     ------
@@ -55,6 +63,7 @@ def write_relion_list(
     sizes = _voxel_sizes(target, listing, voxel_size, header)
     table = dict(relion.particle_table(listing.path, listing.blocks).columns)
     set_origins(table, listing, sizes)
+    extents = set_centred(table, listing, sizes, tomograms)
     if folder is not None and header is not None:
         _set_ctf_images(table, listing, target, folder, header, sizes[0])
         for name in _NAMES:
@@ -72,7 +81,9 @@ def write_relion_list(
     one_size = sizes[0] if len(set(sizes)) == 1 else None  # optics groups of several sizes keep their own
     noted = listing.path.parent if folder is None else start
     document = relion_document(target, listing.blocks, table, noted, listing.weighting, one_size, box)
-    note_tomograms(document, target, listing.tomograms_file)
+    if extents is not None:
+        note_series(document, extents.series_pixel)
+    note_tomograms(document, target, listing.tomograms_file or (None if extents is None else extents.told_by))
     write_star(target, document, file_version(table))
 
 

@@ -41,7 +41,7 @@ def with_positions(listing: ParticleList) -> ParticleList:
     table = listing.blocks.get(relion.particle_block_name(listing.blocks) or "")
     if not isinstance(table, Loop) or listing.tomograms is None or listing.voxel_sizes is None:
         return listing
-    path = _tomograms(listing)
+    path = tomograms_beside(listing)
     if path is None:
         return listing
     if listing.positions is not None:
@@ -49,7 +49,8 @@ def with_positions(listing: ParticleList) -> ParticleList:
     return _from_the_centre(listing, table, path) if all(key in table.columns for key in CENTRED) else listing
 
 
-def _tomograms(listing: ParticleList) -> Path | None:
+def tomograms_beside(listing: ParticleList) -> Path | None:
+    """The ``tomograms.star`` that goes with a list, where there is one."""
     try:
         path = find_tomograms(listing)
     except InputError:  # which particles that are volumes can do without
@@ -70,21 +71,37 @@ def _in_own_voxels(listing: ParticleList, table: Loop, blocks: dict[str, Block],
 
 
 def _from_the_centre(listing: ParticleList, table: Loop, path: Path) -> ParticleList:
-    assert listing.tomograms is not None
-    sizes = next((block for block in read_star(path).values() if _has_sizes(block)), None)
-    if not isinstance(sizes, Loop):
+    found = tomogram_extents(listing, path)
+    if found is None:
         _LOG.warning("%s: tells no sizes of tomograms, so that positions in %s stay unknown", path, listing.path)
         return listing
+    voxel = torch.tensor(listing.voxel_sizes, dtype=torch.float64)
+    return replace(listing, positions=(_columns(listing, table, CENTRED) + found[0] / 2) / voxel[:, None])
+
+
+def tomogram_extents(
+    listing: ParticleList, path: Path
+) -> tuple[Float[Tensor, "particles 3"], Float[Tensor, " particles"]] | None:
+    """Size (x, y, z) of each particle's tomogram and the pixel size of its tilt series, angstrom.
+
+    None where `path`, a ``tomograms.star``, tells no sizes.
+
+    Raises
+    ------
+    InputError
+        If a tomogram is missing from it, or a value is no number.
+    """
+    sizes = next((block for block in read_star(path).values() if _has_sizes(block)), None)
+    if not isinstance(sizes, Loop) or listing.tomograms is None:
+        return None
     place = {name: row for row, name in enumerate(sizes.columns["rlnTomoName"])}
     for row, name in enumerate(listing.tomograms, start=1):
         if name not in place:
             raise InputError(f"{listing.path}: entry {row}: tomogram {name} is not in {path}; add it")
     rows = torch.tensor([place[name] for name in listing.tomograms])
     extent = torch.stack([relion.numbers(path, sizes, name) for name in SIZES], -1)[rows]
-    series = _series_pixels(listing, sizes, path, rows)
-    voxel = torch.tensor(listing.voxel_sizes, dtype=torch.float64)
-    centred = _columns(listing, table, CENTRED)
-    return replace(listing, positions=(centred + extent / 2 * series[:, None]) / voxel[:, None])
+    pixels = _series_pixels(listing, sizes, path, rows)
+    return extent * pixels[:, None], pixels
 
 
 def _columns(listing: ParticleList, table: Loop, names: tuple[str, str, str]) -> Float[Tensor, "rows 3"]:

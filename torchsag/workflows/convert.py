@@ -29,6 +29,9 @@ class Convert:
         For a RELION list: the folder in which RELION will run, from which names of volumes start; None is that of out.
     volumes
         The folder in which the volumes of the list are, such as Dynamo's data folder; None finds out.
+    tomograms
+        For a RELION list: what tells the sizes of the tomograms, from whose centres RELION 5 counts: a tomograms.star,
+        a tomogram or a folder of tomograms; None takes the tomograms.star that goes with the list, if there is one.
     """
 
     source: str
@@ -37,6 +40,7 @@ class Convert:
     voxel_size_angstrom: float | None = None
     project: str | None = None
     volumes: str | None = None
+    tomograms: str | None = None
 
     def __call__(self, provenance: Provenance) -> Outcome:
         """Write the file.
@@ -59,5 +63,6 @@ class Convert:
             program=self.program,
             project=self.project,
             volumes=self.volumes,
+            tomograms=self.tomograms,
         )
         return Outcome(notes=(f"{out}: {count} particles",))
