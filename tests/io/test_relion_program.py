@@ -73,7 +73,7 @@ def test_simulated_particles(project, tmp_path):
     _agree(theirs, ours)
     # What keeps the boxes as they are from agreeing better: RELION's corners are empty.
     corners = centred_radius((BOX,) * 3) > BOX / 2 + 3
-    assert theirs[corners].std() < 0.05 * ours[corners].std()
+    assert theirs[corners].std() < 0.15 * ours[corners].std()
 
 
 def test_poses_of_align_and_average(project, tmp_path):
