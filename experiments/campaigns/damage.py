@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable
 
-_TOKENS = [
+TOKENS = [
     b"nan", b"inf", b"-inf", b"1e30", b"-1e400", b"9223372036854775808", b"-1", b"0", b"", b"1e-320", b"0x10", b"1_000",
     "\u0663".encode(), b"\xff\xfe", b"\x00", b"\x1b[2J", b"=1+1", b"a" * 300, b"../../etc/passwd", b"#", b"'", b'"',
     b"<!ENTITY x 'y'>", b"&lol;", b"loop_", b"data_", b"_rlnAngleRot", b"000000@x", b"\r\n", b"5" * 400, b"[1,2", b"{}",
@@ -47,7 +47,7 @@ def _token(data: bytearray, chance: random.Random) -> None:
     found = [m.span() for m in re.finditer(rb"[^\s,\"<>]+", bytes(data[:20000]))]
     if found:
         start, stop = chance.choice(found)
-        data[start:stop] = chance.choice(_TOKENS)
+        data[start:stop] = chance.choice(TOKENS)
 
 
 def _digit(data: bytearray, chance: random.Random) -> None:
