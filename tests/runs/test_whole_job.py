@@ -124,3 +124,14 @@ def test_durations_in_the_unit_that_suits(seconds, words):
 
 def test_a_job_that_is_done_has_no_time_left():
     assert Moment("align", "", 1.0, 10.0, 0.0, False).progress() == "100 % of the job"
+
+
+def test_long_runs_keep_all_iterations_and_a_curve_of_their_chunks(clock):
+    run = Job("average", 100.0, None, clock)
+    for step in range(5000):
+        run.hear(Entry("chunk", step, {"a": 1.0}))
+        if step % 100 == 0:
+            run.hear(Entry("iteration", step, {"a": 1.0}))
+    kept = run.moment().entries
+    assert [entry.step for entry in kept if entry.stage == "iteration"] == list(range(0, 5000, 100))
+    assert [entry.step for entry in kept if entry.stage == "chunk"] == list(range(0, 5000, 8))

@@ -94,6 +94,10 @@ class Moment:
         return f"{done}, {'at most' if self.at_most else 'about'} {duration(self.seconds_left)} left"
 
 
+# A long run has many chunks: beyond this number every other one is forgotten, then three of four, and so on.
+_MOST_CHUNKS = 1000
+
+
 @runtime_checkable
 class Listener(Protocol):
     """Is told when something has changed; `event` says whether more than a few pieces of work have."""
@@ -137,6 +141,8 @@ class Job:
     _spent: dict[str, _Spent] = field(default_factory=dict)
     _entries: list[Entry] = field(default_factory=list)
     _detail: str = ""
+    _chunks: int = 0
+    _every: int = 1
 
     def plan(self, phases: Sequence[Phase]) -> None:
         """What is going to be done, in order."""
@@ -164,7 +170,12 @@ class Job:
 
     def hear(self, entry: Entry) -> None:
         """Numbers that were noted."""
-        self._entries.append(entry)
+        if entry.stage != "chunk" or self._chunks % self._every == 0:
+            self._entries.append(entry)
+        self._chunks += entry.stage == "chunk"
+        if self._chunks > _MOST_CHUNKS * self._every:
+            self._every *= 2
+            self._entries = _every_other_chunk(self._entries)
         self._tell(entry.stage != "chunk")
 
     def moment(self, stopped: str = "") -> Moment:
@@ -232,6 +243,12 @@ class Job:
     def _tell(self, event: bool) -> None:
         if self.listener is not None and self._phases:
             self.listener(self.moment, event)
+
+
+def _every_other_chunk(entries: list[Entry]) -> list[Entry]:
+    chunks = [at for at, entry in enumerate(entries) if entry.stage == "chunk"]
+    forgotten = set(chunks[1::2])
+    return [entry for at, entry in enumerate(entries) if at not in forgotten]
 
 
 _current: ContextVar[Job | None] = ContextVar("torchsag_job", default=None)

@@ -1,0 +1,162 @@
+"""Whether memory, open files and the time of a particle stay as they are over many particles.
+
+    python experiments/benchmarks/long_run.py --particles 20000
+
+Simulated particles, small so that there can be many, go through ``align`` (default method) and ``average`` (local
+search around their poses, two iterations), each command alone in a process. After every chunk a logger notes the
+resident memory, what the C library has handed out, open file descriptors and CPU seconds. What must grow with the
+particles is known: the list, and what is found of each particle, whose arrays are counted. Of the rest the slope is
+found by least squares, without the first quarter, in which caches fill.
+
+Takes some 15 CPU minutes and 1.2 GB of disk, which it frees. The result is ``long_run.json`` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import torchsag
+from torchsag.app.from_python import workflow
+from torchsag.loggers import Entry, Started
+from torchsag.runs import chunked_alignment
+from torchsag.runs.provenance import Provenance, versions
+from torchsag.simulation.fast import FastPipeline
+
+BOX, VOXEL, SNR, CHUNK = 24, 10.0, 0.3, 64
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+COMMANDS: dict[str, dict[str, Any]] = {
+    "align": {},
+    "average": {"method": "curvature_sag_local", "start": "listed_poses", "iterations": 2, "converged_deg": 1e-9},
+}
+
+
+class _Mallinfo2(ctypes.Structure):
+    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
+
+
+def handed_out() -> int:
+    """Bytes that the C library's allocator has handed out and not got back."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Mallinfo2
+    found = mallinfo2()
+    return found.uordblks + found.hblkhd
+
+
+@dataclass
+class Meter:
+    """A logger that looks at the process after each chunk."""
+
+    rows: list[tuple[float, ...]] = field(default_factory=list)
+
+    def open(self, run: Started) -> Meter:
+        """Itself."""
+        return self
+
+    def keep(self, entry: Entry) -> None:
+        """Particles so far, resident bytes, bytes handed out, open files, CPU seconds."""
+        if entry.stage == "chunk":
+            resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+            files = len(os.listdir("/proc/self/fd"))
+            self.rows.append((entry.step, resident, handed_out(), files, time.process_time()))
+
+    def close(self, finished: bool) -> None:
+        """Nothing to close."""
+
+
+def bytes_of_a_result() -> float:
+    """What is kept of a particle that has been aligned: the columns of a chunk as Python holds them, by its particles.
+
+    Beside what `_columns` makes: its fault, empty text, its CPU seconds, and those of four stages of the chunk.
+    """
+    columns = list(chunked_alignment._columns(CHUNK, None, []).values())
+    columns += [np.array([""] * CHUNK), np.zeros(CHUNK), *(np.zeros(1) for _ in range(4))]
+    return round(sum(map(sys.getsizeof, columns)) / CHUNK, 1)
+
+
+def measured(command: str, data: Path) -> dict[str, Any]:
+    """Run one command in this process."""
+    torch.set_num_threads(1)
+    meter, out = Meter(), data.parent / command
+    needed = {"particles": str(data / "particles.star"), "reference": str(data / "reference.mrc"), "out": str(out)}
+    if command == "average":
+        needed.pop("reference")
+    common = {"chunk": CHUNK, "device": "cpu", "report": None, "logger": meter}
+    workflow(command, needed, {**COMMANDS[command], **common})(Provenance(command))
+    whole = time.process_time()
+    rows = np.array(meter.rows)
+    done, resident, heap, files, seconds = rows.T
+    late = done > done[-1] / 4
+    quarters = np.interp(np.linspace(done[0], done[-1], 5), done, seconds)
+    each = np.diff(quarters) / (done[-1] - done[0]) * 4e3
+    return {
+        "particles_aligned": int(done[-1]),
+        "cpu_seconds": whole,
+        "resident_mib": [round(value / 2**20, 1) for value in np.interp(np.linspace(0, done[-1], 9), done, resident)],
+        "bytes_a_particle_resident": slope(done[late], resident[late]),
+        "bytes_a_particle_handed_out": slope(done[late], heap[late]),
+        "bytes_a_particle_of_results": bytes_of_a_result(),
+        "open_files_first_and_most": [int(files[0]), int(files.max())],
+        "cpu_milliseconds_a_particle_by_quarter": each.round(2).tolist(),
+        "peak_resident_mib": peak_mib(),
+        "rows": rows[:: max(1, len(rows) // 40)].tolist(),
+    }
+
+
+def slope(places: np.ndarray, values: np.ndarray) -> float:
+    """Of a straight line through the values."""
+    return round(float(np.polyfit(places, values, 1)[0]), 2)
+
+
+def peak_mib() -> float:
+    """The most memory that was resident."""
+    status = Path("/proc/self/status").read_text()
+    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)
+
+
+def make(folder: Path, count: int) -> None:
+    """The particles, in chunks, by the command's own simulator."""
+    settings = {"n": count, "box": BOX, "voxel_size_angstrom": VOXEL, "device": "cpu", "chunk": CHUNK}
+    settings |= {"pipeline": FastPipeline(SNR), "low_pass_angstrom": None}
+    workflow("simulate", {"out": str(folder)}, settings)(Provenance("simulate"))
+
+
+def main() -> None:
+    """Measure one command, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--particles", type=int, default=20_000)
+    parser.add_argument("--command")
+    parser.add_argument("--data", type=Path)
+    given = parser.parse_args()
+    if given.command:
+        print(json.dumps(measured(given.command, given.data)))
+        return
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        make(data, given.particles)
+        for command in COMMANDS:
+            words = [sys.executable, __file__, "--command", command, "--data", str(data)]
+            done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+            found[command] = json.loads(done.stdout.splitlines()[-1])
+            print(command, {key: value for key, value in found[command].items() if key != "rows"})
+    settings = {"particles": given.particles, "box": BOX, "chunk": CHUNK, "snr": SNR, "torchsag": torchsag.__version__}
+    record = {"versions": versions(), **settings, "commands": found}
+    Path(__file__).with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
