@@ -48,7 +48,7 @@ def instrument() -> None:
         for member in [*own, *members]:
             function = getattr(member, "fget", None) or getattr(member, "__func__", member)
             if inspect.isfunction(function):
-                atheris.instrument_func(function)
+                atheris.instrument_func(function)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Watch:
