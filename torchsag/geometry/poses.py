@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.axes import Moves, Rotations, Vectors
+from torchsag.geometry.coordinates import require_coordinates, require_partners
 from torchsag.geometry.precision import exact_product
 from torchsag.geometry.rotations import matrix_to_rotvec, matrix_to_zyz, rotvec_to_matrix, zyz_to_matrix
 
@@ -28,6 +29,11 @@ class Poses:
 
     rotations: Rotations
     shifts: Vectors
+
+    def __post_init__(self):
+        require_coordinates("rotations", self.rotations, 3, 3)
+        require_coordinates("shifts", self.shifts, 3)
+        require_partners("rotations", self.rotations, "shifts", self.shifts, (2, 1))
 
     @staticmethod
     def identity(count: int, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> Poses:

@@ -8,20 +8,24 @@ Matrices act on columns ``(x, y, z)``. Euler angles are RELION's (rot, tilt, psi
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.axes import Rotations, Vectors
-from torchsag.geometry.precision import exact_product, require_digits
+from torchsag.errors import InputError
+from torchsag.geometry.coordinates import require_coordinates
+from torchsag.geometry.cross_product import cross_matrix, twice_sine_axis
+from torchsag.geometry.nearest_rotation import nearest_rotation
+from torchsag.geometry.precision import exact_product
 
-# Below this squared angle a series is more accurate than the closed form in single precision.
-_SERIES_BELOW = 1e-4
 # The power series of a rotation: with five powers of a^2 beyond the first, its second derivatives are exact in double
 # precision below this a^2.
 _ROTATION_SERIES_BELOW = 1e-2
 _TERMS = 6
 # The series of arcsin(s) / s: below this s^2 its error is under a unit in the last place of double precision.
 _ARCSINE_SERIES_BELOW = 1e-5
+# Below this many units in the last place a sine is rounding, and its direction chance.
+_ROUNDING = 16
 
 
 def rotvec_to_matrix(rotvec: Vectors) -> Rotations:
@@ -31,7 +35,7 @@ def rotvec_to_matrix(rotvec: Vectors) -> Rotations:
     and come from their power series near zero, so that derivatives of every order exist there. (A first-order matrix
     near zero, as libraries have it, is accurate but has no second derivative.)
     """
-    require_digits("rotation vectors", rotvec)
+    require_coordinates("rotation vectors", rotvec, 3)
     squared = rotvec.square().sum(-1)[..., None, None]
     near = squared < _ROTATION_SERIES_BELOW
     half = torch.where(near, torch.ones_like(squared), squared).sqrt() / 2
@@ -43,18 +47,14 @@ def rotvec_to_matrix(rotvec: Vectors) -> Rotations:
 
 
 def _power_series(squared: Tensor, order: int) -> Tensor:
-    """``sum_k (-a^2)^k / (2 k + order)!``: sin(a) / a for order 1, (1 - cos a) / a^2 for order 2; a^2 at most 0.01."""
+    """``sum_k (-a^2)^k / (2 k + order)!`` for a^2 of at most 0.01.
+
+    That is sin(a) / a for order 1, (1 - cos a) / a^2 for order 2, (a - sin a) / a^3 for order 3.
+    """
     total = torch.full_like(squared, 1 / math.factorial(2 * _TERMS + order))
     for k in reversed(range(_TERMS)):
         total = 1 / math.factorial(2 * k + order) - squared * total
     return total
-
-
-def cross_matrix(vector: Vectors) -> Rotations:
-    """The matrix of ``u -> vector x u``."""
-    x, y, z = vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
 
 
 def left_jacobian(rotvec: Vectors) -> Rotations:
@@ -63,18 +63,23 @@ def left_jacobian(rotvec: Vectors) -> Rotations:
     ``J = 1 + (1 - cos a) / a^2 [v] + (a - sin a) / a^3 [v]^2`` with a = |v|, by series near zero (Chirikjian 2012,
     Stochastic Models, Information Theory, and Lie Groups, volume 2, section 10.6).
     """
+    require_coordinates("rotation vectors", rotvec, 3)
     squared = rotvec.square().sum(-1)[..., None, None]
-    near = squared < _SERIES_BELOW
+    near = squared < _ROTATION_SERIES_BELOW
     safe = torch.where(near, torch.ones_like(squared), squared)
     angle = safe.sqrt()
-    first = torch.where(near, 0.5 - squared / 24, (1 - torch.cos(angle)) / safe)
-    second = torch.where(near, 1 / 6 - squared / 120, (angle - torch.sin(angle)) / (safe * angle))
+    first = torch.where(near, _power_series(squared, 2), (1 - torch.cos(angle)) / safe)
+    second = torch.where(near, _power_series(squared, 3), (angle - torch.sin(angle)) / (safe * angle))
     turn = cross_matrix(rotvec)
     return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) + first * turn + second * exact_product(turn, turn)
 
 
 def matrix_to_rotvec(rotation: Rotations) -> Vectors:
-    """Turn matrices into the shortest rotation vectors (angle at most pi)."""
+    """Turn matrices into the shortest rotation vectors (angle at most pi).
+
+    At half-turns the vector jumps to its opposite; the derivative there is that of the side it is on.
+    """
+    require_coordinates("rotations", rotation, 3, 3)
     quaternion = _matrix_to_quaternion(rotation)
     vector, real = quaternion[..., :3], quaternion[..., 3:]
     squared = vector.square().sum(-1, keepdim=True)
@@ -87,6 +92,9 @@ def matrix_to_rotvec(rotation: Rotations) -> Vectors:
 
 def axis_rotation(axis: str, angle: Float[Tensor, "*batch"]) -> Rotations:
     """Active right-handed rotation by `angle` (radians) about the axis ``"x"``, ``"y"`` or ``"z"``."""
+    require_coordinates("angle", angle)
+    if axis not in ("x", "y", "z"):
+        raise InputError(f"axis: expected x, y or z, got {axis!r}")
     cos, sin = torch.cos(angle), torch.sin(angle)
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     rows = {
@@ -99,7 +107,7 @@ def axis_rotation(axis: str, angle: Float[Tensor, "*batch"]) -> Rotations:
 
 def zyz_to_matrix(zyz: Vectors) -> Rotations:
     """Turn (rot, tilt, psi) into the active matrix ``R`` (see the module's convention); differentiable."""
-    require_digits("Euler angles", zyz)
+    require_coordinates("Euler angles", zyz, 3)
     rot, tilt, psi = zyz.unbind(-1)
     inverse = exact_product(exact_product(axis_rotation("z", rot), axis_rotation("y", tilt)), axis_rotation("z", psi))
     return inverse.mT
@@ -108,40 +116,74 @@ def zyz_to_matrix(zyz: Vectors) -> Rotations:
 def matrix_to_zyz(rotation: Rotations) -> Vectors:
     """Turn active matrices into (rot, tilt, psi), tilt in [0, pi].
 
-    At tilt 0 or pi only rot + psi or rot - psi is defined; psi is then zero. Not meant for gradients: Euler angles
-    are singular there. Differentiate `zyz_to_matrix` or move in the tangent instead.
+    At tilt 0 or pi only rot + psi or rot - psi is defined; psi is then zero.
+
+    Differentiable to second order between the poles. At a pole the angles have no derivative: tilt is the tip of a cone
+    there, rot and psi jump. What autograd gives for them is finite and exact for turns about the z axis, which stay at
+    the pole: rot turns with them, tilt and psi have zero. To optimize orientations, move in the tangent
+    (`torchsag.geometry.Poses.retract`) instead.
     """
-    sin_tilt = torch.hypot(rotation[..., 2, 0], rotation[..., 2, 1])
-    regular = sin_tilt > 16 * torch.finfo(rotation.dtype).eps
+    require_coordinates("rotations", rotation, 3, 3)
+    sin_tilt, regular = _length(rotation[..., 2, :2])
     tilt = torch.atan2(sin_tilt, rotation[..., 2, 2])
-    rot = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 0])
-    psi = torch.atan2(rotation[..., 1, 2], -rotation[..., 0, 2])
+    rot = _angle(rotation[..., 2, 1], rotation[..., 2, 0], regular)
+    psi = _angle(rotation[..., 1, 2], -rotation[..., 0, 2], regular)
     # With psi = 0 at a pole, R = Ry(-tilt) Rz(-rot): its second row is (-sin rot, cos rot, 0).
-    polar_rot = torch.atan2(-rotation[..., 1, 0], rotation[..., 1, 1])
-    return torch.stack(
-        [torch.where(regular, rot, polar_rot), tilt, torch.where(regular, psi, torch.zeros_like(psi))], -1
+    polar_rot = _angle(-rotation[..., 1, 0], rotation[..., 1, 1], ~regular)
+    return torch.stack([rot + polar_rot, tilt, psi], -1)
+
+
+def _angle(sine: Tensor, cosine: Tensor, where: Tensor) -> Tensor:
+    """The angle of (cosine, sine) under the condition; zero elsewhere, and without a gradient.
+
+    Both are replaced *before* `atan2`: the gradient of what `torch.where` throws away would be 0 * infinity.
+    """
+    return torch.atan2(
+        torch.where(where, sine, torch.zeros_like(sine)), torch.where(where, cosine, torch.ones_like(cosine))
     )
 
 
+def _length(vector: Float[Tensor, "*batch n"]) -> tuple[Float[Tensor, "*batch"], Bool[Tensor, "*batch"]]:
+    """Length of sines, and whether it is more than rounding; where it is not, its derivatives are zero."""
+    length = vector.detach().norm(dim=-1)
+    regular = length > _ROUNDING * torch.finfo(vector.dtype).eps
+    safe = torch.where(regular[..., None], vector, torch.ones_like(vector))
+    return torch.where(regular, safe.norm(dim=-1), length), regular
+
+
 def rotation_distance(first: Rotations, second: Rotations) -> Float[Tensor, "*batch"]:
-    """Angle (radians, 0 to pi) of the rotation that turns one into the other; accurate also for tiny angles."""
+    """Angle (radians, 0 to pi) of the rotation that turns one into the other; accurate also for tiny angles.
+
+    At 0 and at pi it is the tip of a cone: there is no derivative there, and autograd gives zero. Its square has second
+    derivatives at 0 which products of zeros miss: take ``matrix_to_rotvec(first.mT @ second).square().sum(-1)``.
+    """
+    require_coordinates("first rotations", first, 3, 3)
+    require_coordinates("second rotations", second, 3, 3)
     return rotation_angle(exact_product(first.mT, second))
 
 
 def rotation_angle(rotation: Rotations) -> Float[Tensor, "*batch"]:
-    """By how much (radians, 0 to pi) a rotation turns; accurate also for tiny angles and half-turns."""
-    return torch.atan2(_twice_sine_axis(rotation).norm(dim=-1), rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1)
+    """By how much (radians, 0 to pi) a rotation turns; accurate also for tiny angles and half-turns.
+
+    Derivatives at 0 and pi are those of `rotation_distance`: zero.
+    """
+    require_coordinates("rotations", rotation, 3, 3)
+    sine, _ = _length(twice_sine_axis(rotation))
+    return torch.atan2(sine, rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1)
 
 
 def project_to_rotation(matrix: Rotations) -> Rotations:
-    """The nearest rotation, to remove rounding after many compositions."""
-    return _nearest_rotation(matrix)
+    """The nearest rotation, to remove rounding after many compositions; twice differentiable, at rotations, too."""
+    require_coordinates("matrices", matrix, 3, 3)
+    return nearest_rotation(matrix)
 
 
 def random_rotations(
     count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "count 3 3"]:
     """Rotations uniform on SO(3) (unit quaternions from normal deviates), drawn on the CPU in float64."""
+    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 0:
+        raise InputError(f"random rotations: expected a count of at least 0, got {count!r}")
     quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
     return _quaternion_to_matrix(quaternion / quaternion.norm(dim=-1, keepdim=True)).to(dtype)
 
@@ -149,17 +191,18 @@ def random_rotations(
 def mean_rotation(
     rotations: Float[Tensor, "*batch n 3 3"], weights: Float[Tensor, "*batch n"] | None = None
 ) -> Rotations:
-    """Chordal mean: the rotation with the least weighted squared Frobenius distance to all."""
+    """Chordal mean: the rotation with the least weighted squared Frobenius distance to all; twice differentiable."""
+    require_coordinates("rotations", rotations, 3, 3)
+    if rotations.ndim < 3 or not rotations.shape[-3]:
+        raise InputError(f"rotations: expected several to take the mean of, got shape {list(rotations.shape)}")
     if weights is None:
         weights = torch.ones(rotations.shape[:-2], dtype=rotations.dtype, device=rotations.device)
-    return _nearest_rotation((weights[..., None, None] * rotations).sum(-3))
-
-
-def _nearest_rotation(matrix: Rotations) -> Rotations:
-    """Orthogonal Procrustes without reflections (Kabsch, Acta Cryst. A34, 1978)."""
-    left, _, right = torch.linalg.svd(matrix)
-    hand = torch.linalg.det(left @ right)
-    return (left * torch.stack([torch.ones_like(hand), torch.ones_like(hand), hand], -1)[..., None, :]) @ right
+    require_coordinates("weights", weights)
+    if weights.shape != rotations.shape[:-2]:
+        raise InputError(
+            f"weights: expected one for each rotation, {list(rotations.shape[:-2])}, got shape {list(weights.shape)}"
+        )
+    return nearest_rotation((weights[..., None, None] * rotations).sum(-3))
 
 
 def _quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Rotations:
@@ -181,7 +224,7 @@ def _matrix_to_quaternion(rotation: Rotations) -> Float[Tensor, "*batch 4"]:
     """
     diagonal = rotation.diagonal(dim1=-2, dim2=-1)
     trace = diagonal.sum(-1, keepdim=True)
-    a = _twice_sine_axis(rotation)
+    a = twice_sine_axis(rotation)
     xy, xz, yz = (rotation[..., i, j] + rotation[..., j, i] for i, j in ((0, 1), (0, 2), (1, 2)))
     dx, dy, dz = (1 + 2 * diagonal - trace).unbind(-1)
     rows = [
@@ -195,9 +238,3 @@ def _matrix_to_quaternion(rotation: Rotations) -> Float[Tensor, "*batch 4"]:
     chosen = multiples.take_along_dim(largest, -2)[..., 0, :]
     sign = torch.where(chosen[..., 3:] < 0, -1.0, 1.0).to(chosen)
     return sign * chosen / chosen.norm(dim=-1, keepdim=True)
-
-
-def _twice_sine_axis(rotation: Rotations) -> Vectors:
-    """The axis times twice the sine of the angle."""
-    across = rotation - rotation.mT
-    return torch.stack([across[..., 2, 1], across[..., 0, 2], across[..., 1, 0]], -1)
