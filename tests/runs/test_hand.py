@@ -79,7 +79,7 @@ def test_volumes_are_taken_as_they_are(tmp_path):
     assert method.prepared == 0
 
 
-@pytest.mark.parametrize(("mirror", "doubted"), [(None, True), (True, False)])
+@pytest.mark.parametrize(("mirror", "doubted"), [(None, True), pytest.param(True, False, marks=pytest.mark.slow)])
 def test_a_reference_that_was_mirrored_unasked_is_a_doubt_of_the_verdict(stacks, tmp_path, mirror, doubted):
     particles, reference = stacks
     torchsag.align(particles, reference.mirrored(), out=tmp_path / "out", mirror=mirror)

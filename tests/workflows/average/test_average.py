@@ -379,6 +379,7 @@ def test_a_placement_gone_astray_is_not_taken(settings):
     torch.testing.assert_close(found.rotations[0], torch.eye(3))
 
 
+@pytest.mark.slow
 def test_symmetry_waits_until_the_halves_agree_on_its_axes(settings, data):
     """Imposed on an average that shows its axes, not on one of noise."""
     run = replace(settings, method=CurvatureSAGAligner(), symmetry_from=1)
