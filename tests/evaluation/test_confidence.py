@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import stats
 
-from torchsag.evaluation.confidence import mean_interval, median_interval, share_interval
+from torchsag.evaluation.confidence import exact_share_interval, mean_interval, median_interval, share_interval
 
 
 def test_the_ranks_are_those_of_the_tables():
@@ -30,3 +31,12 @@ def test_the_interval_of_a_mean_is_students():
 def test_the_interval_of_a_share_is_wilsons():
     assert share_interval(0, 10) == pytest.approx((0, 0.277533), abs=1e-5)
     assert share_interval(1, 0) is None
+
+
+def test_exact_intervals_of_shares_are_those_of_the_binomial_distribution():
+    # With none in n the upper end p is where (1 - p)^n is what may be missed on one side.
+    assert exact_share_interval(0, 200) == pytest.approx((0, 1 - 0.025 ** (1 / 200)))
+    low, high = exact_share_interval(3, 20)
+    assert stats.binom.sf(2, 20, low) == pytest.approx(0.025)
+    assert stats.binom.cdf(3, 20, high) == pytest.approx(0.025)
+    assert exact_share_interval(0, 0) is None

@@ -13,15 +13,14 @@ from torchsag.io import read_particles, write_map
 from torchsag.particles import DensityMap
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import GroelPhantom, RibosomePhantom
+from torchsag.verdict import sample
 from torchsag.verdict.alignment import judge_reference, meaningless_errors
+from torchsag.verdict.chance import means_something, paired_p, paired_t
 from torchsag.verdict.reference import (
     ContrastOpposite,
     HandOpposite,
     NoBetterThanChance,
     ShiftsAtSearchRadius,
-    means_something,
-    paired_p,
-    paired_t,
 )
 from torchsag.verdict.sample import Matches, SearchRadius, meaningless, sample_rows, search_radius
 
@@ -99,6 +98,29 @@ def test_particles_beyond_the_radius_are_found_and_listed_centres_mend_it(partic
 def test_a_wider_search_mends_particles_beyond_the_radius(particles, tmp_path):
     rolled = particles.load(range(COUNT)).volumes.roll((7, -6, 5), (1, 2, 3))
     assert codes(written(tmp_path, rolled), ribosome(), max_shift=0.4) == {}
+
+
+@pytest.mark.slow
+def test_particles_just_beyond_the_radius_are_found_too(tmp_path):
+    # A look whose trial shifts are 3 voxels apart does not see that they are 2 to 4 voxels outside of a radius of 8.
+    batch, _ = simulate_particles(ribosome(), 10, 0.05, max_shift=1.0, seed=3)
+    moved = written(tmp_path, batch.volumes.roll((6, -6, 6), (1, 2, 3)))
+    assert codes(moved, ribosome(), max_shift=0.25) == {"shifts_at_search_radius": "wrong"}
+
+
+@pytest.mark.parametrize(("gain", "looks"), [(0.0, [6, 6]), (0.6, [6, 6, 10, 10])])
+def test_a_second_look_is_taken_where_the_first_one_seems_to_gain(gain, looks, monkeypatch):
+    taken = []
+
+    def look(scores, reference, max_shift, degree):
+        taken.append(degree)
+        return scores + degree
+
+    monkeypatch.setattr(sample, "_gain", look)
+    spread = torch.linspace(-1, 1, 8)
+    found, noise = sample._gains(gain + spread, spread.flip(0), ribosome(), 0.25)
+    assert taken == looks
+    torch.testing.assert_close(found - noise, gain + 2 * spread)
 
 
 def test_boxes_too_small_to_tell_are_left_alone(tmp_path):

@@ -49,6 +49,17 @@ def share_interval(successes: int, count: int, confidence: float = 0.95) -> tupl
     return float(interval.low), float(interval.high)
 
 
+def exact_share_interval(successes: int, count: int, confidence: float = 0.95) -> tuple[float, float] | None:
+    """The same after Clopper and Pearson (Biometrika 26:404, 1934), which never claims too much; None for none.
+
+    For shares near 0 or 1, where Wilson's interval holds its confidence on average over the shares only.
+    """
+    if count < 1:
+        return None
+    interval = stats.binomtest(successes, count).proportion_ci(confidence, method="exact")
+    return float(interval.low), float(interval.high)
+
+
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
     found = np.asarray([math.nan if value is None else value for value in values], float)
     return found[np.isfinite(found)]

@@ -15,6 +15,9 @@ from typing import Protocol, runtime_checkable
 
 from torchsag.loggers import Entry
 
+# Seconds of aligning a particle before one was timed; weighs the phases of a job against each other until then.
+_USUAL = 0.05
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -29,8 +32,11 @@ class Phase:
     kind
         Phases of one kind take equally long a piece.
     cost
-        Of a piece, by what aligning one particle costs: for the share of the whole that is done, and for the time of
-        what has not been measured yet.
+        Of a piece that takes the longer the slower the method is, by what aligning one particle costs: counts until a
+        phase of the kind has been measured.
+    seconds
+        Of a piece that takes as long whatever the method, such as a page: counts in place of `cost` until a phase of
+        the kind has been measured.
     guessed
         Whether the cost says too little for a time.
     optional
@@ -43,11 +49,7 @@ class Phase:
     cost: float | int = 1.0
     guessed: bool = False
     optional: bool = False
-
-    @property
-    def weight(self) -> float:
-        """Its part of the whole."""
-        return self.units * self.cost
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Moment:
     doing
         The phase, and how far that is.
     share
-        Of the whole job, from 0 to 1.
+        Of the whole job, from 0 to 1; of the time that it takes, as far as that is known.
     elapsed_seconds
         Since the command began.
     seconds_left
@@ -111,6 +113,46 @@ class Listener(Protocol):
 class _Spent:
     seconds: float = 0.0
     units: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Paces:
+    """Seconds that pieces of work take.
+
+    Attributes
+    ----------
+    measured
+        By kind.
+    usual
+        Of a piece of cost 1, by what was measured; None before anything was.
+    """
+
+    measured: dict[str, float]
+    usual: float | None
+
+    @classmethod
+    def of_phases(cls, phases: Sequence[Phase], measured: dict[str, float]) -> _Paces:
+        told = {p.kind: measured[p.kind] / p.cost for p in phases if p.kind in measured and not _of_its_own(p)}
+        return cls(measured, sum(told.values()) / len(told) if told else None)
+
+    def known(self, phase: Phase) -> bool:
+        """Whether a time can be told."""
+        if phase.kind in self.measured or phase.seconds is not None:
+            return True
+        return self.usual is not None and not phase.guessed
+
+    def of(self, phase: Phase) -> float:
+        """Of a piece of a phase, as well as is known."""
+        if phase.kind in self.measured:
+            return self.measured[phase.kind]
+        if phase.seconds is not None:
+            return phase.seconds
+        return phase.cost * (_USUAL if self.usual is None else self.usual)
+
+
+def _of_its_own(phase: Phase) -> bool:
+    """Whether how long it takes says nothing of other phases."""
+    return phase.guessed or phase.seconds is not None
 
 
 @dataclass
@@ -203,33 +245,35 @@ class Job:
             self._spent[self._phases[self._at].kind] = _Spent(self.clock() - self._since, self._fresh)
 
     def _share(self) -> float:
-        whole = sum(phase.weight for phase in self._phases)
+        paces = self._paces()
+        whole = sum(paces.of(phase) * phase.units for phase in self._phases)
         if whole <= 0:
             return 0.0
         here = self._phases[self._at]
-        done = sum(phase.weight for phase in self._phases[: self._at]) + min(self._done, here.units) * here.cost
-        return min(1.0, done / whole)
+        done = sum(paces.of(phase) * phase.units for phase in self._phases[: self._at])
+        return min(1.0, (done + paces.of(here) * min(self._done, here.units)) / whole)
 
     def _seconds_left(self) -> float | None:
         if not self._phases:
             return None
-        here = self._phases[self._at]
-        spent = dict(self._spent)
-        if self._fresh > 0:
-            spent[here.kind] = self._blended(here.kind)
-        known = [phase for phase in self._phases if phase.kind in spent and not phase.guessed]
-        paces = {phase.kind: spent[phase.kind].seconds / spent[phase.kind].units / phase.cost for phase in known}
-        usual = sum(paces.values()) / len(paces) if paces else None
-        left = 0.0
+        paces, left = self._paces(), 0.0
         for at, phase in enumerate(self._phases[self._at :]):
-            units = max(0.0, phase.units - self._done) if at == 0 else phase.units
-            if phase.kind in spent:
-                left += units * spent[phase.kind].seconds / spent[phase.kind].units
-            elif phase.guessed or usual is None:
+            if not paces.known(phase):
                 return None
-            else:
-                left += units * phase.cost * usual
+            # What takes one piece is timed while it goes on.
+            done = self._done if at == 0 else 0.0
+            left += paces.of(phase) * max(0.0, phase.units - done)
+        here = self._phases[self._at]
+        if here.units == 1 and here.seconds is not None and self._done == 0:
+            left -= min(paces.of(here), self.clock() - self._since)
         return left
+
+    def _paces(self) -> _Paces:
+        """What is known of how long pieces take."""
+        spent = dict(self._spent)
+        if self._phases and self._fresh > 0:
+            spent[self._phases[self._at].kind] = self._blended(self._phases[self._at].kind)
+        return _Paces.of_phases(self._phases, {kind: one.seconds / one.units for kind, one in spent.items()})
 
     def _blended(self, kind: str) -> _Spent:
         """What the present phase shows so far; the one before counts less the farther this one is."""

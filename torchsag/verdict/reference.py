@@ -7,61 +7,15 @@ best can be found wrong; it must also explain it better than maps that mean noth
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag.verdict.chance import LEAST_SAMPLE, means_something, paired_p, paired_t
 from torchsag.verdict.finding import Finding
 from torchsag.verdict.sample import Matches, SearchRadius
-
-_LEAST_SAMPLE = 3  # fewer particles have no spread of differences to speak of
-
-
-def paired_t(first: Float[Tensor, " sample"], second: Float[Tensor, " sample"]) -> float:
-    """Mean difference of pairs in units of its standard error; 0 where all differences are alike or there is one."""
-    difference = (first - second).double()
-    if len(difference) < 2:
-        return 0.0
-    error = float(difference.std()) / math.sqrt(len(difference))
-    mean = float(difference.mean())
-    return mean / error if error > 1e-9 * max(abs(mean), 1e-30) else 0.0
-
-
-def paired_p(first: Float[Tensor, " sample"], second: Float[Tensor, " sample"]) -> float:
-    """How often chance alone makes the mean difference of so many pairs as large, by Student's distribution."""
-    from scipy.special import stdtr  # not with every import of torchsag
-
-    return float(stdtr(max(len(first) - 1, 1), -paired_t(first, second)))
-
-
-def means_something(
-    scores: Float[Tensor, " sample"], meaningless: Float[Tensor, "nulls sample"], most_p: float
-) -> tuple[bool, float, float]:
-    """Whether scores are better than those of maps that mean nothing, by pairs of particles and among the maps.
-
-    Returns
-    -------
-    meant
-        Whether chance makes both as seldom as `most_p`.
-    t
-        Of the pairs of each particle's score and its mean over the maps.
-    spread
-        By how many standard deviations the sample's mean lies above the maps' means; as that of one further map it
-        follows Student's distribution.
-    """
-    from scipy.special import stdtr
-
-    maps = len(meaningless)
-    means = meaningless.double().mean(1)
-    away = float((scores.double().mean() - means.mean()) / means.std().clamp_min(1e-6))
-    of_maps = float(stdtr(maps - 1, -away / math.sqrt(1 + 1 / maps)))
-    middle = meaningless.mean(0)
-    # So few particles have no spread of differences to speak of.
-    of_pairs = paired_p(scores, middle) if len(scores) >= _LEAST_SAMPLE else 0.0
-    return of_pairs <= most_p and of_maps <= most_p, paired_t(scores, middle), away
 
 
 @dataclass(frozen=True)
@@ -94,7 +48,7 @@ class ContrastOpposite:
         count = len(matches.reference)
         evidence = {"sample": count, "prefer_inverted": single, "p": p}
         clear = p < self.most_p and means_something(matches.inverted, matches.meaningless, self.meaningless_p)[0]
-        if (matches.likeliest == "inverted" and clear) or (count < _LEAST_SAMPLE and single == count):
+        if (matches.likeliest == "inverted" and clear) or (count < LEAST_SAMPLE and single == count):
             text = (
                 f"particles and reference have opposite contrast: {single} of {count} particles looked at match the "
                 "inverted reference clearly better; invert the reference or the particles (multiply by -1)"
@@ -185,7 +139,7 @@ class ShiftsAtSearchRadius:
         p, median = paired_p(gain, of_noise), float((gain - of_noise).median())
         regular = matches.likeliest == "outside" and p < self.most_p and median > self.least_gain
         seen = max(outside, int((gain - of_noise > self.least_gain).sum())) if regular else outside
-        many = outside >= max(2, self.some * count) or (count < _LEAST_SAMPLE and outside == count)
+        many = outside >= max(2, self.some * count) or (count < LEAST_SAMPLE and outside == count)
         if not regular and not many:
             return None
         text = (

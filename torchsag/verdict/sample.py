@@ -21,12 +21,17 @@ from torchsag.particles import DensityMap, ParticleBatch, ParticleSet
 from torchsag.particles.pure_noise import PureNoise
 from torchsag.search.local_grid import LocalGrid
 from torchsag.search.rotational_matching import RotationalMatching
+from torchsag.verdict.chance import paired_p
 
 LEAST_BOX = 16
 _NO_SYMMETRY = Symmetry("C1")
 _NULLS = 6
 _WIDE = 0.4
-_COARSE_DEGREE = 6  # a wide radius holds many shifts
+# A wide radius holds many shifts. A first look, whose trial shifts are a tenth of the box apart, hardly tells particles
+# just beyond the radius from some within: where it gains more than chance does once in five, a second one is as fine
+# as the other searches.
+_FIRST_LOOK, _SECOND_LOOK = 6, 10
+_SUSPICIOUS = 0.2
 _ROUNDS = 3
 
 
@@ -44,8 +49,8 @@ class Matches:
     noise
         Of noise with the power of each particle, with the reference.
     wider
-        What a coarser search gains within 0.4 of the box over the run's radius of shifts: on the particles, and on the
-        noise; None where the run searches no such radius.
+        What a search gains within 0.4 of the box over the run's radius of shifts: on the particles, and on the noise;
+        None where the run searches no such radius.
     """
 
     reference: Float[Tensor, " sample"]
@@ -159,7 +164,7 @@ def match_sample(
 
     wider = None
     if max_shift is not None and max_shift < _WIDE:
-        wider = _gain(sample, reference, max_shift), _gain(noise, reference, max_shift)
+        wider = _gains(sample, noise, reference, max_shift)
     upright, inverted = scores(sample, density), scores(sample, -density)
     sign = 1.0 if float(upright.mean()) >= float(inverted.mean()) else -1.0
     return Matches(
@@ -172,8 +177,18 @@ def match_sample(
     )
 
 
-def _gain(particles: ParticleBatch, reference: DensityMap, max_shift: float) -> Float[Tensor, " sample"]:
-    near, far = (best_scores(particles, reference, r, degree=_COARSE_DEGREE) for r in (max_shift, _WIDE))
+def _gains(
+    particles: ParticleBatch, noise: ParticleBatch, reference: DensityMap, max_shift: float
+) -> tuple[Float[Tensor, " sample"], Float[Tensor, " sample"]]:
+    """What a search farther off gains on particles and on noise, more closely where it seems to gain on particles."""
+    found = _gain(particles, reference, max_shift, _FIRST_LOOK), _gain(noise, reference, max_shift, _FIRST_LOOK)
+    if paired_p(*found) > _SUSPICIOUS:
+        return found
+    return _gain(particles, reference, max_shift, _SECOND_LOOK), _gain(noise, reference, max_shift, _SECOND_LOOK)
+
+
+def _gain(particles: ParticleBatch, reference: DensityMap, max_shift: float, degree: int) -> Float[Tensor, " sample"]:
+    near, far = (best_scores(particles, reference, radius, degree=degree) for radius in (max_shift, _WIDE))
     return far - near
 
 

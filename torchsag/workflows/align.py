@@ -26,6 +26,7 @@ from torchsag.runs.central_slices import save_alignment_slices
 from torchsag.runs.checkpoint import Checkpoint, Columns
 from torchsag.runs.chunked_alignment import ChunkAligner, stage_seconds, to_result
 from torchsag.runs.chunked_sums import average_at
+from torchsag.runs.closing import judging_seconds
 from torchsag.runs.device import pick_device
 from torchsag.runs.hand import in_hand_of, judge_hand
 from torchsag.runs.listed_origins import listed_origins
@@ -55,8 +56,8 @@ _SHOWN = (
     ("median_shift_sigma_angstrom", "median expected shift error (angstrom)", 2),
     ("median_cpu_seconds", "CPU seconds per particle", 3),
 )
-# Before the first particle, to average one, to judge the run, by aligning one (experiments/benchmarks/time_left.py).
-_PREPARING, _AVERAGING, _CLOSING = 60.0, 0.15, 60.0
+# Seconds before the first particle; what averaging one costs by aligning one (experiments/benchmarks/time_left.py).
+_PREPARING, _AVERAGING = 1.5, 0.15
 _EXPECTED = ("rotation_sigma_deg", "shift_sigma_angstrom")
 
 
@@ -72,6 +73,19 @@ class _Inputs:
     centres: Tensor | None
     copies: list[Finding | None]
     mirrored: bool = False
+
+
+def phases(particles: int, box: int, part: Part | None = None) -> list[job.Phase]:
+    """What is going to be done."""
+    mine = particles if part is None else len(part.rows(particles))
+    found = [
+        job.Phase("preparing", 1, "preparing", seconds=_PREPARING),
+        job.Phase("aligning", mine, "alignment"),
+    ]
+    if part is not None:
+        return found
+    found.append(job.Phase("averaging", particles, "averaging", cost=_AVERAGING))
+    return [*found, job.Phase("verdict and results", 1, "closing", seconds=judging_seconds(particles, box))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +157,8 @@ class Align(ParticleRun):
                 require_room(out, _room(inputs.particles))
             checkpoint = self.open_checkpoint(reference=file_signature(self.reference))
             inputs = self._in_the_hand_of_the_particles(inputs)
-            self._plan(len(inputs.particles) if part is None else len(part.rows(len(inputs.particles))), part)
+            if self.parallel.is_root:
+                job.plan(phases(len(inputs.particles), inputs.particles.box[0], part))
             columns = self._align(inputs, checkpoint, part)
             if part is not None:
                 return (self._outcome_of(part, columns) if self.parallel.is_root else Outcome()), columns, None
@@ -160,18 +175,6 @@ class Align(ParticleRun):
             outcome = self._publish(inputs, columns, average, provenance)
             checkpoint.remove()
         return outcome, columns, average
-
-    def _plan(self, particles: int, part: Part | None) -> None:
-        """What is going to be done, on the root."""
-        phases = [
-            job.Phase("preparing", 1, "preparing", cost=_PREPARING),
-            job.Phase("aligning", particles, "alignment"),
-        ]
-        if part is None:
-            phases.append(job.Phase("averaging", particles, "averaging", cost=_AVERAGING))
-            phases.append(job.Phase("verdict and results", 1, "closing", cost=_CLOSING))
-        if self.parallel.is_root:
-            job.plan(phases)
 
     def _in_the_hand_of_the_particles(self, inputs: _Inputs) -> _Inputs:
         reference, mirrored = in_hand_of(

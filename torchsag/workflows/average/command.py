@@ -22,6 +22,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
+from torchsag.runs.closing import judging_seconds
 from torchsag.runs.device import pick_device
 from torchsag.runs.files import write_fsc, write_rows
 from torchsag.runs.half_mapper import HalfMapper
@@ -53,8 +54,23 @@ from torchsag.workflows.average.settings import AveragingSettings
 from torchsag.workflows.average.state import AveragingState, unaligned
 
 _CLOSING = "final maps and verdict"
-# By aligning one particle to one reference (experiments/benchmarks/time_left.py).
-_LATER_COST, _CLOSING_COST = 1.5, 100.0
+# A later iteration by the first one, and seconds of the final maps (experiments/benchmarks/time_left.py).
+_LATER_COST, _FINAL_MAPS = 1.1, 3.0
+
+
+def phases(iterations: int, from_map: bool, particles: int, box: int) -> list[job.Phase]:
+    """What is going to be done, at most."""
+    found = [
+        job.Phase(_iteration(number, iterations), particles, "iteration", cost=_LATER_COST, optional=number > 1)
+        for number in range(1, iterations + 1)
+    ]
+    if from_map:  # one for all particles, at first
+        found[0] = job.Phase(_iteration(1, iterations), particles, "first iteration")
+    return [*found, job.Phase(_CLOSING, 1, "closing", seconds=_FINAL_MAPS + judging_seconds(particles, box))]
+
+
+def _iteration(number: int, most: int) -> str:
+    return f"iteration {number} of at most {most}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +184,7 @@ class Average(AveragingSettings, ParticleRun):
             signature = "" if self.reference is None else file_signature(self.reference)
             checkpoint = self.open_checkpoint(reference=signature)
             if self.parallel.is_root:
-                job.plan(self._phases(len(particles)))
+                job.plan(phases(self.iterations, self.reference is not None, len(particles), particles.box[0]))
             state = self._iterate(loop, checkpoint, reference)
             job.begin(_CLOSING)
             state = state if self.polish is None else loop.polished(state, self.polish)
@@ -183,19 +199,6 @@ class Average(AveragingSettings, ParticleRun):
             outcome = run.publish(Path(self.out), maps, metrics, provenance.configuration, self.report, self.strict)
             checkpoint.remove()
         return outcome, run
-
-    def _phases(self, particles: int) -> list[job.Phase]:
-        """What is going to be done."""
-        iterations = [
-            job.Phase(self._phase(number), particles, "iteration", cost=_LATER_COST, optional=number > 1)
-            for number in range(1, self.iterations + 1)
-        ]
-        if self.reference is not None:  # one for all particles, at first
-            iterations[0] = job.Phase(self._phase(1), particles, "first iteration")
-        return [*iterations, job.Phase(_CLOSING, 1, "closing", cost=_CLOSING_COST)]
-
-    def _phase(self, iteration: int) -> str:
-        return f"iteration {iteration} of at most {self.iterations}"
 
     def _judge(self, loop: AveragingLoop, state: AveragingState, given: DensityMap | None) -> list[Finding | None]:
         """What can be said of particles, halves and start; on the root."""
@@ -258,7 +261,7 @@ class Average(AveragingSettings, ParticleRun):
         state = self.parallel.broadcast(saved)
         state = self._begin(loop, reference) if state is None else state
         while not self._finished(state):
-            job.begin(self._phase(state.iteration + 1))
+            job.begin(_iteration(state.iteration + 1, self.iterations))
             state, fsc = loop.step(state, checkpoint)
             if checkpoint is not None and fsc is not None:
                 self._record(loop, state, fsc)

@@ -7,9 +7,9 @@ from torchsag.runs.job import Phase
 COMMON = "the common average"
 CLOSING = "class maps and verdict"
 
-# By aligning one particle (experiments/benchmarks/time_left.py). What a division costs depends on the particles too
-# much for a time before one has been made.
-_VIEWING, _DIVIDING, _CLOSING = 0.1, 0.3, 90.0
+# By aligning one particle, and seconds of the class maps and the page (experiments/benchmarks/time_left.py). What a
+# division costs depends on the particles too much for a time before one has been made.
+_VIEWING, _DIVIDING, _CLOSING = 0.1, 0.3, 1.5
 
 
 def views(stage: int) -> str:
@@ -46,7 +46,7 @@ def phases(particles: int, common_iterations: int, seeds: range, classes: int, a
             found.append(Phase(settling(stage), 1, "settling", cost=_DIVIDING * particles / 20))
         if stage < alignments:
             found.append(Phase(alignment(stage), particles * classes, "alignment"))
-    return [*found, Phase(CLOSING, 1, "closing", cost=_CLOSING)]
+    return [*found, Phase(CLOSING, 1, "closing", seconds=_CLOSING)]
 
 
 def _again(stage: int) -> str:
