@@ -55,6 +55,25 @@ def test_a_phase_goes_at_the_pace_of_the_last_of_its_kind(clock):
     assert run.moment().progress() == "at least 33 % of the job, at most 60 s left"
 
 
+def test_the_end_of_a_job_takes_no_longer_for_a_slow_method(clock):
+    run = Job("align", 100.0, clock=clock)
+    run.plan([
+        Phase("preparing", 1, "preparing", seconds=1.0), Phase("aligning", 20, "alignment"),
+        Phase("averaging", 20, "averaging", cost=0.1), Phase("results", 1, "closing", seconds=4.0),
+    ])  # fmt: skip
+    assert run.moment().seconds_left is None  # how slow the method is, is not known
+    clock.now += 1
+    run.begin("aligning")
+    work(run, clock, 20, 3.0)
+    assert run.moment().seconds_left == pytest.approx(20 * 0.3 + 4)
+    assert run.moment().share == pytest.approx(61 / 71)  # of the time: 1 + 60 + 6 + 4 seconds
+    run.begin("results")
+    clock.now += 3.0
+    assert run.moment().seconds_left == pytest.approx(1.0)
+    clock.now += 3.0
+    assert run.moment().seconds_left == 0.0
+
+
 def test_no_time_is_made_up_where_a_phase_of_unknown_cost_follows(clock):
     run = Job("classify", 100.0, clock=clock)
     run.plan([

@@ -7,7 +7,7 @@ from torchsag.averaging.frames import bring_back, symmetrised
 from torchsag.averaging.symmetry_axes import symmetry_agreement
 from torchsag.geometry import Poses, Symmetry, rotvec_to_matrix
 from torchsag.simulation.structures import CappedPhantom, GroelPhantom, RibosomePhantom
-from torchsag.verdict.symmetry import SymmetryInMap
+from torchsag.verdict.symmetry import SymmetryInMap, SymmetryNotUsed
 
 N, VOXEL = 24, 14.0
 
@@ -57,3 +57,19 @@ def test_a_symmetrised_map_has_the_symmetry():
     made = symmetrised(ribosome, symmetry)
     assert float(symmetry_agreement(made, symmetry, 6, Poses.identity(1)).min()) > 0.98
     assert symmetrised(ribosome, Symmetry("C1")) is ribosome
+
+
+def test_a_symmetry_that_is_there_but_was_not_given_is_said_and_doubted_beside_errors(groel):
+    found = SymmetryNotUsed()(groel, Symmetry("C1"))
+    assert (found.code, found.severity) == ("symmetry_not_used", "note")
+    assert found.evidence["symmetry"] == "D7"
+    assert SymmetryNotUsed()(groel, Symmetry("C7")).evidence["symmetry"] == "D7"
+    assert SymmetryNotUsed()(groel, Symmetry("C1"), with_truth=True).severity == "doubt"
+    assert SymmetryNotUsed()(groel, Symmetry("D7")) is None
+
+
+def test_no_symmetry_is_seen_in_a_map_without_it_or_with_it_nearly():
+    assert SymmetryNotUsed()(RibosomePhantom().density(N, VOXEL), Symmetry("C1")) is None
+    assert SymmetryNotUsed()(CappedPhantom().density(N, VOXEL), Symmetry("C7")) is None
+    octahedral = symmetrised(RibosomePhantom().density(N, VOXEL), Symmetry("O"))
+    assert SymmetryNotUsed()(octahedral, Symmetry("C4")).evidence["symmetry"] == "O"

@@ -260,11 +260,10 @@ class Job:
         for at, phase in enumerate(self._phases[self._at :]):
             if not paces.known(phase):
                 return None
-            # What takes one piece is timed while it goes on.
             done = self._done if at == 0 else 0.0
             left += paces.of(phase) * max(0.0, phase.units - done)
         here = self._phases[self._at]
-        if here.units == 1 and here.seconds is not None and self._done == 0:
+        if here.units == 1 and here.seconds is not None and self._done == 0:  # in the middle of its only piece
             left -= min(paces.of(here), self.clock() - self._since)
         return left
 
@@ -273,7 +272,8 @@ class Job:
         spent = dict(self._spent)
         if self._phases and self._fresh > 0:
             spent[self._phases[self._at].kind] = self._blended(self._phases[self._at].kind)
-        return _Paces.of_phases(self._phases, {kind: one.seconds / one.units for kind, one in spent.items()})
+        measured = {kind: one.seconds / one.units for kind, one in spent.items() if one.seconds > 0}
+        return _Paces.of_phases(self._phases, measured)
 
     def _blended(self, kind: str) -> _Spent:
         """What the present phase shows so far; the one before counts less the farther this one is."""

@@ -12,7 +12,7 @@ from torchsag.particles import DensityMap, ParticleSet
 from torchsag.verdict.finding import Finding
 from torchsag.verdict.reference import ContrastOpposite, HandOpposite, NoBetterThanChance, ShiftsAtSearchRadius
 from torchsag.verdict.sample import LEAST_BOX, SearchRadius, match_sample, sample_rows
-from torchsag.verdict.symmetry import SymmetryInMap
+from torchsag.verdict.symmetry import SymmetryInMap, SymmetryNotUsed
 from torchsag.verdict.views import OrientationGap, measured_directions
 
 SAMPLE = 48
@@ -64,12 +64,19 @@ def judge_reference(
     return [*found, NoBetterThanChance()(matches)]
 
 
-def judge_symmetry(volume: DensityMap, symmetry: Symmetry) -> list[Finding | None]:
-    """Whether a map that was given has a symmetry that is imposed on it, and a note that it is."""
-    if symmetry.order == 1 or len(set(volume.box)) != 1:
+def judge_symmetry(volume: DensityMap, symmetry: Symmetry, with_truth: bool = False) -> list[Finding | None]:
+    """Whether a map that was given has a symmetry that is imposed on it, a note that it is, and whether it has more.
+
+    `with_truth` says that errors against a truth are reported, by the given symmetry.
+    """
+    if len(set(volume.box)) != 1:
         return []
+    tells = volume.box[0] >= LEAST_BOX and float(volume.density.std()) > 0
+    more = SymmetryNotUsed()(volume, symmetry, with_truth) if tells else None
+    if symmetry.order == 1:
+        return [more]
     imposed = Finding("reference_symmetrised", "note", f"symmetry={symmetry.name} was imposed on the reference as well")
-    return [SymmetryInMap()(volume, symmetry), imposed]
+    return [SymmetryInMap()(volume, symmetry), imposed, more]
 
 
 def judge_views(particles: ParticleSet, poses: Poses, symmetry: Symmetry, seed: int = 0) -> list[Finding | None]:

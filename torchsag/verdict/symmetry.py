@@ -1,4 +1,4 @@
-"""Checks of a symmetry: has the map it, and about these axes?"""
+"""Checks of a symmetry: has the map it, about these axes, and no more of it?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from torchsag.verdict.finding import Finding
 
 # Shells out to here tell axes apart for a particle that fills half its box, and maps have little noise there.
 _LAST_SHELL = 8
+# Seven- and eightfold rings are told apart farther out only.
+_LAST_SHELL_OF_ALL = 12
+_CYCLIC = tuple(f"C{n}" for n in range(2, 9))
+_FURTHER = (*(f"D{n}" for n in range(2, 9)), "T", "O", "I")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,46 @@ class SymmetryInMap:
                 "imposing it averages unlike parts"
             )
         return Finding(self.code, "wrong" if here < self.least else "doubt", text, evidence)
+
+
+@dataclass(frozen=True)
+class SymmetryNotUsed:
+    """A map with more symmetry, about RELION's axes, than was given: poses that look alike count as different ones.
+
+    Attributes
+    ----------
+    least
+        Mean correlation of the map with its symmetry mates, over shells 1 to 12, from which on it has a symmetry.
+    """
+
+    least: float = 0.98
+    code: str = "symmetry_not_used"
+
+    def __call__(self, volume: DensityMap, given: Symmetry, with_truth: bool = False) -> Finding | None:
+        """Judge a map; errors against a truth then count equivalent poses as wrong, which is a doubt."""
+        if not given.name.startswith("C"):
+            return None
+        masked = replace(volume, density=isolated(volume.density.float().cpu()))
+        last = min(_LAST_SHELL_OF_ALL, volume.box[0] // 2 - 1)
+        found = {name: self._agreement(masked, name, last) for name in _CYCLIC}
+        if max(found.values()) < self.least:
+            return None  # all further ones have a cyclic one among them
+        found |= {name: self._agreement(masked, name, last) for name in _FURTHER}
+        name = max((n for n in found if found[n] >= self.least), key=lambda n: Symmetry(n).order)
+        if Symmetry(name).order <= given.order:
+            return None
+        text = (
+            f"the reference has the symmetry {name} (correlation with its mates {found[name]:.2f}), but "
+            f"symmetry={given.name} was given: poses that look alike are taken for different ones"
+        )
+        if with_truth:
+            text += ", and errors against the truth count them as wrong"
+        text += f"; give symmetry={name} unless the particles lack it"
+        evidence = {"symmetry": name, "given": given.name, "agreement": found[name]}
+        return Finding(self.code, "doubt" if with_truth else "note", text, evidence)
+
+    def _agreement(self, volume: DensityMap, name: str, last: int) -> float:
+        return float(symmetry_agreement(volume, Symmetry(name), last, Poses.identity(1)).mean())
 
 
 def _voxels(shift: Sequence[float]) -> str:

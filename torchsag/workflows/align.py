@@ -56,8 +56,9 @@ _SHOWN = (
     ("median_shift_sigma_angstrom", "median expected shift error (angstrom)", 2),
     ("median_cpu_seconds", "CPU seconds per particle", 3),
 )
-# Seconds before the first particle; what averaging one costs by aligning one (experiments/benchmarks/time_left.py).
-_PREPARING, _AVERAGING = 1.5, 0.15
+# Seconds before the first particle at a box of 48 voxels; what averaging a particle costs by aligning one
+# (experiments/benchmarks/time_left.py).
+_PREPARING, _AVERAGING = 1.3, 0.15
 _EXPECTED = ("rotation_sigma_deg", "shift_sigma_angstrom")
 
 
@@ -79,7 +80,7 @@ def phases(particles: int, box: int, part: Part | None = None) -> list[job.Phase
     """What is going to be done."""
     mine = particles if part is None else len(part.rows(particles))
     found = [
-        job.Phase("preparing", 1, "preparing", seconds=_PREPARING),
+        job.Phase("preparing", 1, "preparing", seconds=_PREPARING * (box / 48) ** 3),
         job.Phase("aligning", mine, "alignment"),
     ]
     if part is not None:
@@ -247,7 +248,7 @@ class Align(ParticleRun):
             SetAside()(faults),
             *inputs.copies,
             judge_hand(self.mirror, inputs.mirrored),
-            *judge_symmetry(inputs.reference, inputs.symmetry),
+            *judge_symmetry(inputs.reference, inputs.symmetry, inputs.truth is not None),
             *judge_reference(kept, inputs.reference, search_radius(self.method), centres, self.seed),
             *judge_views(kept, poses, inputs.symmetry, self.seed),
         ]

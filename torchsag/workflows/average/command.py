@@ -22,7 +22,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
-from torchsag.runs.closing import judging_seconds
+from torchsag.runs.closing import final_maps_seconds
 from torchsag.runs.device import pick_device
 from torchsag.runs.files import write_fsc, write_rows
 from torchsag.runs.half_mapper import HalfMapper
@@ -54,8 +54,8 @@ from torchsag.workflows.average.settings import AveragingSettings
 from torchsag.workflows.average.state import AveragingState, unaligned
 
 _CLOSING = "final maps and verdict"
-# A later iteration by the first one, and seconds of the final maps (experiments/benchmarks/time_left.py).
-_LATER_COST, _FINAL_MAPS = 1.1, 3.0
+# A later iteration by the first one (experiments/benchmarks/time_left.py).
+_LATER_COST = 1.1
 
 
 def phases(iterations: int, from_map: bool, particles: int, box: int) -> list[job.Phase]:
@@ -66,7 +66,7 @@ def phases(iterations: int, from_map: bool, particles: int, box: int) -> list[jo
     ]
     if from_map:  # one for all particles, at first
         found[0] = job.Phase(_iteration(1, iterations), particles, "first iteration")
-    return [*found, job.Phase(_CLOSING, 1, "closing", seconds=_FINAL_MAPS + judging_seconds(particles, box))]
+    return [*found, job.Phase(_CLOSING, 1, "closing", seconds=final_maps_seconds(particles, box))]
 
 
 def _iteration(number: int, most: int) -> str:
@@ -210,7 +210,8 @@ class Average(AveragingSettings, ParticleRun):
         kept = particles.select(rows.tolist())
         if given is not None:
             centres = None if loop.centres is None else loop.centres[rows]
-            findings += judge_symmetry(given, loop.symmetry)
+            known = self.truth is not None and self.truth_symmetry is None
+            findings += judge_symmetry(given, loop.symmetry, known)
             findings += judge_reference(kept, given, search_radius(self.method), centres, self.seed)
         told = any(finding is not None and finding.code == NoBetterThanNoise.code for finding in findings)
         if particles.box[0] >= LEAST_BOX and not told:

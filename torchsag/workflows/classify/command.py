@@ -137,7 +137,16 @@ class Classify(ClassificationSettings, ParticleRun):
             checkpoint = self._begin(particles)
             if checkpoint is not None:
                 seeds = range(self.seed, self.seed + self.repeats)
-                job.plan(phases(len(particles), self.common_iterations, seeds, self.classes, self.class_alignments))
+                job.plan(
+                    phases(
+                        len(particles),
+                        particles.box[0],
+                        self.common_iterations,
+                        seeds,
+                        self.classes,
+                        self.class_alignments,
+                    )
+                )
             poses, usable = self._first_poses(particles, provenance, checkpoint)
             particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
             loop = self._loop(particles, usable)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from torchsag.runs.closing import class_maps_seconds
 from torchsag.runs.job import Phase
 
 COMMON = "the common average"
 CLOSING = "class maps and verdict"
 
-# By aligning one particle, and seconds of the class maps and the page (experiments/benchmarks/time_left.py). What a
-# division costs depends on the particles too much for a time before one has been made.
-_VIEWING, _DIVIDING, _CLOSING = 0.1, 0.3, 1.5
+# By aligning one particle (experiments/benchmarks/time_left.py). What a division costs depends on the particles too
+# much for a time before one has been made.
+_VIEWING, _DIVIDING = 0.1, 0.3
 
 
 def views(stage: int) -> str:
@@ -32,7 +33,9 @@ def alignment(stage: int) -> str:
     return f"alignment to the classes{_again(stage)}"
 
 
-def phases(particles: int, common_iterations: int, seeds: range, classes: int, alignments: int) -> list[Phase]:
+def phases(
+    particles: int, box: int, common_iterations: int, seeds: range, classes: int, alignments: int
+) -> list[Phase]:
     """All of it."""
     found = []
     if common_iterations:
@@ -46,7 +49,7 @@ def phases(particles: int, common_iterations: int, seeds: range, classes: int, a
             found.append(Phase(settling(stage), 1, "settling", cost=_DIVIDING * particles / 20))
         if stage < alignments:
             found.append(Phase(alignment(stage), particles * classes, "alignment"))
-    return [*found, Phase(CLOSING, 1, "closing", seconds=_CLOSING)]
+    return [*found, Phase(CLOSING, 1, "closing", seconds=class_maps_seconds(box))]
 
 
 def _again(stage: int) -> str:

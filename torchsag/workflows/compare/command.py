@@ -36,6 +36,9 @@ from torchsag.workflows.compare.yardsticks import average_fsc, bound, convergenc
 
 _log = logging.getLogger(__name__)
 
+# Seconds of the tests, tables and the page.
+_TABLES = 2.0
+
 Task = tuple[int, str]
 """Number of a trial and name of a method."""
 
@@ -118,7 +121,9 @@ class Compare:
             if done:
                 _log.info("resuming: %d of %d methods and trials are done", len(done), len(tasks))
             if checkpoint is not None:
-                plan([Phase("aligning", len(tasks), "method"), Phase("tests and tables", 1, "closing", cost=0.05)])
+                plan(
+                    [Phase("aligning", len(tasks), "method"), Phase("tests and tables", 1, "closing", seconds=_TABLES)]
+                )
             with progress("methods and trials", len(tasks), len(done), visible=checkpoint is not None) as advance:
                 for task, found in self.parallel.map_chunks(lambda t: self._align(t[1], trials[t[0]], device), left):
                     done[task] = found
