@@ -153,11 +153,22 @@ def _trusted(kind: str, rows: list[dict]) -> tuple[str, ...]:
 
 def _time_left() -> str:
     """Announced by real time left, and what live pages cost."""
-    head = ("command", "seconds", "after a quarter", "after half", "after three quarters", "CPU time of a page")
+    head = (
+        "command",
+        "CPU seconds",
+        "after a quarter",
+        "half",
+        "three quarters",
+        "last particle",
+        "CPU time of a page",
+    )
+    moments = ("0.25", "0.5", "0.75", "last particle")
     rows = []
-    for command, found in _read("time_left")["commands"].items():
-        told = [f"{found['time_left'][part]['announced_by_real']:.2f}" for part in ("0.25", "0.5", "0.75")]
-        rows.append((command, f"{found['seconds']:.0f}", *told, f"{1000 * found['cpu_seconds_of_a_page']:.0f} ms"))
+    for name, found in _read("time_left")["runs"].items():
+        known = [found["time_left"].get(moment) for moment in moments]
+        told = ["" if one is None else f"{one['announced_by_real']:.2f}" for one in known]
+        page = f"{1000 * found['cpu_seconds_of_a_page']:.0f} ms"
+        rows.append((name, f"{found['cpu_seconds']:.0f}", *told, page))
     return _table(head, rows)
 
 

@@ -109,18 +109,18 @@ def test_particles_just_beyond_the_radius_are_found_too(tmp_path):
 
 
 @pytest.mark.parametrize(("gain", "looks"), [(0.0, [6, 6]), (0.6, [6, 6, 10, 10])])
-def test_a_second_look_is_taken_where_the_first_one_seems_to_gain(gain, looks, monkeypatch):
-    taken = []
+def test_a_second_look_is_taken_where_the_first_one_seems_to_gain(gain, looks, particles, monkeypatch):
+    spread, taken = torch.linspace(-1, 1, COUNT), []
+    here, noise = particles.load(range(COUNT)), particles.load(range(COUNT))
 
-    def look(scores, reference, max_shift, degree):
+    def look(batch, reference, max_shift, degree):
         taken.append(degree)
-        return scores + degree
+        return degree + (gain + spread if batch is here else spread.flip(0))
 
     monkeypatch.setattr(sample, "_gain", look)
-    spread = torch.linspace(-1, 1, 8)
-    found, noise = sample._gains(gain + spread, spread.flip(0), ribosome(), 0.25)
+    found, of_noise = sample._gains(here, noise, ribosome(), 0.25)
     assert taken == looks
-    torch.testing.assert_close(found - noise, gain + 2 * spread)
+    torch.testing.assert_close(found - of_noise, gain + 2 * spread)
 
 
 def test_boxes_too_small_to_tell_are_left_alone(tmp_path):
