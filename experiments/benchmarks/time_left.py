@@ -73,7 +73,7 @@ class Timed(Job):
 class Recorder:
     """A report that notes what it was told, and lets the real one work now and then."""
 
-    page: object
+    page: Any
     told: list[tuple[float, float | None, str]] = field(default_factory=list)
     spent: list[float] = field(default_factory=list)
 
