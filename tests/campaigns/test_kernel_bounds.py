@@ -27,13 +27,14 @@ from torchsag.likelihood.fourier_kernel import fused_block_sums
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 from torchsag.spectra.gather import gather_torch
-from torchsag.spectra.gather_numba import gather_numba
+from torchsag.spectra.gather_numba import gather_into_sums, gather_numba
 from torchsag.spectra.gridding import WIDTH, ContinuousSpectrum, interpolate, tap_table
 from torchsag.spectra.mates import mate_sums_torch
 from torchsag.spectra.mates_numba import mate_sums_numba
 from torchsag.spectra.scatter import scatter_torch
 from torchsag.spectra.scatter_numba import scatter_numba
 from torchsag.spectra.tables import Sphere, padded_table
+from torchsag.spectra.tables_numba import padded_table_numba
 from torchsag.spectra.taps_numba import fill_taps
 
 BAD = [float("nan"), float("inf"), float("-inf"), 1e3, -1e3, 1e20, -1e20, 3e38]
@@ -47,6 +48,7 @@ TRIED = {
     "torchsag.spectra.gridding_numba",
     "torchsag.spectra.mates_numba",
     "torchsag.spectra.scatter_numba",
+    "torchsag.spectra.tables_numba",
     "torchsag.spectra.taps_numba",
 }
 
@@ -145,6 +147,12 @@ def test_a_gather_outside_of_the_table_gives_no_number(bad):
     _agree(torch.view_as_real(values), torch.view_as_real(expected))
     assert values[[0, 2]].isfinite().all()
     assert values[1].isnan().any()
+    points = inputs[5]
+    sums = torch.zeros(2, len(points), dtype=torch.complex128), torch.zeros(2, len(points), dtype=torch.float64)
+    gather_into_sums(sums, torch.tensor([0, 1, 0]), torch.ones(3), *inputs)
+    assert sums[0][0].isfinite().all()
+    assert torch.equal(sums[0][1].isnan(), values[1].isnan())
+    assert torch.equal(sums[1][1].isnan(), measured[1].isnan())
 
 
 def test_a_gather_refuses_a_weight_that_does_not_exist():
@@ -155,6 +163,21 @@ def test_a_gather_refuses_a_weight_that_does_not_exist():
         gather_numba(
             spectra, weights, torch.tensor([1]), torch.eye(3)[None], torch.zeros(1, 3), Sphere.up_to(n, 3).index, n
         )
+
+
+@pytest.mark.parametrize("group", [-1, 2])
+def test_sums_refuse_a_group_that_does_not_exist(group):
+    n, points = 8, Sphere.up_to(8, 3).index
+    tables = padded_table(to_half_spectrum(torch.randn(1, n, n, n)), n), padded_table(torch.rand(1, n, n, 5), n)
+    sums = torch.zeros(2, len(points), dtype=torch.complex128), torch.zeros(2, len(points), dtype=torch.float64)
+    place = torch.eye(3)[None], torch.zeros(1, 3), points, n
+    with pytest.raises(IndexError):
+        gather_into_sums(sums, torch.tensor([group]), torch.ones(1), *tables, torch.tensor([0]), *place)
+
+
+def test_a_padded_table_refuses_what_it_would_read_beyond():
+    with pytest.raises(ValueError, match="a reach within"):
+        padded_table_numba(torch.rand(1, 8, 8, 4), 8, 4)
 
 
 @pytest.mark.parametrize("bad", BAD)

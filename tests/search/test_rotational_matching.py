@@ -110,6 +110,16 @@ def test_batches_do_not_matter(problem):
     torch.testing.assert_close(alone.poses.rotations[0], whole.poses.rotations[1])
 
 
+def test_one_search_tells_the_best_scores_of_a_reference_and_of_its_negative(problem):
+    reference, particles, _ = problem
+    search = RotationalMatching(num_candidates=1)
+    prepared = search.prepare(reference, C1)
+    upright, opposite = prepared.best_of_both_signs(particles)
+    negative = search.prepare(DensityMap(-reference.density, reference.voxel_size), C1)
+    torch.testing.assert_close(upright, prepared(particles).scores[:, 0])
+    torch.testing.assert_close(opposite, negative(particles).scores[:, 0])
+
+
 def test_symmetry_shrinks_the_grid_and_finds_the_pose():
     symmetry = Symmetry("D7")
     reference = density_of(groel_phantom(), 24, 10.0, 10.0)

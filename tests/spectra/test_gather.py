@@ -7,9 +7,10 @@ from torchsag.fourier import to_half_spectrum, to_spectrum
 from torchsag.geometry import Poses, random_rotations
 from torchsag.geometry.rotations import rotvec_to_matrix
 from torchsag.spectra.gather import gather_torch
-from torchsag.spectra.gather_numba import gather_numba
+from torchsag.spectra.gather_numba import gather_into_sums, gather_numba
 from torchsag.spectra.kaiser_bessel import compensate
 from torchsag.spectra.tables import MARGIN, Sphere, padded_table
+from torchsag.spectra.tables_numba import padded_table_numba
 
 
 def _inputs(n, count=3, seed=0):
@@ -57,6 +58,39 @@ def test_numba_kernel_agrees_with_torch(n, threads):
     expected_value, expected_weight = gather_torch(*inputs)
     torch.testing.assert_close(value, expected_value, atol=2e-5 * float(expected_value.abs().max()), rtol=1e-4)
     torch.testing.assert_close(weight, expected_weight, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [15, 16])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sums_made_on_the_way_are_those_of_what_was_read(n, threads):
+    _, inputs = _inputs(n, count=4)
+    groups, strength = torch.tensor([1, 0, 1, 1]), torch.tensor([1.0, 0.5, 2.0, 0.0], dtype=torch.float64)
+    points = inputs[5]
+    sums = torch.ones(2, len(points), dtype=torch.complex128), torch.ones(2, len(points), dtype=torch.float64)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        gather_into_sums(sums, groups, strength, *inputs)
+    finally:
+        torch.set_num_threads(before)
+    value, weight = gather_torch(*inputs)
+    scaled = strength[:, None] * weight
+    top = torch.ones_like(sums[0]).index_add_(0, groups, scaled * value.to(torch.complex128))
+    bottom = torch.ones_like(sums[1]).index_add_(0, groups, scaled * weight)
+    torch.testing.assert_close(sums[0], top, atol=2e-5 * float(top.abs().max()), rtol=1e-4)
+    torch.testing.assert_close(sums[1], bottom, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [15, 16])
+@pytest.mark.parametrize("reach", [3, None])
+def test_the_compiled_table_is_that_of_torch(n, reach):
+    generator = torch.Generator().manual_seed(2)
+    half = to_half_spectrum(torch.randn(2, n, n, n, generator=generator))
+    for some in (half, half.conj(), half.real.contiguous()):
+        made = padded_table_numba(some, n, n // 2 if reach is None else reach)
+        assert torch.equal(made, padded_table(some, n, reach))
+    with pytest.raises(ValueError, match="a reach within"):
+        padded_table_numba(half, n, n)
 
 
 @pytest.mark.parametrize("gather", [gather_torch, gather_numba])

@@ -40,6 +40,7 @@ from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import as_model, radius_of_gyration
 from torchsag.likelihood.contenders import Contenders
 from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
+from torchsag.likelihood.fourier_blocks import BlockSums
 from torchsag.likelihood.information import information_by_shell, pose_information, shell_of_information
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
@@ -277,7 +278,7 @@ class PreparedCurvatureSAG:
         contenders = _contenders(candidates)
         spectrum = total_spectrum(by_shell, self._shell_band)
         observed = whitened(measured[0], self._levels[0].band, spectrum)
-        contenders = self._levels[0].judge(observed, contenders)
+        contenders, sums = self._levels[0].measure(observed, contenders)
         spent = torch.zeros_like(contenders.score[: len(particles)])
         for number, level in enumerate(self._levels):
             with stage(f"refinement {number + 1}"):
@@ -286,11 +287,11 @@ class PreparedCurvatureSAG:
                     spectrum = self._residual_spectrum(by_shell, contenders)
                     observed = whitened(measured[number], level.band, spectrum)
                 moved = _within(candidates.limits, contenders, level.refine(observed, contenders))
-                contenders = level.judge(observed, moved)
+                contenders, sums = level.measure(observed, moved)
                 spent = spent + self._spent(number, contenders, len(particles))
             note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
         with stage("judging"):
-            return self._result(self._levels[-1], observed, contenders, candidates.limits.centres, spent)
+            return self._result(observed, contenders, sums, candidates.limits.centres, spent)
 
     def _as_images(self, particles: ParticleBatch) -> ParticleBatch:
         """The particles as images of the reference."""
@@ -337,13 +338,12 @@ class PreparedCurvatureSAG:
         return contenders.thin(len(observed), most, margin, _SAME_ANGLE, _SAME_SHIFT, self._symmetry)
 
     def _result(
-        self, level: Level, observed: Observations, contenders: Contenders, centres: Poses, spent: Tensor
+        self, observed: Observations, contenders: Contenders, sums: BlockSums, centres: Poses, spent: Tensor
     ) -> AlignmentResult:
-        count = len(observed)
+        count, level = len(observed), self._levels[-1]
         best = contenders.best(count)
-        chosen = contenders[best]
+        chosen, sums = contenders[best], sums[best]
         variance = self._noise_variance(observed, chosen.score)
-        sums = level.sums(observed, chosen.poses, chosen.particle)
         bound = pose_covariance(sums, chosen.amplitude, variance)
         covariances = bound
         if self._posterior:

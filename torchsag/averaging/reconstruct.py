@@ -138,10 +138,8 @@ class MapSums:
             tables = GatherTables.of(
                 gridded.spectra[chunk], gridded.weights, gridded.weight_index[chunk], self.last_shell
             )
-            value, weight = tables.at(poses[chunk], self.sphere.index)
-            scaled = strength[chunk, None].double() * weight
-            self.numerator.index_add_(0, groups[chunk], scaled * value.to(torch.complex128))
-            self.denominator.index_add_(0, groups[chunk], scaled * weight)
+            sums = self.numerator, self.denominator
+            tables.add_to(*sums, groups[chunk], strength[chunk], poses[chunk], self.sphere.index)
         self.counts.index_add_(0, groups, torch.ones_like(groups, dtype=torch.float64))
 
     @property

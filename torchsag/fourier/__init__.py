@@ -1,7 +1,7 @@
 """Centred transforms, cropping, shells, correlation by shell, filters: the only home of fftshift."""
 
 from torchsag.fourier.filters import apply_filter, low_pass
-from torchsag.fourier.frequencies import half_frequencies, half_shells, hermitian_multiplicity
+from torchsag.fourier.frequencies import frequency_axes, half_frequencies, half_shells, hermitian_multiplicity
 from torchsag.fourier.resize import crop, crop_spectrum, pad, pad_spectrum, resample
 from torchsag.fourier.shells import first_below, fourier_shell_correlation, last_above, shell_sums
 from torchsag.fourier.shift import phase_ramp
@@ -19,6 +19,7 @@ __all__ = [
     "crop_spectrum",
     "first_below",
     "fourier_shell_correlation",
+    "frequency_axes",
     "from_half_spectrum",
     "from_spectrum",
     "half_frequencies",

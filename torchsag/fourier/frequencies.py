@@ -17,6 +17,16 @@ def half_frequencies(
     return torch.stack(grid[::-1], -1)
 
 
+def frequency_axes(
+    box: tuple[int, int, int], like: Tensor
+) -> tuple[Float[Tensor, "z 3"], Float[Tensor, "y 3"], Float[Tensor, "kx 3"]]:
+    """The frequencies on the three axes of a half-spectrum, z, y and x, whose sums are `half_frequencies`."""
+    z, y, x = box
+    axes = [torch.fft.fftfreq(z), torch.fft.fftfreq(y), torch.fft.rfftfreq(x)]
+    along_z, along_y, along_x = (axis.to(like)[:, None] * torch.eye(3).to(like)[2 - k] for k, axis in enumerate(axes))
+    return along_z, along_y, along_x
+
+
 def half_shells(box: tuple[int, int, int], device: torch.device | str | None = None) -> Integer[Tensor, "z y kx"]:
     """The integer Fourier shell of each half-spectrum coefficient.
 

@@ -124,10 +124,11 @@ class TransformFiles:
             return None
         last = min(last_shell + (0 if kind == "spectra" else MARGIN), len(layout.ends) - 1)
         count = layout.ends[last]
-        scale = torch.from_numpy(slot[_HEAD : layout.start].view(np.float32).copy())
-        numbers = slot[layout.start : layout.start + 2 * layout.parts * count].view(np.float16)
-        values = torch.from_numpy(numbers.astype(np.float32)).view(count, layout.parts)
-        values *= scale[layout.shells[:count], None]
+        scale = slot[_HEAD : layout.start].view(np.float32)[: last + 1]
+        numbers = slot[layout.start : layout.start + 2 * layout.parts * count].view(np.float16).astype(np.float32)
+        # A shell's coefficients stand together.
+        numbers *= np.repeat(scale, layout.parts * np.diff(layout.ends[: last + 1], prepend=0))
+        values = torch.from_numpy(numbers).view(count, layout.parts)
         flat = torch.view_as_complex(values) if layout.parts == 2 else values[:, 0]
         half = torch.zeros(n * n * (n // 2 + 1), dtype=flat.dtype)
         return half.index_copy_(0, layout.positions[:count], flat).view(n, n, n // 2 + 1)

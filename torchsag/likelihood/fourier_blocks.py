@@ -58,6 +58,16 @@ class BlockSums:
     def _divisor(self) -> Float[Tensor, "poses terms"]:
         return self.energy.clamp_min(torch.finfo(self.energy.dtype).tiny)
 
+    def __getitem__(self, rows: Tensor) -> BlockSums:
+        """Those of some poses."""
+        return BlockSums(
+            self.cross[rows],
+            self.energy[rows],
+            self.cross_gradient[rows],
+            self.energy_gradient[rows],
+            self.gram[rows],
+        )
+
     def total(self) -> BlockSums:
         """All terms added into one."""
         return BlockSums(

@@ -47,8 +47,12 @@ class Level:
 
     def judge(self, observed: Observations, contenders: Contenders) -> Contenders:
         """Scores and amplitudes over the whole band."""
+        return self.measure(observed, contenders)[0]
+
+    def measure(self, observed: Observations, contenders: Contenders) -> tuple[Contenders, BlockSums]:
+        """As `judge`, with the sums that scores and amplitudes follow from."""
         sums = self.sums(observed, contenders.poses, contenders.particle)
-        return replace(contenders, score=sums.matched_filter[:, 0], amplitude=sums.amplitude[:, 0])
+        return replace(contenders, score=sums.matched_filter[:, 0], amplitude=sums.amplitude[:, 0]), sums
 
     def sums(
         self,

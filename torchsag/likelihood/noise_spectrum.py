@@ -15,7 +15,7 @@ from torch import Tensor
 
 from torchsag.geometry import Poses
 from torchsag.likelihood.fourier_blocks import block_sums
-from torchsag.likelihood.observations import Observations
+from torchsag.likelihood.observations import Observations, squared_size
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 
@@ -63,7 +63,7 @@ def whitened(observed: Observations, band: FourierBand, variance: Float[Tensor, 
 def _squares(observed: Observations) -> Float[Tensor, "particles coefficients"]:
     """``|Y|^2``, from ``|W Y|^2 / W^2`` where anything was measured."""
     weights = observed.weights[observed.weight_index]
-    return torch.where(weights > 0, observed.data.abs().square() / weights.clamp_min(1e-30), 0)
+    return torch.where(weights > 0, squared_size(observed.data) / weights.clamp_min(1e-30), 0)
 
 
 def _by_shell(values: Float[Tensor, "rows coefficients"], band: FourierBand) -> Float[Tensor, "rows shells"]:

@@ -61,7 +61,7 @@ def observe(particles: ParticleBatch, band: FourierBand) -> Observations:
     observed = band.take(particles.spectra) * (2 / voxels) ** 0.5
     observed = torch.where(weight[particles.weight_index] > 0, observed, 0)
     power = observed.real.new_zeros(len(particles), band.num_blocks)
-    power.index_add_(1, band.blocks, observed.abs().square())
+    power.index_add_(1, band.blocks, squared_size(observed))
     return Observations(
         data=observed * weight[particles.weight_index],
         weights=weight.square(),
@@ -69,3 +69,8 @@ def observe(particles: ParticleBatch, band: FourierBand) -> Observations:
         power=power,
         support=(weight > 0).sum(-1)[particles.weight_index].to(weight.dtype),
     )
+
+
+def squared_size(values: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """``|z|^2``, without the root that `abs` takes."""
+    return values.real.square() + values.imag.square()

@@ -115,6 +115,8 @@ def weighted_by_amplitude(particles: ParticleBatch, amplitude: Float[Tensor, " s
 
     Straight between shells; shell 0 is as shell 1, what lies beyond the last as the last.
     """
+    if bool((amplitude == 1).all()):
+        return particles
     box = particles.box
     radius = half_frequencies(box, device=particles.weights.device).norm(dim=-1) * max(box)
     curve = torch.cat([amplitude[:1], amplitude, amplitude[-1:]]).to(particles.weights)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from torchsag.axes import ArrayLike, Box
 from torchsag.errors import InputError
-from torchsag.fourier import from_half_spectrum, half_frequencies, phase_ramp, to_half_spectrum
+from torchsag.fourier import frequency_axes, from_half_spectrum, phase_ramp, to_half_spectrum
 from torchsag.geometry import Poses
 from torchsag.particles.in_memory import as_held
 from torchsag.particles.indexing import chosen_rows
@@ -131,11 +131,13 @@ class ParticleBatch:
     def recentred(self, shifts: Float[Tensor, "particles 3"]) -> ParticleBatch:
         """The particles with what lies at `shifts` (voxels from the box centre) brought to it; prior poses go along."""
         shifts = shifts.to(self.weights)
-        ramp = phase_ramp(half_frequencies(self.box, device=self.weights.device).to(shifts), -shifts)
+        # A phase of three coordinates is a product of three phases: a sine for each plane, not for each coefficient.
+        along_z, along_y, along_x = (phase_ramp(axis, -shifts) for axis in frequency_axes(self.box, shifts))
+        centred = self.spectra * (along_z[:, :, None] * along_y[:, None])[..., None] * along_x[:, None, None]
         poses = self.poses
         if poses is not None:
             poses = Poses(poses.rotations, poses.shifts - shifts.to(poses.shifts))
-        return replace(self, spectra=self.spectra * ramp, poses=poses)
+        return replace(self, spectra=centred, poses=poses)
 
     def __getitem__(self, index: Any) -> ParticleBatch:
         """Some particles, by a number, a slice, numbers or a mask; always a batch. Distinct weights are kept whole."""

@@ -16,7 +16,8 @@ def of_unit_size(particles: ParticleBatch) -> ParticleBatch:
     change no digit. The coefficients at k_x = 0, with the mean among them, have no say.
     """
     z, y, x = particles.box
-    size = particles.spectra.detach()[..., 1:].abs().amax((-3, -2, -1)) / (z * y * x) ** 0.5
+    parts = torch.view_as_real(particles.spectra.detach()[..., 1:])
+    size = parts.abs().amax((-4, -3, -2, -1)) / (z * y * x) ** 0.5
     known = size.isfinite() & (size > 0)
     factor = torch.exp2(-torch.where(known, size, 1.0).log2().round())
     return replace(particles, spectra=particles.spectra * factor[:, None, None, None])

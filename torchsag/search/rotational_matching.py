@@ -13,8 +13,10 @@ The normaliser, the same correlation of the squared weight with ``|G|^2``, depen
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Float
@@ -104,13 +106,27 @@ class PreparedRotationalMatching:
 
     def __call__(self, particles: ParticleBatch) -> Candidates:
         """Find starting poses for each particle."""
-        observed = observe(particles, self.band)
-        observed = whitened(observed, self.band, total_spectrum(observed, self.band))
-        parts = [self._match(observed[rows]) for rows in torch.arange(len(observed)).split(self._at_once)]
-        index, best, shifts = (torch.cat(part) for part in zip(*parts, strict=True))
+        index, best, shifts = self._of_all(particles, self._match)
         rotations = self._rotations[index]
         poses = Poses(rotations, torch.einsum("...ij,...j->...i", rotations, shifts))
-        return Candidates(poses, best, self._limits(len(observed)))
+        return Candidates(poses, best, self._limits(len(particles)))
+
+    def best_of_both_signs(
+        self, particles: ParticleBatch
+    ) -> tuple[Float[Tensor, " particles"], Float[Tensor, " particles"]]:
+        """The best score of each particle with the reference, and with the reference of opposite sign."""
+        return self._of_all(particles, self._extremes)
+
+    def _of_all(self, particles: ParticleBatch, some: Callable[[Observations], tuple[Tensor, ...]]) -> Any:
+        """What `some` finds of a few particles at once, for all of them."""
+        observed = observe(particles, self.band)
+        observed = whitened(observed, self.band, total_spectrum(observed, self.band))
+        parts = [some(observed[rows]) for rows in torch.arange(len(observed)).split(self._at_once)]
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+    def _extremes(self, observed: Observations) -> tuple[Tensor, Tensor]:
+        scores = self.scores(observed).flatten(1)
+        return scores.amax(1), -scores.amin(1)
 
     def _match(self, observed: Observations) -> tuple[Tensor, Tensor, Tensor]:
         """Rows of the chosen rotations, their scores, and their shifts in the reference's frame."""

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from torchsag.fourier.oversampled import oversampled_spectrum
+from torchsag.fourier.oversampled import oversampled_channels, oversampled_spectrum
+from torchsag.recording import is_recorded
 
 CHANNELS = 8  # value, d/dx, d/dy, d/dz: real and imaginary part of each
 
@@ -48,21 +50,22 @@ class FourierTable:
     def from_density(density: Float[Tensor, "z y x"], max_shell: int, oversampling: int = 2) -> FourierTable:
         """Transform a cubic map. Its density should vanish towards the box faces (mask it), else its copies alias."""
         box = density.shape[-1]
-        padded = oversampling * box
-        axes = torch.arange(box, dtype=density.dtype, device=density.device) - box // 2
-        z, y, x = torch.meshgrid(axes, axes, axes, indexing="ij")
-        damping = torch.sinc(x / padded) * torch.sinc(y / padded) * torch.sinc(z / padded)
-        # dF/du_x = sum f(x) (-2 pi i x / n) exp(-2 pi i u.x / n)
-        steps = -2 * math.pi / box * torch.stack([x, y, z]) * (density / damping.square())
         reach = oversampling * (max_shell + 1)
-        value, *gradient = (oversampled_spectrum(part, oversampling, reach) for part in (density, *steps))
-        # Multiplying by i turns (re, im) into (-im, re).
-        channels = [torch.view_as_real(value)] + [torch.stack([-part.imag, part.real], -1) for part in gradient]
-        return FourierTable(torch.cat(channels, -1).contiguous(), oversampling, max_shell, box)
+        factors = _channel_factors(box, oversampling, density.dtype, density.device)
+        if is_recorded(density):
+            value, *gradient = (oversampled_spectrum(part, oversampling, reach) for part in factors * density)
+            # Multiplying by i turns (re, im) into (-im, re).
+            channels = [torch.view_as_real(value)] + [torch.stack([-part.imag, part.real], -1) for part in gradient]
+            return FourierTable(torch.cat(channels, -1).contiguous(), oversampling, max_shell, box)
+        phases = torch.tensor([1, 1j, 1j, 1j], dtype=density.dtype.to_complex(), device=density.device)
+        table = oversampled_channels(factors * density, oversampling, reach, phases)
+        return FourierTable(torch.view_as_real(table).flatten(-2), oversampling, max_shell, box)
 
     def within(self, max_shell: int) -> FourierTable:
         """The part of the table up to a smaller shell: a smaller table is a faster one."""
         cut = self.oversampling * (self.max_shell - max_shell)
+        if cut == 0:
+            return self
         middle = slice(cut, self.samples.shape[0] - cut)
         samples = self.samples[middle, middle, : self.samples.shape[2] - cut].contiguous()
         return FourierTable(samples, self.oversampling, max_shell, self.box)
@@ -115,6 +118,19 @@ class FourierTable:
     def sample(self, points: Float[Tensor, "*batch 3"]) -> Complex[Tensor, "*batch"]:
         """Value at frequencies ``u``; differentiable in points and table, as often as one likes."""
         return self.lookup(points)[0]
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)  # kept for later calls, which may need gradients
+def _channel_factors(box: int, oversampling: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "4 z y x"]:
+    """What a map is multiplied by before its transform is that of the value, and i times of the damped gradient."""
+    axes = torch.arange(box, dtype=dtype, device=device) - box // 2
+    z, y, x = torch.meshgrid(axes, axes, axes, indexing="ij")
+    padded = oversampling * box
+    damping = torch.sinc(x / padded) * torch.sinc(y / padded) * torch.sinc(z / padded)
+    # dF/du_x = sum f(x) (-2 pi i x / n) exp(-2 pi i u.x / n); the i follows after the transform.
+    steps = -2 * math.pi / box * torch.stack([x, y, z]) / damping.square()
+    return torch.cat([torch.ones_like(x)[None], steps])
 
 
 def _reduce(low: Tensor, high: Tensor, t: Tensor, axis: int, step: float) -> Tensor:

@@ -102,7 +102,7 @@ def best_scores(
     Shells are compared up to `max_shell`; None takes what the map's size and the degree resolve.
     """
     search = RotationalMatching(degree=degree, num_candidates=1, max_shift=max_shift, max_shell=max_shell)
-    return search.prepare(volume, _NO_SYMMETRY)(particles).scores[:, 0]
+    return search.prepare(volume, _NO_SYMMETRY).best_of_both_signs(particles)[0]
 
 
 def search_radius(method: object) -> SearchRadius | None:
@@ -165,14 +165,16 @@ def match_sample(
     wider = None
     if max_shift is not None and max_shift < _WIDE:
         wider = _gains(sample, noise, reference, max_shift)
-    upright, inverted = scores(sample, density), scores(sample, -density)
+    search = RotationalMatching(num_candidates=1, max_shift=radius, max_shell=first.max_shell)
+    prepared = search.prepare(replace(reference, density=density), _NO_SYMMETRY)
+    upright, inverted = prepared.best_of_both_signs(sample)
     sign = 1.0 if float(upright.mean()) >= float(inverted.mean()) else -1.0
     return Matches(
         reference=upright,
         inverted=inverted,
         mirrored=scores(sample, reference.mirrored().density),
         meaningless=torch.stack([scores(sample, sign * meaningless(density, seed + k)) for k in range(_NULLS)]),
-        noise=scores(noise, density),
+        noise=prepared.best_of_both_signs(noise)[0],
         wider=wider,
     )
 

@@ -34,7 +34,8 @@ from torchsag.particles import DensityMap, ParticleSet
 from torchsag.particles.pure_noise import PureNoise
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.half_mapper import HalfMapper
-from torchsag.verdict.sample import best_scores, search_radius
+from torchsag.search.rotational_matching import RotationalMatching
+from torchsag.verdict.sample import search_radius
 from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps, Known, final_maps
 from torchsag.workflows.average.half_alignment import HalfAlignment
 from torchsag.workflows.average.half_frames import axes_pose, composed, placement
@@ -248,17 +249,17 @@ class AveragingLoop:
         known = search_radius(self.settings.method)
         radius = 0.125 if known is None else known.fraction
         chosen = torch.tensor(rows)
+        without_signal = PureNoise.like(self.particles, self.mapper.seed + 1)
         for half in (1, 2):
             for part in range(self.parts):
                 here = chosen[(self.halves[chosen] == half) & (self._alignment.part[chosen] == part)].tolist()
                 if here:
                     reference = self.reference(state, half, part)
-                    sets = (self.particles, PureNoise.like(self.particles, self.mapper.seed + 1))
-                    found = [best_scores(some.load(here), reference, radius) for some in sets]
-                    scores.append(found[0])
-                    noise.append(found[1])
-                    negative = replace(reference, density=-reference.density)
-                    inverted.append(best_scores(self.particles.load(here), negative, radius))
+                    search = RotationalMatching(num_candidates=1, max_shift=radius).prepare(reference, _NO_SYMMETRY)
+                    upright, opposite = search.best_of_both_signs(self.particles.load(here))
+                    scores.append(upright)
+                    inverted.append(opposite)
+                    noise.append(search.best_of_both_signs(without_signal.load(here))[0])
         return torch.cat(scores), torch.cat(noise), torch.cat(inverted)
 
     def _onto_symmetry_axes(self, result: AlignmentResult, state: AveragingState) -> AlignmentResult:
