@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from torchsag.fourier import (
+    frequency_axes,
     from_half_spectrum,
     half_frequencies,
     half_shells,
@@ -124,3 +125,10 @@ def test_what_is_kept_between_calls_serves_gradients_after_an_inference():
     volume = torch.ones(box, requires_grad=True)
     to_half_spectrum(volume).abs().square().sum().backward()
     assert volume.grad is not None
+
+
+@pytest.mark.parametrize("box", [(4, 5, 6), (6, 4, 7)])
+def test_frequencies_are_sums_of_those_on_the_axes(box):
+    z, y, x = frequency_axes(box, torch.zeros(1, dtype=torch.float64))
+    whole = z[:, None, None] + y[:, None] + x
+    torch.testing.assert_close(whole, half_frequencies(box, dtype=torch.float64), check_dtype=False)
