@@ -115,6 +115,11 @@ def write_list(
     """
     target = Path(target)
     chosen = program_for(target, program)
+    if chosen == "pytom" and not listing.named:
+        raise InputError(
+            f"{target}: expected a list that names volumes, as PyTom's do, {listing.path} gives positions alone; "
+            "extract the particles first, or write .star or .csv"
+        )
     sizes = set(listing.voxel_sizes or ())
     # Particles of several voxel sizes keep their own.
     own = sizes.pop() if len(sizes) == 1 else None
@@ -157,7 +162,7 @@ def _write_csv(target: Path, listing: ParticleList, voxel_size: float | None) ->
             path = Path(os.path.relpath(folder.resolve() / path, target.parent.resolve()))
         return f"{number}{path.as_posix()}"
 
-    columns: dict[str, list[str]] = {"volume": [beside(name) for name in listing.names]}
+    columns: dict[str, list[str]] = {"volume": [beside(name) for name in listing.names]} if listing.named else {}
     if listing.weight_names is not None:
         columns["weight"] = [beside(name) for name in listing.weight_names]
     ranges = single_ranges(listing, target)

@@ -47,7 +47,8 @@ def read_csv_list(path: Path | str, named: bool = True) -> ParticleList:
     """
     path = Path(path)
     columns = _read_columns(path, named)
-    count = len(columns["volume"])
+    volumes, count = columns.get("volume"), len(next(iter(columns.values())))
+    columns.setdefault("volume", [f"position_{k:06d}" for k in range(1, count + 1)])
     rotations, shifts = _poses(path, columns, count)
     weights = columns.get("weight")
     listing = ParticleList(
@@ -63,6 +64,7 @@ def read_csv_list(path: Path | str, named: bool = True) -> ParticleList:
         classes=_integers(path, columns, "class", (-LARGEST_NUMBER, LARGEST_NUMBER)),
         tomograms=columns.get("tomogram"),
         positions=_numbers(path, columns, _POSITION) if any(name in columns for name in _POSITION) else None,
+        named=volumes is not None,
     )
     return with_table(listing)
 
@@ -90,9 +92,7 @@ def _read_columns(path: Path, named: bool) -> dict[str, list[str]]:
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(header):
             raise InputError(f"{path}: particle {number}: expected {len(header)} values, got {len(row)}")
-    columns = {name: [plain_text(row[k].strip()) for row in rows[1:]] for k, name in enumerate(header)}
-    columns.setdefault("volume", [f"position_{k:06d}" for k in range(1, len(rows))])
-    return columns
+    return {name: [plain_text(row[k].strip()) for row in rows[1:]] for k, name in enumerate(header)}
 
 
 def _numbers(path: Path, columns: dict[str, list[str]], names: tuple[str, ...]) -> Float[Tensor, "rows columns"]:

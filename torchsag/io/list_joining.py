@@ -17,6 +17,7 @@ from torchsag.io.particle_list import ParticleList, find_folder, parse_name
 from torchsag.io.relion_export import renamed, set_origins
 from torchsag.io.star import Block, Loop
 from torchsag.io.tilt_columns import SCHEME, SCHEMES_BLOCK
+from torchsag.io.tilt_stacks import CENTRED
 
 _LOG = logging.getLogger(__name__)
 _NAMES = ("rlnImageName", COLUMN, relion.WEIGHT)
@@ -31,11 +32,23 @@ def start_of_names(listing: ParticleList) -> Path:
         return listing.path.parent.resolve()
 
 
-def volume_keys(listing: ParticleList) -> list[tuple[Path, int | None]]:
-    """What tells a list's volumes from those of other lists: file and place in it, links followed."""
+def volume_keys(listing: ParticleList) -> Sequence[tuple[object, ...]]:
+    """What tells a list's volumes from those of other lists: file and place in it, links followed.
+
+    Where no volumes are named it is the position, which is the same to a thousandth of what it counts.
+    """
+    if not listing.named:
+        return _position_keys(listing)
     folder = start_of_names(listing)
     parsed = [parse_name(name, listing.path) for name in listing.names]
     return [((folder / one.path).resolve(), one.index) for one in parsed]
+
+
+def _position_keys(listing: ParticleList) -> list[tuple[object, ...]]:
+    table = table_of(listing).columns
+    columns = [table[name] for names in (relion.POSITIONS, CENTRED) for name in names if name in table]
+    tomograms = listing.tomograms or [""] * len(listing.names)
+    return [(name, *(f"{float(x):.3f}" for x in place)) for name, *place in zip(tomograms, *columns, strict=True)]
 
 
 def joined(listings: Sequence[ParticleList], sizes: Sequence[Sequence[float] | None]) -> ParticleList:
@@ -82,7 +95,8 @@ def joined(listings: Sequence[ParticleList], sizes: Sequence[Sequence[float] | N
     positions = [one.positions for one in listings]
     if all(one is not None for one in positions):
         listing = replace(listing, positions=torch.cat([one for one in positions if one is not None]))
-    return replace(listing, folders=(folder,), weighting=first.weighting, tomograms_file=first.tomograms_file)
+    kept = {"weighting": first.weighting, "tomograms_file": first.tomograms_file, "named": first.named}
+    return replace(listing, folders=(folder,), **kept)
 
 
 def _check(listings: Sequence[ParticleList]) -> None:
@@ -92,6 +106,11 @@ def _check(listings: Sequence[ParticleList]) -> None:
             raise InputError(
                 f"{other.path}: expected weights that mean the same as those of {first.path}, "
                 f"{type(first.weighting).__name__}, got {type(other.weighting).__name__}; convert one of them first"
+            )
+        if other.named != first.named:
+            raise InputError(
+                f"{other.path}: expected volumes in all lists or in none, {first.path} differs; extract the particles "
+                "of the one that gives positions alone first"
             )
         if bool(len(relion.optics_table(other.blocks))) != bool(len(relion.optics_table(first.blocks))):
             raise InputError(
@@ -126,7 +145,8 @@ def _table(number: int, listing: ParticleList, sizes: Sequence[float] | None, fo
     for name in _NAMES:
         if name in table:
             table[name] = renamed(table[name], listing.path, own, folder)
-    if listing.shifts is not None or listing.rotations is not None:
+    # Without shifts the table's angles say all.
+    if listing.shifts is not None or (listing.rotations is not None and sizes is not None):
         if sizes is None:
             raise InputError(
                 f"{listing.path}: expected a voxel size to join its shifts with others; give voxel_size_angstrom="

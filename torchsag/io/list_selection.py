@@ -130,6 +130,11 @@ def with_volumes_of(listing: ParticleList, folder: Path) -> ParticleList:
     """
     if not folder.is_dir():
         raise InputError(f"new_volumes: expected a folder, got {folder}; check the path")
+    if not listing.named:
+        raise InputError(
+            f"new_volumes: expected a list that names volumes, {listing.path} gives positions alone; extract the "
+            "particles, or give new_voxel_size_angstrom="
+        )
     files = sorted(file.relative_to(folder) for file in folder.rglob("*") if is_volume(file))
     by_name = _only({file.name: file for file in files}, [file.name for file in files])
     numbers = [(trailing_number(file.name), file) for file in files]

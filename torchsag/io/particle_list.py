@@ -55,6 +55,8 @@ class ParticleList:
         Whether the list says that a particle is stored as 2D images; the file's header has the last word.
     tomograms_file
         RELION's ``tomograms.star`` that belongs to the list.
+    named
+        Whether the list names volumes; where it gives positions alone, `names` count its entries.
     """
 
     path: Path
@@ -77,6 +79,7 @@ class ParticleList:
     weightings: Sequence[Weighting] | None = None
     flat: Sequence[bool] | None = None
     tomograms_file: Path | None = None
+    named: bool = True
 
     def poses(self, voxel_size: float | None) -> Poses | None:
         """Prior poses in voxels.

@@ -23,7 +23,7 @@ from torchsag.io.relion_document import (
     set_poses,
     texts,
 )
-from torchsag.io.star import write_star
+from torchsag.io.star import Loop, write_star
 from torchsag.io.volume_header import VolumeHeader
 from torchsag.io.volumes import read_volume_header
 
@@ -58,6 +58,9 @@ def write_relion_list(
     InputError
         If no voxel size is known, or the file cannot be written.
     """
+    if not listing.named:
+        _write_positions(target, listing, voxel_size)
+        return
     folder, header = _first_volume(listing)
     start = project or target.parent
     sizes = _voxel_sizes(target, listing, voxel_size, header)
@@ -84,6 +87,22 @@ def write_relion_list(
     if extents is not None:
         note_series(document, extents.series_pixel)
     note_tomograms(document, target, listing.tomograms_file or (None if extents is None else extents.told_by))
+    write_star(target, document, file_version(table))
+
+
+def _write_positions(target: Path, listing: ParticleList, voxel_size: float | None) -> None:
+    """A list that names no volumes: what it says, in angstrom where the voxel size is known, and no more."""
+    table = dict(relion.particle_table(listing.path, listing.blocks).columns)
+    table.pop("rlnImageName", None)
+    sizes = listing.voxel_sizes if voxel_size is None else [voxel_size] * len(listing.names)
+    if sizes is None:
+        name = relion.particle_block_name(listing.blocks)
+        write_star(target, {**listing.blocks, str(name): Loop(table)})
+        return
+    set_origins(table, listing, list(sizes))
+    one_size = sizes[0] if len(set(sizes)) == 1 else None
+    document = relion_document(target, listing.blocks, table, None, listing.weighting, one_size)
+    note_tomograms(document, target, listing.tomograms_file)
     write_star(target, document, file_version(table))
 
 

@@ -25,8 +25,9 @@ from torchsag.io.list_selection import (
     voxel_size_of,
     with_volumes_of,
 )
-from torchsag.io.lists import program_of, read_list
+from torchsag.io.lists import program_of
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.position_list import read_list_or_positions
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.provenance import Provenance
 from torchsag.workflows.select.apart import kept_apart
@@ -46,7 +47,7 @@ class Select:
     Attributes
     ----------
     particles
-        A list of any program, or several, as in [a.star,b.star], to be joined.
+        A list of any program, or several, as in [a.star,b.star], to be joined; also positions alone, without volumes.
     out
         The file to write. With `split`, one file for each part, its name before the suffix.
     program
@@ -151,7 +152,7 @@ class Select:
         sources = [self.particles] if isinstance(self.particles, str) else list(self.particles)
         if not sources:
             raise InputError("particles: expected at least one list, got none")
-        listings = [read_list(source, self.volumes) for source in sources]
+        listings = [read_list_or_positions(source, self.volumes) for source in sources]
         program = self.program or program_of(sources[0], Path(self.out).suffix)
         steps = [("listed", sum(len(one.names) for one in listings))]
         listing, sizes = self._joined(listings, steps)
