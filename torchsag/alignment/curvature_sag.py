@@ -43,6 +43,7 @@ from torchsag.likelihood.fisher import noise_variance, pose_covariance, remainin
 from torchsag.likelihood.fourier_blocks import BlockSums
 from torchsag.likelihood.information import information_by_shell, pose_information, shell_of_information
 from torchsag.likelihood.levels import Level
+from torchsag.likelihood.noise_shape import NoiseShape, noise_shape
 from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.likelihood.posterior import EVALUATIONS, posterior_covariance
@@ -155,6 +156,7 @@ class PreparedCurvatureSAG:
         self._given = DensityMap(as_model(reference.density.float()).to(device), reference.voxel_size)
         self._posterior = True  # whether uncertainties are more than bounds
         self._last = shell_of_information(self._given.density, method.information)
+        self._noise = NoiseShape()
         self._strength = ReferenceStrength(torch.ones(self._limited(self._last), device=self._given.density.device))
         self._take(self._given)
 
@@ -190,33 +192,51 @@ class PreparedCurvatureSAG:
 
     @exact
     def calibrated(self, particles: ParticleBatch) -> PreparedCurvatureSAG:
-        """The aligner with the reference's amplitude, shell by shell, as these particles show it.
+        """The aligner with the reference's amplitude, shell by shell, and the noise as these particles show them.
 
         Again with the better poses that it leads to, until it stays. A reference that is what it says, as far as poses
         are concerned, is taken at its word: what a few particles say of it would only add their noise.
         """
-        plain = self.with_strength(ReferenceStrength(torch.ones_like(self._strength.amplitude)))
-        whole = plain._measured_strength(particles)
+        known, poses = self._with_measured_strength(particles)
+        shape = known._measured_noise(particles, poses)
+        if shape.power is not None or shape.excess != 1:
+            _log.info("noise: %s, variances times %.2f", "even" if shape.power is None else "uneven", shape.excess)
+        return known._with_noise(shape)
+
+    def _with_measured_strength(self, particles: ParticleBatch) -> tuple[PreparedCurvatureSAG, Poses]:
+        """The aligner with the reference's amplitude, and the last poses that were found on the way."""
+        plain = self._with_noise(NoiseShape()).with_strength(
+            ReferenceStrength(torch.ones_like(self._strength.amplitude))
+        )
+        whole, poses = plain._measured_strength(particles)
         known = plain.with_strength(whole)
         if known._lost() > _ALL_OF_IT:
             divided = replace(whole, surroundings=torch.zeros_like(whole.amplitude))
-            known = plain.with_strength(plain.with_strength(divided)._measured_strength(particles))
+            known = plain.with_strength(plain.with_strength(divided)._measured_strength(particles)[0])
         if known._strength.surroundings is None:
             known = plain.with_strength(whole)
             if known._resembles(plain, _AT_ITS_WORD):
-                return plain
+                return plain, poses
         for _ in range(_CALIBRATIONS - 1):
-            before, known = known, known.with_strength(known._measured_strength(particles))
+            strength, poses = known._measured_strength(particles)
+            before, known = known, known.with_strength(strength)
             if known._resembles(before, _SAME_INFORMATION):
                 break
         _log.info("amplitude of the reference on shells 1, 2, ..: %s", _rounded(known._strength.amplitude))
-        return known
+        return known, poses
 
     def calibrated_like(self, other: PreparedAligner) -> PreparedCurvatureSAG:
         """See `torchsag.alignment.aligner.CalibratingAligner`."""
         if not isinstance(other, PreparedCurvatureSAG):
             return self
-        return self.with_strength(other._strength.within(len(self._strength.amplitude)))
+        alike = other._reference.box == self._reference.box
+        known = self.with_strength(other._strength.within(len(self._strength.amplitude)))
+        return known._with_noise(other._noise) if alike else known
+
+    def _with_noise(self, shape: NoiseShape) -> PreparedCurvatureSAG:
+        other = copy(self)
+        other._noise = shape
+        return other
 
     def with_strength(self, strength: ReferenceStrength) -> PreparedCurvatureSAG:
         """The aligner for particles in which the reference is so strong."""
@@ -234,7 +254,11 @@ class PreparedCurvatureSAG:
         last = shell_of_information(given, self._method.information, amplitude)
         return standing_out(given, amplitude, last)
 
-    def _measured_strength(self, particles: ParticleBatch) -> ReferenceStrength:
+    def _measured_noise(self, particles: ParticleBatch, poses: Poses) -> NoiseShape:
+        table = self._levels[-1].table
+        return noise_shape(self._as_images(particles), self._reference.density, table, poses, self._independent)
+
+    def _measured_strength(self, particles: ParticleBatch) -> tuple[ReferenceStrength, Poses]:
         found = self(particles)
         particles = of_unit_size(checked_batch(particles, self._given))
         seen = particles if self._mask is None else particles.masked(self._mask)
@@ -244,7 +268,7 @@ class PreparedCurvatureSAG:
         parts = [whole] if inside is None else [inside, whole - inside, whole]
         tables = [FourierTable.from_density(part, self._table.max_shell) for part in parts]
         fits = fit_by_shell(seen, tables, found.poses, found.covariances, found.ambiguity)
-        return strength_of(*fits)
+        return strength_of(*fits), found.poses
 
     def _lost(self) -> float:
         """Part of the pose information that would be lost with what does not stand out."""
@@ -298,7 +322,7 @@ class PreparedCurvatureSAG:
         particles = of_unit_size(checked_batch(particles, self._given))
         if self._mask is not None:
             particles = particles.masked(self._mask)
-        return weighted_by_amplitude(particles, self._strength.amplitude)
+        return self._noise.whitened(weighted_by_amplitude(particles, self._strength.amplitude))
 
     def _spent(self, number: int, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
         """Evaluations of a level and their judgement, in those of the last band."""
@@ -330,7 +354,7 @@ class PreparedCurvatureSAG:
         return shell if limit is None else min(shell, max(2, int(reach / limit)))
 
     def _noise_variance(self, observed: Observations, score: Tensor) -> Float[Tensor, " particles"]:
-        return noise_variance(observed, score) / self._independent
+        return noise_variance(observed, score) * (self._noise.excess / self._independent)
 
     def _thin(self, observed: Observations, contenders: Contenders, most: int) -> Contenders:
         best = contenders.score[contenders.best(len(observed))]
