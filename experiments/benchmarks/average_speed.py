@@ -1,12 +1,17 @@
 """CPU time of `average` of this tree and of another one, on the same particles in one run.
 
-    python experiments/benchmarks/average_speed.py --against FOLDER [--count 100]
+    python experiments/benchmarks/average_speed.py --against FOLDER [--count 100] [--keep FOLDER [--most 2]]
 
 FOLDER is a work tree of an earlier commit (`git worktree add FOLDER c370eb2`). Simulated GroEL-like particles, 64
 voxels of 6 angstrom, SNR 0.01, tilts to +-60 degrees; one thread. `average` starts from the poses of the list and
 refines them near where they are, D7, for two and for five iterations: the difference is what an iteration costs, the
 rest what is fixed (start, first average, final maps, report). Reference-free, 50 particles are averaged for six
-iterations. Commands of both trees take turns; a short run of each beforehand fills the caches of compiled loops.
+iterations. `classify` divides rings and capped rings at their listed poses into ten classes, once more after an
+alignment to the class averages. Commands of both trees take turns; short runs of each beforehand fill the caches of
+compiled loops.
+
+With `--keep` particles and what was measured stay in a folder, and the same command carries on; `--most` ends after so
+many commands.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from torchsag.app.main import main as torchsag
@@ -39,20 +45,102 @@ def cpu_seconds(tree: Path, words: Sequence[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def average_words(data: Path, out: Path, iterations: int) -> list[str]:
+def average_words(data: Path, iterations: int) -> list[str]:
     """Local refinement for so many iterations."""
     return [
-        "average", f"particles={data / 'particles.star'}", f"out={out}", "start=listed_poses", "symmetry=D7",
+        "average", f"particles={data / 'particles.star'}", "start=listed_poses", "symmetry=D7",
         "method=curvature_sag_local", f"iterations={iterations}", "converged_deg=0", "patience=99", "threads=1",
     ]  # fmt: skip
 
 
-def free_words(data: Path, out: Path) -> list[str]:
+def free_words(data: Path) -> list[str]:
     """From the particles alone."""
     return [
-        "average", f"particles={data / 'particles.star'}", f"out={out}", "symmetry=D7", "iterations=6", "threads=1",
+        "average", f"particles={data / 'particles.star'}", "symmetry=D7", "iterations=6", "threads=1",
         "converged_deg=0", "patience=99",
     ]  # fmt: skip
+
+
+def class_words(data: Path, classes: int) -> list[str]:
+    """So many classes, divided again after an alignment to their averages."""
+    return [
+        "classify", f"particles={data / 'particles.star'}", f"classes={classes}", "symmetry=C7", "common_symmetry=D7",
+        "start=listed_poses", "common_iterations=0", "repeats=1", "threads=1",
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """CPU seconds of commands of both trees, kept in a file as they come.
+
+    Attributes
+    ----------
+    folder
+        Where particles, results and the file are.
+    trees
+        Folder of each tree by its name.
+    most
+        Commands that may run; None for all.
+    """
+
+    folder: Path
+    trees: dict[str, Path]
+    most: int | None
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "measured.json"
+
+    def known(self) -> dict[str, float]:
+        """CPU seconds by tree and command."""
+        return json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+
+    def by_turns(self, commands: dict[str, list[str]]) -> bool:
+        """Run what is not known yet, each command in both trees one after the other; whether all is known."""
+        ran = 0
+        for command, words in commands.items():
+            for name, tree in self.trees.items():
+                known, key = self.known(), f"{name}.{command}"
+                if key in known:
+                    continue
+                if ran == self.most:
+                    return False
+                spent = cpu_seconds(tree, [*words, f"out={self.folder / key}"])
+                self._file.write_text(json.dumps({**known, key: round(spent, 1)}, indent=1), encoding="utf-8")
+                ran += 1
+        return True
+
+
+def commands(data: Path, with_free: bool, with_classes: bool) -> dict[str, list[str]]:
+    """What is measured, by name, without where to."""
+    chosen = {"warm": average_words(data / "few", 1)}
+    chosen |= {f"{iterations}_iterations": average_words(data / "many", iterations) for iterations in (SHORT, LONG)}
+    if with_free:
+        chosen["reference_free"] = free_words(data / "free")
+    if with_classes:
+        chosen["warm_classify"] = class_words(data / "few", 2)
+        chosen["classify"] = class_words(data / "classes", 10)
+    return chosen
+
+
+def numbers_of(known: dict[str, float], name: str, count: int) -> dict[str, float]:
+    """What follows for one tree."""
+    own = {key.partition(".")[2]: spent for key, spent in known.items() if key.startswith(f"{name}.")}
+    short, long = (own[f"{iterations}_iterations"] for iterations in (SHORT, LONG))
+    each = (long - short) / (LONG - SHORT)
+    numbers = {f"{key}_cpu_seconds": spent for key, spent in own.items() if not key.startswith("warm")}
+    numbers["iteration_cpu_ms_a_particle"] = round(1e3 * each / count, 1)
+    numbers["fixed_cpu_seconds"] = round(short - SHORT * each, 1)
+    return numbers
+
+
+def simulated(folder: Path, options: argparse.Namespace) -> None:
+    """The particles, unless they are there."""
+    wanted = {"few": (16, []), "many": (options.count, []), "free": (options.free, [])}
+    wanted["classes"] = (options.classes, ["+structure@others.second=capped"])
+    for name, (count, words) in wanted.items():
+        if count and not (folder / name / "particles.star").exists():
+            torchsag(["simulate", f"out={folder / name}", f"n={count}", "snr=0.01", "threads=1", *words])
 
 
 def main() -> None:
@@ -61,34 +149,23 @@ def main() -> None:
     parser.add_argument("--against", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--free", type=int, default=50, help="particles of the run without a reference; 0 for none")
+    parser.add_argument("--classes", type=int, default=60, help="particles of the division; 0 for none")
+    parser.add_argument("--keep", type=Path, help="folder of particles and measurements")
+    parser.add_argument("--most", type=int, help="commands that may run")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     trees = {"this": HERE, "earlier": options.against.resolve()}
-    found: dict[str, dict[str, float]] = {name: {} for name in trees}
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for name, count in (("few", 8), ("many", options.count), ("free", options.free)):
-            if count:
-                torchsag(["simulate", f"out={folder / name}", f"n={count}", "snr=0.01", "threads=1"])
-        for name, tree in trees.items():
-            cpu_seconds(tree, average_words(folder / "few", folder / f"{name}-warm", 1))
-        for iterations in (SHORT, LONG):
-            for name, tree in trees.items():
-                words = average_words(folder / "many", folder / f"{name}-{iterations}", iterations)
-                found[name][f"{iterations}_iterations_cpu_seconds"] = round(cpu_seconds(tree, words), 1)
-        for name, tree in trees.items():
-            if options.free:
-                spent = cpu_seconds(tree, free_words(folder / "free", folder / f"{name}-free"))
-                found[name]["reference_free_cpu_seconds"] = round(spent, 1)
-    for numbers in found.values():
-        short, long = (numbers[f"{iterations}_iterations_cpu_seconds"] for iterations in (SHORT, LONG))
-        each = (long - short) / (LONG - SHORT)
-        numbers["iteration_cpu_ms_a_particle"] = round(1e3 * each / options.count, 1)
-        numbers["fixed_cpu_seconds"] = round(short - SHORT * each, 1)
+        folder = Path(temporary) if options.keep is None else options.keep.resolve()
+        simulated(folder, options)
+        measurements = Measurements(folder, trees, options.most)
+        if not measurements.by_turns(commands(folder, options.free > 0, options.classes > 0)):
+            return
+        found = {name: numbers_of(measurements.known(), name, options.count) for name in trees}
     ratios = {key: round(found["this"][key] / found["earlier"][key], 3) for key in found["this"]}
     record = {
         "what": str(__doc__).splitlines()[0], "particles": options.count, "reference_free_particles": options.free,
-        **found, "this_by_earlier": ratios, "versions": versions(),
+        "classified_particles": options.classes, **found, "this_by_earlier": ratios, "versions": versions(),
     }  # fmt: skip
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))

@@ -159,6 +159,11 @@ def posing(aligner: PreparedAligner) -> PreparedAligner:
     return aligner.posing() if isinstance(aligner, PosingAligner) else aligner
 
 
+def outermost_shell(aligner: PreparedAligner) -> int | None:
+    """Beyond which Fourier shell the aligner looks at nothing; None where it looks at all."""
+    return aligner.outermost_shell if isinstance(aligner, BandLimitedAligner) else None
+
+
 def pose_only(
     observed: Observations,
     poses: Poses,

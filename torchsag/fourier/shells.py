@@ -1,5 +1,7 @@
 """Sums over Fourier shells and the Fourier shell correlation."""
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
@@ -10,13 +12,18 @@ from torchsag.fourier.frequencies import half_shells, hermitian_multiplicity
 
 def shell_sums(values: Float[Tensor, "*batch z y kx"], box: Box) -> Float[Tensor, "*batch shells"]:
     """Sum a real half-spectrum quantity over the full shells 0 .. n // 2 (each coefficient with its mirror image)."""
-    shells = half_shells(box, device=values.device)
-    last = max(box) // 2
-    weighted = (values * hermitian_multiplicity(box, values.device).to(values.dtype)).flatten(-3)
-    inside = (shells <= last).flatten()
-    sums = values.new_zeros(*values.shape[:-3], last + 1)
-    index: Integer[Tensor, " inside"] = shells.flatten()[inside]
-    return sums.index_add_(-1, index, weighted[..., inside])
+    index, multiplicity = _places(box, values.device)
+    weighted = (values * multiplicity.to(values.dtype)).flatten(-3)
+    sums = values.new_zeros(*values.shape[:-3], max(box) // 2 + 2)
+    return sums.index_add_(-1, index, weighted)[..., :-1]
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # kept for later calls, which may need gradients
+def _places(box: Box, device: torch.device) -> tuple[Integer[Tensor, " coefficients"], Float[Tensor, "z y kx"]]:
+    """The shell of each coefficient, one more than the last for those beyond, and how often each stands for itself."""
+    shells = half_shells(box, device=device).flatten().clamp_max(max(box) // 2 + 1)
+    return shells, hermitian_multiplicity(box, device)
 
 
 def fourier_shell_correlation(first: HalfSpectra, second: HalfSpectra, box: Box) -> Float[Tensor, "*batch shells"]:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import AlignmentResult, BandLimitedAligner, PreparedAligner
+from torchsag.alignment.aligner import AlignmentResult, PreparedAligner, outermost_shell
 from torchsag.particles import ParticleBatch
 
 
@@ -45,7 +45,7 @@ class EachToItsOwn:
     @property
     def outermost_shell(self) -> int | None:
         """See `torchsag.alignment.aligner.BandLimitedAligner`."""
-        shells = [one.outermost_shell if isinstance(one, BandLimitedAligner) else None for one in self.prepared]
+        shells = [outermost_shell(one) for one in self.prepared]
         return None if None in shells else max(shell for shell in shells if shell is not None)
 
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:

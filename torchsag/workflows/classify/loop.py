@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag import loggers
-from torchsag.alignment.aligner import posing
+from torchsag.alignment.aligner import outermost_shell, posing
 from torchsag.averaging.filtering import weigh_shells, wiener_weight
 from torchsag.classification.classifier import Division
 from torchsag.classification.frame import CommonFrame
@@ -227,7 +227,8 @@ class ClassificationLoop:
                 members = self.mapper.members(half)
                 subset = replace(self.particles.select(members.tolist()), poses=present[members].to(torch.float64))
                 prepared = posing(self.settings.alignment.prepare(reference, self.settings.group, self.mapper.device))
-                aligner = ChunkAligner(subset, prepared, self.mapper.device, self.mapper.seed, False)
+                seen = subset.up_to(outermost_shell(prepared))
+                aligner = ChunkAligner(seen, prepared, self.mapper.device, self.mapper.seed, False)
                 part = None if checkpoint is None else checkpoint.part(f"align{state.stage}-{number}-{half}")
                 columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, part, particle_signatures(subset))
                 aligned = to_result(self.workers.broadcast(columns), np.arange(len(members))).poses
