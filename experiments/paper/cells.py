@@ -30,6 +30,7 @@ from torchsag.io import write_text
 from torchsag.runs.provenance import versions
 from torchsag.workflows.compare.trials import SimulatedTrials
 
+METHODS = ["curvature_sag", "sag", "sag_basic", "chen_frm", "xu_alber", "xu_alber_gain_ratio", "fast_matching"]
 _D7 = Symmetry("D7")
 
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--particles", type=int, default=200)
     parser.add_argument("--structure", help="a PDB or mmCIF file with the axes of D7; its cells beside the phantom's")
-    parser.add_argument("--methods", nargs="+", default=["curvature_sag", "sag", "sag_basic", "chen_frm", "xu_alber"])
+    parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--again", nargs="*", default=[], help="methods to repeat")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()

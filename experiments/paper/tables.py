@@ -62,8 +62,12 @@ def accuracy(tables: Tables) -> str:
 
     bounds = {row["trial"]: f"{row['bound_rotation_deg']:.2f} deg, {row['bound_shift_angstrom']:.1f} A (rms)"
               for row in tables.summary}  # fmt: skip
-    rows = _by_method(tables, cell)
-    return _table(["method", *trials], [*rows, ["Cramer-Rao bound, exact reference", *(bounds[t] for t in trials)]])
+    limits = [["Cramer-Rao bound, exact reference", *(bounds[t] for t in trials)]]
+    if all(row.get("bound_with_reference_rotation_deg") for row in tables.summary):
+        known = {row["trial"]: f"{row['bound_with_reference_rotation_deg']:.2f} deg, "
+                 f"{row['bound_with_reference_shift_angstrom']:.1f} A (rms)" for row in tables.summary}  # fmt: skip
+        limits.append(["the same with this reference", *(known[t] for t in trials)])
+    return _table(["method", *trials], [*_by_method(tables, cell), *limits])
 
 
 def times(tables: Tables) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from blobs import Blobs
 
-from torchsag.likelihood.information import pose_information, shell_of_information
+from torchsag.likelihood.information import information_lost, information_moved, pose_information, shell_of_information
 
 
 def test_of_a_point_is_that_of_its_shift():
@@ -61,3 +61,12 @@ def test_amplitude_counts_as_if_the_map_had_been_multiplied():
     assert shell_of_information(density, 0.999, amplitude) <= 4
     assert parts[4:].sum() > 0.01
     torch.testing.assert_close(pose_information(density, torch.full((3,), 7.0)), pose_information(density))
+
+
+def test_information_lost_and_moved():
+    density = Blobs(20).density()
+    assert information_lost(density, density) == 0
+    assert abs(information_lost(density, 0.5 * density) - 0.75) < 1e-5
+    ones, half = torch.ones(10), torch.cat([torch.ones(4), torch.zeros(6)])
+    assert information_moved(density, ones, density, 2 * ones) < 1e-6
+    assert 0.05 < information_moved(density, ones, density, half) <= 1

@@ -38,10 +38,11 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
 from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import as_model, radius_of_gyration
+from torchsag.likelihood.ambiguity import ambiguity
 from torchsag.likelihood.contenders import Contenders
 from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
 from torchsag.likelihood.fourier_blocks import BlockSums
-from torchsag.likelihood.information import information_by_shell, pose_information, shell_of_information
+from torchsag.likelihood.information import information_lost, information_moved, shell_of_information
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.noise_shape import NoiseShape, noise_shape
 from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
@@ -68,7 +69,6 @@ _SAME_INFORMATION = 0.03
 _ALL_OF_IT = 0.05  # of the pose information
 # With exact references at SNR 0.1 to 0.003 the difference was at most 0.03, with others at least 0.16.
 _AT_ITS_WORD = 0.06
-_WITHIN = 12.592  # squared radius of the ellipsoid that holds 95 % of a Gaussian of six dimensions
 
 
 @dataclass(frozen=True)
@@ -210,17 +210,18 @@ class PreparedCurvatureSAG:
         )
         whole, poses = plain._measured_strength(particles)
         known = plain.with_strength(whole)
-        if known._lost() > _ALL_OF_IT:
+        given, amplitude = self._given.density, whole.amplitude
+        if information_lost(given, known._part() * given, amplitude) > _ALL_OF_IT:
             divided = replace(whole, surroundings=torch.zeros_like(whole.amplitude))
             known = plain.with_strength(plain.with_strength(divided)._measured_strength(particles)[0])
         if known._strength.surroundings is None:
             known = plain.with_strength(whole)
-            if known._resembles(plain, _AT_ITS_WORD):
+            if known._differs_from(plain) < _AT_ITS_WORD:
                 return plain, poses
         for _ in range(_CALIBRATIONS - 1):
             strength, poses = known._measured_strength(particles)
             before, known = known, known.with_strength(strength)
-            if known._resembles(before, _SAME_INFORMATION):
+            if known._differs_from(before) < _SAME_INFORMATION:
                 break
         _log.info("amplitude of the reference on shells 1, 2, ..: %s", _rounded(known._strength.amplitude))
         return known, poses
@@ -270,16 +271,9 @@ class PreparedCurvatureSAG:
         fits = fit_by_shell(seen, tables, found.poses, found.covariances, found.ambiguity)
         return strength_of(*fits), found.poses
 
-    def _lost(self) -> float:
-        """Part of the pose information that would be lost with what does not stand out."""
-        given, amplitude = self._given.density, self._strength.amplitude
-        whole, left = (information_by_shell(d, amplitude).sum(-1) for d in (given, self._part() * given))
-        return 1 - float((left / whole).min())
-
-    def _resembles(self, other: PreparedCurvatureSAG, most: float) -> bool:
-        """Whether the pose information up to each shell differs by less than this part of the whole."""
-        mine, theirs = (pose_information(one._reference.density, one._strength.amplitude) for one in (self, other))
-        return float((mine - theirs).abs().max()) < most
+    def _differs_from(self, other: PreparedCurvatureSAG) -> float:
+        mine, theirs = ((one._reference.density, one._strength.amplitude) for one in (self, other))
+        return information_moved(*mine, *theirs)
 
     def _choose_bands(self) -> None:
         device, box = self._reference.density.device, self._reference.box[0]
@@ -378,36 +372,10 @@ class PreparedCurvatureSAG:
             poses=replace(chosen.poses, rotations=self._symmetry.nearest(chosen.poses.rotations, centres.rotations)),
             scores=chosen.score * power.rsqrt(),
             covariances=covariances,
-            ambiguity=self._ambiguity(contenders, chosen, variance, covariances),
+            ambiguity=ambiguity(contenders, chosen, variance, covariances, _SAME_ANGLE, _SAME_SHIFT, self._symmetry),
             converged=remaining_step(sums, variance, bound) < _ARRIVED,
             passes=spent + EVALUATIONS * self._posterior,
         )
-
-    def _ambiguity(
-        self,
-        contenders: Contenders,
-        chosen: Contenders,
-        variance: Float[Tensor, " particles"],
-        covariances: Float[Tensor, "particles 6 6"],
-    ) -> Float[Tensor, " particles"]:
-        """Posterior probability of all other optima; their widths are taken as alike."""
-        own = chosen.poses[contenders.particle]
-        near = replace(contenders.poses, rotations=self._symmetry.nearest(contenders.poses.rotations, own.rotations))
-        move = own.move_to(near)
-        apart = (move[:, :3].norm(dim=-1) > _SAME_ANGLE) | (move[:, 3:].norm(dim=-1) > _SAME_SHIFT)
-        # What lies within the uncertainty of the best has not arrived yet, but is no other optimum.
-        apart &= ~(_mahalanobis(move, covariances[contenders.particle]) < _WITHIN)
-        lost = 0.5 * (chosen.score.square()[contenders.particle] - contenders.score.square())
-        weight = torch.where(apart, torch.exp(-lost / variance[contenders.particle]), 0)
-        others = torch.zeros_like(variance).index_add_(0, contenders.particle, weight)
-        return others / (1 + others)
-
-
-def _mahalanobis(move: Float[Tensor, "moves 6"], covariances: Float[Tensor, "moves 6 6"]) -> Float[Tensor, " moves"]:
-    """Squared length of moves in standard deviations; NaN where the covariance is."""
-    factor, failed = torch.linalg.cholesky_ex(covariances.double())
-    length = torch.linalg.solve_triangular(factor, move.double()[..., None], upper=False).square().sum((1, 2))
-    return torch.where(failed == 0, length, torch.nan)
 
 
 def _rounded(amplitude: Float[Tensor, " shells"]) -> str:

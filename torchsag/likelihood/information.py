@@ -54,5 +54,24 @@ def shell_of_information(
     return min(max(shell, 2), min(density.shape) // 2 - 1)
 
 
+def information_lost(
+    whole: Float[Tensor, "z y x"], part: Float[Tensor, "z y x"], amplitude: Float[Tensor, " known"] | None = None
+) -> float:
+    """Part of a map's pose information that one of its parts does not hold: of turns or of shifts, the larger."""
+    all_of_it, left = (information_by_shell(density, amplitude).sum(-1) for density in (whole, part))
+    return 1 - float((left / all_of_it).min())
+
+
+def information_moved(
+    first: Float[Tensor, "z y x"],
+    first_amplitude: Float[Tensor, " known"],
+    second: Float[Tensor, "z y x"],
+    second_amplitude: Float[Tensor, " others"],
+) -> float:
+    """Largest difference, over all shells, in the part of the pose information that two maps hold up to there."""
+    mine, theirs = pose_information(first, first_amplitude), pose_information(second, second_amplitude)
+    return float((mine - theirs).abs().max())
+
+
 def _power(spectrum: Complex[Tensor, "z y kx"]) -> Float[Tensor, "z y kx"]:
     return spectrum.real.square() + spectrum.imag.square()

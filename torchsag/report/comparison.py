@@ -88,7 +88,9 @@ def _said(row: Row, known: bool) -> str:
     if not known:
         return f"{row['method']}, correlation {digits(row['mean_ccc'])}"
     bound = row["bound_rotation_deg"]
-    limit = f" (Cramer-Rao bound: {digits(bound)}° root mean square)" if bound else ""
+    own = row.get("bound_with_reference_rotation_deg")
+    with_this = f", with this reference {digits(own)}°" if own else ""
+    limit = f" (Cramer-Rao bound: {digits(bound)}° root mean square{with_this})" if bound else ""
     return f"{row['method']}, {digits(row['median_rotation_error_deg'])}° in the median{limit}"
 
 

@@ -69,6 +69,8 @@ def test_summary_and_errors(compared):
     # Ten times the noise variance, sqrt(10) times the bound.
     bounds = [float(summary[i]["bound_rotation_deg"]) for i in (0, 2)]
     assert bounds[1] / bounds[0] == pytest.approx(10**0.5, rel=0.15)
+    with_reference = [float(summary[i]["bound_with_reference_rotation_deg"]) for i in (0, 2)]
+    assert with_reference == pytest.approx(bounds, rel=0.02)  # the reference is exact
     assert len(outcome.rows) == 4
 
 

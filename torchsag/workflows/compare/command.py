@@ -48,6 +48,7 @@ _SHOWN = {
     "mean_ccc": ("CCC", "{:.4f}"),
     "median_rotation_error_deg": ("rotation error (deg)", "{:.2f}"),
     "bound_rotation_deg": ("bound, rms (deg)", "{:.2f}"),
+    "bound_with_reference_rotation_deg": ("with this reference", "{:.2f}"),
     "median_shift_error_angstrom": ("shift error (angstrom)", "{:.2f}"),
     "within_10_deg": ("within 10 deg", "{}"),
     "fsc_0143_angstrom": ("FSC 0.143 (angstrom)", "{:.1f}"),

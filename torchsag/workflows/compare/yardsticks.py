@@ -19,6 +19,7 @@ from torchsag.likelihood.fisher import noise_variance, pose_covariance
 from torchsag.likelihood.fourier_blocks import BlockSums, block_sums
 from torchsag.likelihood.information import shell_of_information
 from torchsag.likelihood.observations import Observations, observe
+from torchsag.likelihood.reference_bound import bound_with_reference
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
@@ -26,6 +27,7 @@ from torchsag.trajectory import Snapshot
 from torchsag.workflows.compare.trials import Trial
 
 _INFORMATION = 0.99
+_EXACT, _GIVEN = "bound", "bound_with_reference"
 
 
 def correlation(particles: ParticleBatch, reference: DensityMap, poses: Poses) -> Float[Tensor, " particles"]:
@@ -36,15 +38,28 @@ def correlation(particles: ParticleBatch, reference: DensityMap, poses: Poses) -
 
 
 def bound(trial: Trial) -> dict[str, float | None]:
-    """Root mean square of the least errors that an unbiased method could make, by Cramer and Rao."""
+    """Root mean square of the least errors that an unbiased method could make, by Cramer and Rao.
+
+    With the exact map, and with the reference that the methods are given.
+    """
     if trial.truth is None or trial.structure is None:
-        return {"bound_rotation_deg": None, "bound_shift_angstrom": None}
+        return dict.fromkeys((*_errors(_EXACT), *_errors(_GIVEN)))
     every = torch.arange(len(trial.particles), device=trial.truth.shifts.device)
     observed, sums = _sums(trial.particles, trial.structure, trial.truth, every, trial.structure.box[0] // 2 - 1)
     variance = noise_variance(observed, sums.matched_filter[:, 0])
-    diagonal = pose_covariance(sums, sums.amplitude[:, 0], variance).diagonal(dim1=1, dim2=2)
-    turned, moved = (float(diagonal[:, part].sum(1).nanmean().sqrt()) for part in (slice(0, 3), slice(3, 6)))
-    return {"bound_rotation_deg": math.degrees(turned), "bound_shift_angstrom": moved * trial.structure.voxel_size}
+    exact = pose_covariance(sums, sums.amplitude[:, 0], variance)
+    given = bound_with_reference(trial.particles, trial.structure, trial.reference, trial.truth)
+    scales = (180 / math.pi, trial.structure.voxel_size)
+    found: dict[str, float | None] = {}
+    for name, covariance in ((_EXACT, exact), (_GIVEN, given)):
+        diagonal = covariance.diagonal(dim1=1, dim2=2)
+        for key, part, scale in zip(_errors(name), (slice(0, 3), slice(3, 6)), scales, strict=True):
+            found[key] = scale * float(diagonal[:, part].sum(1).nanmean().sqrt())
+    return found
+
+
+def _errors(name: str) -> tuple[str, str]:
+    return f"{name}_rotation_deg", f"{name}_shift_angstrom"
 
 
 def average_fsc(trial: Trial, poses: Poses, symmetry: Symmetry) -> HalfMapFSC:
