@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from placed_blobs import Blobs
+from tilt_projects import Project
 
 from torchsag.app.main import main
-from torchsag.io import read_map, read_particles
+from torchsag.io import read_map, read_particles, write_map
+from torchsag.particles import DensityMap
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +111,37 @@ def test_poses_do_not_depend_on_the_number_of_ranks(folder, kind, ranks, chunk):
     assert_same_poses(folder / "one", folder / f"{kind}{ranks}-{chunk}")
     assert done.stdout.count("particles aligned") == 1
     assert done.stderr.count("aligning: 24/24") == 1
+
+
+@pytest.fixture(scope="module")
+def stacks(folder):
+    """Ten particles as tilt images, and what one process makes of them."""
+    generator = torch.Generator().manual_seed(0)
+    centres = 2.5 * torch.randn(12, 3, generator=generator, dtype=torch.float64).clamp(-1.6, 1.6)
+    structure = Blobs(centres, torch.rand(12, generator=generator, dtype=torch.float64) + 0.5)
+    angles = tuple((37.0 * k, 20.0 + 15 * k, -50.0 + 61 * k) for k in range(10))
+    still = tuple((0.0, 0.0, 0.0) for _ in angles)
+    project = Project(structure.centres, structure.heights, angles=angles, origins=still, positions=still)
+    (folder / "stacks").mkdir()
+    project.write_relion5(folder / "stacks")
+    write_map(folder / "stacks" / "reference.mrc", DensityMap(structure.map(24), 8.0))
+    words = [
+        "align",
+        "particles=stacks/optimisation_set.star",
+        "reference=stacks/reference.mrc",
+        "device=cpu",
+        "~report",
+    ]
+    assert main([*words, "out=stacks-one", "threads=1", "parallel=serial"]) == 0
+    return words
+
+
+@pytest.mark.parametrize("kind", ["mpi", "torch"])
+def test_tilt_stacks_are_aligned_alike(folder, stacks, kind):
+    run(kind, 2, *stacks, "chunk=3", f"out=stacks-{kind}")
+    assert_same_poses(folder / "stacks-one", folder / f"stacks-{kind}")
+    one, other = (read_map(folder / name / "average.mrc").density for name in ("stacks-one", f"stacks-{kind}"))
+    assert (one - other).abs().max() < 1e-4 * one.abs().max()
 
 
 @pytest.mark.parametrize("kind", ["mpi", "torch"])

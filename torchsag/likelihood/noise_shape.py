@@ -5,12 +5,12 @@ images have hardly any noise beside the images and that of few images far from t
 coefficients may *share* noise, which in real space means that there is more of it where the particle is than elsewhere
 in the box; coefficients then say the same more than once, and uncertainties come out too small.
 
-The first is the mean power of residuals over particles, smoothed, and is whitened away. The second needs no model:
-at a pose where the particle does not lie, the gradient g of the log-likelihood is nothing but noise. Its covariance is
-the Fisher matrix F where coefficients are independent, so ``g^T F^-1 g / 6`` averages to one, otherwise to the factor
-by which variances are too small (the middle of the sandwich of Huber, 1967). What was fitted to each particle took
-noise along, more of it the more alike the structure looks from all sides; so the average is compared with that of twins
-of the particles whose noise is white, fitted in the same way.
+The first is the mean power of residuals over particles, smoothed; what is noisier than its shell is damped by it. The
+second needs no model: at a pose where the particle does not lie, the gradient g of the log-likelihood is nothing but
+noise. Its covariance is the Fisher matrix F where coefficients are independent, so ``g^T F^-1 g / 6`` averages to one,
+otherwise to the factor by which variances are too small (the middle of the sandwich of Huber, 1967). What was fitted to
+each particle took noise along, more of it the more alike the structure looks from all sides; so the average is compared
+with that of twins of the particles whose noise is white, fitted in the same way.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class NoiseShape:
     Attributes
     ----------
     power
-        Relative to the shell's mean; None where it is even.
+        By what the noise is stronger than the shell's mean, at least one; None where it is even.
     excess
         By how much the variance of what the likelihood says exceeds that of independent coefficients.
     """
@@ -91,7 +91,12 @@ def noise_shape(
     if len(particles) < _FEWEST:
         return NoiseShape()
     model = Model(density, table, FourierBand.by_shell(table.box, table.max_shell, poses.shifts.device))
-    shape = NoiseShape(relative_power(residuals(particles, model, poses), table.max_shell))
+    left = residuals(particles, model, poses)
+    strength = model.by_coefficient(model.spectrum(particles, poses).rsqrt(), particles.box)
+    # Each counts alike, whatever else lies in its box.
+    power = relative_power(replace(left, spectra=left.spectra * strength), table.max_shell)
+    # Less noise than the shell has is an echo of neighbours, not a better measurement: it is not scaled up.
+    shape = NoiseShape(None if power is None else power.clamp_min(1))
     even = shape.whitened(particles)
     poses = _fitted(even, model, poses)
     mean, error = _gradients_in_noise(even, model, poses)

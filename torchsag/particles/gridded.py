@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchsag.axes import Box
 from torchsag.fourier import to_half_spectrum
+from torchsag.imaging.masks import spherical_mask
 from torchsag.particles.batch import ParticleBatch
 from torchsag.spectra.kaiser_bessel import compensate
 
@@ -37,10 +38,21 @@ class GriddedParticles:
     box: Box
 
     @staticmethod
-    def of(particles: ParticleBatch) -> GriddedParticles:
-        """The particles of a batch."""
+    def of(particles: ParticleBatch, sphere: bool = False) -> GriddedParticles:
+        """The particles of a batch.
+
+        Parameters
+        ----------
+        particles
+            Any.
+        sphere
+            Whether nothing but the largest soft sphere in the box is kept. What lies outside comes back in on the other
+            side when a particle is turned, and what lies near the box's faces is interpolated badly. Volumes that were
+            assembled from images without loss are as noisy there as elsewhere.
+        """
+        within = spherical_mask(particles.box, device=particles.weights.device) if sphere else 1.0
         parts = [
-            to_half_spectrum(compensate(particles.volumes[start : start + _AT_ONCE].float()))
+            to_half_spectrum(compensate(particles.volumes[start : start + _AT_ONCE].float() * within))
             for start in range(0, len(particles), _AT_ONCE)
         ]
         spectra = torch.cat(parts) if parts else particles.spectra

@@ -31,6 +31,8 @@ class KeptTransforms:
         Nothing beyond it is asked for.
     read
         Reads particles, by their places in `rows`, from their files.
+    sphere
+        As in `GriddedParticles.of`.
     """
 
     store: TransformStore
@@ -38,6 +40,7 @@ class KeptTransforms:
     shared: Sequence[HalfWeights | None]
     last_shell: int
     read: Callable[[list[int]], ParticleBatch]
+    sphere: bool = False
 
     def load(self, kind: Literal["spectra", "gridded"]) -> tuple[Tensor, Tensor, Tensor]:
         """Half-spectra of that kind, the distinct weights, and which weight each particle has.
@@ -55,7 +58,7 @@ class KeptTransforms:
                 found[place] = self._kept(kind, place)
             left = [k for k, place in enumerate(missing) if found[place] is None]
             fresh = batch.take(left)
-            spectra = fresh.spectra if kind == "spectra" else GriddedParticles.of(fresh).spectra
+            spectra = fresh.spectra if kind == "spectra" else GriddedParticles.of(fresh, self.sphere).spectra
             for k, place in enumerate(missing[k] for k in left):
                 shared = self.shared[place]
                 found[place] = (spectra[k], fresh.weights[fresh.weight_index[k]] if shared is None else shared)
@@ -77,7 +80,7 @@ class KeptTransforms:
         """All that is wanted of a particle later, while it is in memory."""
         if not places:
             return
-        gridded = GriddedParticles.of(batch)
+        gridded = GriddedParticles.of(batch, self.sphere)
         for k, place in enumerate(places):
             row = self.rows[place]
             self.store.put("spectra", row, batch.spectra[k])

@@ -230,7 +230,7 @@ class ParticleSet:
         """
         indices = chosen_rows(indices, len(self), "particles")
         if self.kept is None or not indices:
-            return GriddedParticles.of(self.load(indices, device))
+            return GriddedParticles.of(self.load(indices, device), self.assembles)
         spectra, weights, index = self._by_way_of(self.kept, indices).load("gridded")
         names = tuple(self.names[i] for i in indices)
         return GriddedParticles(
@@ -247,7 +247,13 @@ class ParticleSet:
             return self._load_all([indices[k] for k in places], "cpu")
 
         last = max(self.box) if self.last_shell is None else self.last_shell
-        return KeptTransforms(store, [self.rows[i] for i in indices], self._shared_weights(indices), last, read)
+        rows = [self.rows[i] for i in indices]
+        return KeptTransforms(store, rows, self._shared_weights(indices), last, read, self.assembles)
+
+    @cached_property
+    def assembles(self) -> bool:
+        """Whether any particle is assembled from tilt images."""
+        return any(isinstance(source, TiltStack) for source in self.volumes)
 
     def _shared_weights(self, indices: list[int]) -> list[HalfWeights | None]:
         """Of each particle the weight that others have as well, if it can be read; None for one of its own."""

@@ -48,7 +48,7 @@ class PureNoise(ParticleSet):
 
     def load_gridded(self, indices: Sequence[int], device: torch.device | str = "cpu") -> GriddedParticles:
         """Of the noise: what is kept of particles is kept of them."""
-        return GriddedParticles.of(self.load(indices, device))
+        return GriddedParticles.of(self.load(indices, device), self.assembles)
 
     def _noise(self, name: str, spectrum: Tensor, measured: Float[Tensor, "z y kx"]) -> Tensor:
         digest = hashlib.sha256(f"{self.noise_seed}|{name}".encode()).digest()

@@ -13,7 +13,7 @@ from torchsag.averaging.balanced import balanced_average
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.masks import spherical_mask
 from torchsag.parallel import Workers, fair_chunk
-from torchsag.particles import DensityMap, ParticleSet, TiltStack
+from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.usable_particles import load_usable_gridded
 
 
@@ -96,6 +96,6 @@ def average_at(
     if not workers.is_root:
         return DensityMap(torch.zeros(particles.box), particles.voxel_size)
     average = balanced_average(sums, symmetry)
-    if any(isinstance(source, TiltStack) for source in particles.volumes):
+    if particles.assembles:
         return replace(average, density=average.density * spherical_mask(average.box))
     return average
