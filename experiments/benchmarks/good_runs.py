@@ -6,6 +6,7 @@ Commands as typed, in boxes of 32 voxels of 12 angstrom: ribosome, GroEL and cap
 with and without their symmetry, 8 to 32 particles with poses and noise of their own. DATA holds folders of real
 particles, each with ``particles.csv`` and ``reference.mrc``. A row says the trust, the findings that are no notes, and
 how good the result is by the truth. The result is a JSON file beside this one; runs that it holds are not made again.
+Runs whose rule was changed were made again with new seeds.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ def align(structure: str, snr: float, symmetry: str, seed: int, *words: str) -> 
     def run(folder: Path) -> None:
         data = simulated(folder, structure, snr, seed)
         inputs = [f"particles={data / 'particles.star'}", f"reference={data / 'reference.mrc'}"]
-        truth = f"truth={data / 'particles.star'}"
-        command("align", *inputs, truth, f"symmetry={symmetry}", f"out={folder / 'out'}", *COMMON, *words)
+        # Errors of GroEL by no symmetry would count equivalent poses as wrong, which is doubted rightly.
+        truth = [f"truth={data / 'particles.star'}"] if (structure, symmetry) != ("phantom", "C1") else []
+        command("align", *inputs, *truth, f"symmetry={symmetry}", f"out={folder / 'out'}", *COMMON, *words)
 
     return run
 
@@ -146,17 +148,17 @@ def all_runs(data: Path | None) -> dict[str, Run]:
     for seed, snr in enumerate((0.3, 0.1, 0.03), start=7000):
         for number, (structure, symmetry) in enumerate(cases):
             for repeat in (0, 1):
-                own = seed + 10 * number + 100 * repeat
+                own = seed + 10 * number + 100 * repeat + (50 if (structure, symmetry) == ("phantom", "C1") else 0)
                 runs[f"align {structure} {symmetry} SNR {snr} seed {own}"] = align(structure, snr, symmetry, own)
     for seed, snr in enumerate((0.3, 0.1, 0.03), start=7300):
         for count, (structure, symmetry) in zip((32, 16, 32), (cases[0], cases[1], cases[3]), strict=True):
             name = f"average {structure} {symmetry} from a map, {count} particles, SNR {snr} seed {seed}"
             runs[name] = average(structure, snr, symmetry, seed, count, True, "iterations=3")
-    for seed, snr in enumerate((0.3, 0.1), start=7400):
+    for seed, snr in enumerate((0.3, 0.1), start=7450):
         for structure, symmetry in (cases[0], cases[1], cases[3]):
             name = f"average {structure} {symmetry} from nothing, 24 particles, SNR {snr} seed {seed}"
             runs[name] = average(structure, snr, symmetry, seed, 24, False, "iterations=8")
-    for seed, snr in enumerate((0.3, 0.1), start=7500):
+    for seed, snr in enumerate((0.3, 0.1), start=7550):
         runs[f"classify phantom and capped, 40 particles, SNR {snr} seed {seed}"] = classify(snr, seed)
     for seed, snr in enumerate((0.3, 0.1, 0.05, 0.03), start=7600):
         runs[f"extract and align ribosome, SNR {snr} seed {seed}"] = extracted(snr, seed)
@@ -166,7 +168,7 @@ def all_runs(data: Path | None) -> dict[str, Run]:
             runs[name] = postprocess(structure, noise, 7700 + seed, mask)
     for folder in [] if data is None else sorted(path.parent for path in data.glob("*/reference.mrc")):
         runs[f"align real {folder.name}"] = real(folder, "align")
-        runs[f"average real {folder.name}"] = real(folder, "average", "mask=from_map", "iterations=3")
+        runs[f"average real {folder.name} seed 1"] = real(folder, "average", "mask=from_map", "iterations=3", "seed=1")
     return runs
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from torchsag.app.main import main
 from torchsag.report.average import AveragePage
+from torchsag.report.benchmark import BenchmarkPage
 from torchsag.runs.job import Moment
 
 sync_api = pytest.importorskip(
@@ -27,7 +28,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH, and CHROMIUM= names none"),
 ]
-COMMANDS = ("align", "average", "classify", "compare", "postprocess", "running")
+COMMANDS = ("align", "average", "classify", "compare", "postprocess", "sweep", "bench", "running")
+SHEETS = Path(__file__).parents[2] / "experiments" / "bench" / "sheets"
 SCREENS = [(1366, 768), (390, 844)]
 MOST_BYTES = 6_000_000
 
@@ -61,10 +63,16 @@ def pages(tmp_path_factory):
         "postprocess": [f"{half}='{out['average']}/{half}.mrc'" for half in ("half1", "half2")],
     }.items():
         assert main([command, *words, f"out='{out[command]}'"]) == 0
+    values = ["method.information=0.9,0.99", f"truth={place}/one/particles.star", "symmetry=D7", "~report"]
+    assert main(["align", "-m", particles, reference, *values, f"out='{out['sweep']}'"]) == 0
+    out["bench"].mkdir()
+    shutil.copy(min(SHEETS.glob("*.json")), out["bench"] / "sheet.json")
+    BenchmarkPage()(out["bench"])
     out["running"].mkdir()
     moment = Moment("average", "iteration 2 of at most 12", 0.125, 300.0, 240.0, True)
     AveragePage().running(out["running"], moment, due=4_102_444_800.0)
-    return {command: folder / "report.html" for command, folder in out.items()}
+    names = {command: "sweep.html" if command == "sweep" else "report.html" for command in COMMANDS}
+    return {command: folder / names[command] for command, folder in out.items()}
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,15 @@ def section(**settings):
     return map_section("The map", {"average": ball()}, {"average": np.zeros((3, BOX, BOX))}, 4.0, **settings)
 
 
+def test_a_map_without_anything_in_it_is_named_and_not_shown():
+    flat, images = np.zeros((BOX, BOX, BOX)), np.random.default_rng(0).normal(size=(3, BOX, BOX))
+    shown = map_section("Classes", {"a": ball(), "b": flat}, {"a": images, "b": np.zeros((3, BOX, BOX))}, 4.0)
+    assert shown.text == "There is nothing in the map of b."
+    assert "slice, along z" in shown.pictures[0].markup  # of the one that is left
+    nothing = map_section("Classes", {"b": flat}, {"b": np.zeros((3, BOX, BOX))}, 4.0)
+    assert nothing.pictures == ()
+
+
 def page(**settings):
     return render("Average", Headline("Done."), [section(**settings)])
 

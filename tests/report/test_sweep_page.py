@@ -37,7 +37,9 @@ def test_jobs_are_compared_on_the_particles_they_share(tmp_path):
     assert len(medians) == 4
     assert all(float(low) < float(median) < float(high) for *_, median, low, high in medians[1:])
     tests = table(page, "Paired tests")
-    assert {row[-1] for row in tests[1:] if "chen_frm" in row[2] + row[3]} <= {"method=sag,seed=1", "method=sag,seed=2"}
+    assert {row[-1] for row in tests[1:] if "chen_frm" in row[1] + row[2]} <= {"method=sag,seed=1", "method=sag,seed=2"}
+    assert tests[0][0] == "quantity"  # no column of trials, of which a sweep of one command has none
+    assert "rotation error, median (°)" in table(page, "Jobs")[0]
     seeds = {row[0]: row[1:3] for row in table(page, "Over seeds")[1:]}
     assert seeds["method=sag"] == ["2", "1.10"]
 

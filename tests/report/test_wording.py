@@ -1,6 +1,6 @@
 import pytest
 
-from torchsag.report.wording import digits, worded
+from torchsag.report.wording import digits, worded, worded_heading
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,16 @@ def test_keys_become_words_and_units_move_to_the_value():
         ("reading", "0.100 CPU seconds"),
         ("view", "7.00°"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "heading"),
+    [
+        ("median_rotation_error_deg", "rotation error, median (°)"),
+        ("wall_seconds", "duration (seconds)"),
+        ("aligned", "aligned"),
+        ("within_10_deg", "particles within 10° of the truth"),
+    ],
+)
+def test_keys_over_columns_keep_their_unit(key, heading):
+    assert worded_heading(key) == heading

@@ -81,7 +81,7 @@ def test_classes_are_opened_side_by_side(out, monkeypatch):
     (line,) = write_views(out, ["class_001.mrc", "class_002.mrc"], VOXEL, N)
     assert "the maps and the particles" in line
     script = (out / "views/chimerax.cxc").read_text().splitlines()
-    assert script[1:7] == [
+    assert script[2:8] == [
         'open "../class_001.mrc" name class_001', "volume #1 style surface sdLevel 3",
         'open "../class_002.mrc" name class_002', "volume #2 style surface sdLevel 3",
         "tile #1-2", "view",

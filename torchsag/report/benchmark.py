@@ -10,7 +10,7 @@ from torchsag.bench.task import EDITION
 from torchsag.io import write_text
 from torchsag.report.page import Headline, Section, Table, render
 
-_COLUMNS = ("", "value", "95 % interval")
+_COLUMNS = ("measure", "value", "95 % interval")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torchsag.report.page import Picture, Section
 from torchsag.report.pictures import map_views
 from torchsag.report.surface import CONTOUR_DEVIATIONS, Surface
 from torchsag.report.turnable import Coloured, turnable, viewer_scripts
-from torchsag.report.wording import digits
+from torchsag.report.wording import digits, worded_list
 
 
 def map_section(
@@ -35,9 +35,16 @@ def map_section(
         Whether the reader can turn the surfaces, which takes a megabyte.
     coloured
         One more surface to turn.
+
+    Maps that are the same everywhere are named, not shown.
     """
     box = next(iter(slices.values())).shape[-1]
-    kept = {name: density for name, density in densities.items() if density is not None}
+    empty = [name for name, images in slices.items() if _flat(images) and _flat(densities.get(name))]
+    slices = {name: images for name, images in slices.items() if name not in empty}
+    said_empty = f"There is nothing in the map of {worded_list(empty)}." if empty else ""
+    if not slices:
+        return Section(heading, said_empty, place="first")
+    kept = {name: density for name, density in densities.items() if density is not None and name not in empty}
     side = digits(box * voxel_size)
     rows = {
         f"slice, {name}" if len(slices) > 1 else "slice": (images, box * voxel_size) for name, images in slices.items()
@@ -53,7 +60,7 @@ def map_section(
         parts.insert(0, turning)
     kind = "solid several" if len(slices) > 1 else "solid"
     picture = Picture(f"<div class='{kind}'>{''.join(parts)}</div>", " ".join(captions), scripts)
-    return Section(heading, pictures=[picture], place="first")
+    return Section(heading, said_empty, [picture], place="first")
 
 
 def _surfaces(densities: Mapping[str, np.ndarray], voxel_size: float) -> tuple[str, str]:
@@ -66,6 +73,10 @@ def _surfaces(densities: Mapping[str, np.ndarray], voxel_size: float) -> tuple[s
     where = "below" if any(surface.dark for surface in seen.values()) else "above"
     alt = f"Shaded surfaces of {_count(len(seen))} along z, y and x"
     return map_views(rows, alt, "surfaces"), f"Surface at {CONTOUR_DEVIATIONS:g} standard deviations {where} the mean."
+
+
+def _flat(values: np.ndarray | None) -> bool:
+    return values is None or not np.ptp(values) > 0
 
 
 def _count(maps: int) -> str:

@@ -16,7 +16,7 @@ from torchsag.evaluation.confidence import mean_interval, median_interval
 from torchsag.evaluation.paired_tests import paired_tests
 from torchsag.io import write_text
 from torchsag.report.page import Headline, Section, Table, render
-from torchsag.report.wording import digits
+from torchsag.report.wording import digits, worded_heading
 from torchsag.sweeps.job import Job, jobs_below
 from torchsag.sweeps.summary import SWEEP_PAGE
 from torchsag.sweeps.table import results_below
@@ -83,7 +83,8 @@ def _jobs(jobs: Sequence[Job], rows: Sequence[Mapping[str, Any]]) -> Section:
         if key not in left_out and not key.startswith(("versions.", "git.")) and len({row[key] for row in rows}) > 1
     ]
     columns = ["job", *varied, *found, "merit"]
-    table = Table("Every job; a heading sorts", columns, [[row.get(key) for key in columns] for row in rows])
+    heads = ["job", *varied, *map(worded_heading, found), "merit"]
+    table = Table("Every job; a heading sorts", heads, [[row.get(key) for key in columns] for row in rows])
     return Section("Jobs", table=table)
 
 
@@ -129,7 +130,7 @@ def _medians(measured: Mapping[tuple[str, str], Values]) -> list[Section]:
         if rows:
             columns = ["trial", "job", "particles", f"median {word}", "from", "to"]
             caption = f"Median {word} over the particles, with its 95 % interval, whatever the distribution"
-            sections.append(Section(f"{word[0].upper()}{word[1:]}", table=Table(caption, columns, rows)))
+            sections.append(Section(f"{word[0].upper()}{word[1:]}", table=_with_trials(caption, columns, rows)))
     return sections
 
 
@@ -177,7 +178,13 @@ def _tests(measured: Mapping[tuple[str, str], Values]) -> list[Section]:
         return []
     columns = ["trial", "quantity", "job", "less job", "particles", "mean difference", "p", "Cohen's d", "better"]
     caption = "Every pair on the particles that all share: p of the Wilcoxon signed-rank test after Holm's correction"
-    return [Section("Paired tests", table=Table(caption, columns, rows))]
+    return [Section("Paired tests", table=_with_trials(caption, columns, rows))]
+
+
+def _with_trials(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """A table whose first column names trials, which only comparisons have."""
+    start = 0 if any(row[0] for row in rows) else 1
+    return Table(caption, columns[start:], [row[start:] for row in rows])
 
 
 def _better(difference: float, quantity: str, first: str, second: str) -> str:

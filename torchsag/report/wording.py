@@ -59,6 +59,12 @@ def measured(value: float | int | None, unit: str) -> str:
     return f"{value if isinstance(value, int) else digits(value)}{space}{unit}".strip()
 
 
+def worded_heading(name: str) -> str:
+    """What a key of a number says, with its unit, over a column of such numbers."""
+    label, unit = _label(name)
+    return f"{label} ({unit})" if unit else label
+
+
 def worded(table: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The entries of `table` as pairs of words; the unit moves from the key to the value."""
     return [_pair(name, value) for name, value in table.items()]
@@ -67,8 +73,15 @@ def worded(table: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _pair(name: str, value: Any) -> tuple[str, str]:
     if name == "within_10_deg":
         return _WORDS["within_10"], str(value)
-    stem, unit = next(((name.removesuffix(end), unit) for end, unit in _UNITS if name.endswith(end)), (name, ""))
-    label = _WORDS.get(stem, stem.replace("_", " "))
+    label, unit = _label(name)
     if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
         return label, {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
     return label, measured(value, unit)
+
+
+def _label(name: str) -> tuple[str, str]:
+    """A key in words, and the unit of its values."""
+    if name == "within_10_deg":
+        return _WORDS["within_10"], ""
+    stem, unit = next(((name.removesuffix(end), unit) for end, unit in _UNITS if name.endswith(end)), (name, ""))
+    return _WORDS.get(stem, stem.replace("_", " ")), unit

@@ -192,7 +192,10 @@ def _chimerax(maps: Sequence[str], marked: dict[str, str]) -> str:
     """Commands that open the maps and the markers of one tomogram; the others stand below, to be taken in."""
     several = len(maps) > 1
     what = "the maps side by side" if several else "the map"
-    lines = [f"# Open this file in ChimeraX: {what}, and the particles of a tomogram, coloured by score."]
+    lines = [
+        f"# Open this file in ChimeraX: {what}, and the particles of a tomogram, coloured by score.",
+        "# In a session without other models: the commands below count from 1.",
+    ]
     for number, one in enumerate(maps, start=1):
         lines.append(f'open "../{one}" name {Path(one).stem if several else "map"}')
         lines.append(f"volume #{number} style surface sdLevel 3")

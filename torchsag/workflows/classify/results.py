@@ -28,6 +28,7 @@ from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import publish
 from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
+from torchsag.verdict.classes import ClassWithoutResolution
 from torchsag.verdict.views import WedgeExplainsClass
 from torchsag.workflows.classify.class_maps import ClassMap, class_maps
 from torchsag.workflows.classify.loop import ClassificationLoop, Scene
@@ -155,7 +156,9 @@ class FinishedClassification:
         """Write everything below `out`; `record` says how the run came about and is completed here."""
         record = dict(record)
         wedge = wedge_dependence(self.poses, self.classes, self.loop.settings.common_group, seed=seed)
-        verdict = Verdict.of([*findings, WedgeExplainsClass()(wedge)])
+        resolutions = [one.fsc.resolution() for one in self.maps]
+        sizes = [int((self.classes == number).sum()) for number in range(1, len(self.maps) + 1)]
+        verdict = Verdict.of([*findings, WedgeExplainsClass()(wedge), ClassWithoutResolution()(resolutions, sizes)])
         summary = {**self._summary(truth, check, wedge), "wall_seconds": record.pop("wall_seconds")}
         for path in out.glob("class_*.*"):
             path.unlink()  # an earlier run may have had more classes
