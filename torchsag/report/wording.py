@@ -26,6 +26,7 @@ _WORDS = {
     "median_rotation_sigma": "expected rotation error, median",
     "median_shift_sigma": "expected shift error, median",
     "median_score": "correlation, median",
+    "median": "time per particle, median",  # in CPU seconds, which are its unit
     "median_shift": "shift, median",
     "within_10": "particles within 10° of the truth",
     "best_iteration": "iteration that was kept",
