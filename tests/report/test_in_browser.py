@@ -8,6 +8,7 @@ import os
 import shutil
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def browser():
 class Opened:
     """A page in the browser, and what it asked for and complained of."""
 
-    def __init__(self, browser, path, scheme="light", screen=SCREENS[0], **settings):
+    def __init__(self, browser, path, scheme="light", screen=SCREENS[0], **settings: Any):
         width, height = screen
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1, **settings
