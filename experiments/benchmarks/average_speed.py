@@ -11,7 +11,7 @@ alignment to the class averages. Commands of both trees take turns; short runs o
 compiled loops.
 
 With `--keep` particles and what was measured stay in a folder, and the same command carries on; `--most` ends after so
-many commands.
+many commands, `--add` leaves what the JSON file says of others.
 """
 
 from __future__ import annotations
@@ -111,13 +111,15 @@ class Measurements:
         return True
 
 
-def commands(data: Path, with_free: bool, with_classes: bool) -> dict[str, list[str]]:
+def commands(data: Path, options: argparse.Namespace) -> dict[str, list[str]]:
     """What is measured, by name, without where to."""
     chosen = {"warm": average_words(data / "few", 1)}
-    chosen |= {f"{iterations}_iterations": average_words(data / "many", iterations) for iterations in (SHORT, LONG)}
-    if with_free:
+    if options.count:
+        lengths = (SHORT, LONG)
+        chosen |= {f"{iterations}_iterations": average_words(data / "many", iterations) for iterations in lengths}
+    if options.free:
         chosen["reference_free"] = free_words(data / "free")
-    if with_classes:
+    if options.classes:
         chosen["warm_classify"] = class_words(data / "few", 2)
         chosen["classify"] = class_words(data / "classes", 10)
     return chosen
@@ -126,11 +128,12 @@ def commands(data: Path, with_free: bool, with_classes: bool) -> dict[str, list[
 def numbers_of(known: dict[str, float], name: str, count: int) -> dict[str, float]:
     """What follows for one tree."""
     own = {key.partition(".")[2]: spent for key, spent in known.items() if key.startswith(f"{name}.")}
-    short, long = (own[f"{iterations}_iterations"] for iterations in (SHORT, LONG))
-    each = (long - short) / (LONG - SHORT)
     numbers = {f"{key}_cpu_seconds": spent for key, spent in own.items() if not key.startswith("warm")}
-    numbers["iteration_cpu_ms_a_particle"] = round(1e3 * each / count, 1)
-    numbers["fixed_cpu_seconds"] = round(short - SHORT * each, 1)
+    if count:
+        short, long = (own[f"{iterations}_iterations"] for iterations in (SHORT, LONG))
+        each = (long - short) / (LONG - SHORT)
+        numbers["iteration_cpu_ms_a_particle"] = round(1e3 * each / count, 1)
+        numbers["fixed_cpu_seconds"] = round(short - SHORT * each, 1)
     return numbers
 
 
@@ -147,11 +150,12 @@ def main() -> None:
     """Simulate, run by turns, write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--count", type=int, default=100, help="particles of the refinement; 0 for none")
     parser.add_argument("--free", type=int, default=50, help="particles of the run without a reference; 0 for none")
     parser.add_argument("--classes", type=int, default=60, help="particles of the division; 0 for none")
     parser.add_argument("--keep", type=Path, help="folder of particles and measurements")
     parser.add_argument("--most", type=int, help="commands that may run")
+    parser.add_argument("--add", action="store_true", help="to the numbers in the file, beside others")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     trees = {"this": HERE, "earlier": options.against.resolve()}
@@ -159,14 +163,18 @@ def main() -> None:
         folder = Path(temporary) if options.keep is None else options.keep.resolve()
         simulated(folder, options)
         measurements = Measurements(folder, trees, options.most)
-        if not measurements.by_turns(commands(folder, options.free > 0, options.classes > 0)):
+        if not measurements.by_turns(commands(folder, options)):
             return
         found = {name: numbers_of(measurements.known(), name, options.count) for name in trees}
     ratios = {key: round(found["this"][key] / found["earlier"][key], 3) for key in found["this"]}
+    counts = {"particles": options.count, "reference_free": options.free, "classified": options.classes}
+    parts = {"counts": {key: count for key, count in counts.items() if count}, **found, "this_by_earlier": ratios}
+    before = json.loads(options.out.read_text(encoding="utf-8")) if options.add else {}
     record = {
-        "what": str(__doc__).splitlines()[0], "particles": options.count, "reference_free_particles": options.free,
-        "classified_particles": options.classes, **found, "this_by_earlier": ratios, "versions": versions(),
-    }  # fmt: skip
+        "what": str(__doc__).splitlines()[0],
+        **{name: {**before.get(name, {}), **numbers} for name, numbers in parts.items()},
+        "versions": versions(),
+    }
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))
 

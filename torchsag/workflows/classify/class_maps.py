@@ -55,22 +55,32 @@ def class_maps(
     sums = mapper.sums(poses, torch.where(used, 2 * labels + mapper.halves, 0), 2 * classes)
     made = None
     if mapper.workers.is_root:
-        made = [_class_map(mapper, _rows(sums, 2 * label, 2 * label + 2), symmetry) for label in range(classes)]
+        made = _class_maps(mapper, sums, symmetry)
     made = mapper.workers.broadcast(made)
     assert made is not None
     return made
 
 
-def _class_map(mapper: HalfMapper, sums: MapSums, symmetry: Symmetry) -> ClassMap:
-    whole = mapper.maps(sums.pooled(), symmetry)[0]
-    if bool((sums.counts > 0).all()):
-        first, second = mapper.maps(sums, symmetry)
-        return ClassMap((first, second), whole, mapper.compare(first, second))
+def _class_maps(mapper: HalfMapper, sums: MapSums, symmetry: Symmetry) -> list[ClassMap]:
+    """All classes together, as symmetry finds each place it reads once for all maps."""
+    wholes = mapper.maps(sums.pooled(2), symmetry)
+    both = (sums.counts.unflatten(0, (-1, 2)) > 0).all(1)
+    halves = iter(mapper.maps(_rows(sums, both.repeat_interleave(2)), symmetry) if bool(both.any()) else ())
+    return [
+        _of_both(mapper, whole, (next(halves), next(halves))) if two else _alone(whole)
+        for whole, two in zip(wholes, both.tolist(), strict=True)
+    ]
+
+
+def _of_both(mapper: HalfMapper, whole: DensityMap, halves: tuple[DensityMap, DensityMap]) -> ClassMap:
+    return ClassMap(halves, whole, mapper.compare(*halves))
+
+
+def _alone(whole: DensityMap) -> ClassMap:
     nothing = torch.zeros(whole.box[0] // 2 + 1)
     fsc = HalfMapFSC(nothing, nothing, nothing, nothing, 1, whole.box, whole.voxel_size)
     return ClassMap((whole, whole), whole, fsc)
 
 
-def _rows(sums: MapSums, first: int, last: int) -> MapSums:
-    rows = slice(first, last)
+def _rows(sums: MapSums, rows: Tensor) -> MapSums:
     return replace(sums, numerator=sums.numerator[rows], denominator=sums.denominator[rows], counts=sums.counts[rows])
