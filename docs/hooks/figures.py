@@ -240,14 +240,24 @@ def _tilt_and_snr(row: Record) -> str:
 def _average_speed() -> str:
     """This version beside an earlier one."""
     record = _read("average_speed")
-    head = ("CPU time", "0.1.0", "now", "ratio")
+    head = ("CPU time", "particles", "0.1.0", "now", "ratio")
     labels = {
-        "iteration_cpu_ms_a_particle": "an iteration, ms a particle",
-        "fixed_cpu_seconds": "everything else of a run, s",
+        "iteration_cpu_ms_a_particle": ("an iteration, ms a particle", "particles"),
+        "fixed_cpu_seconds": ("everything else of that run, s", "particles"),
+        "reference_free_cpu_seconds": ("from the particles alone, six iterations, s", "reference_free"),
+        "classify_cpu_seconds": ("`classify` into ten classes, s", "classified"),
     }
+    ratios = record["this_by_earlier"]
     rows = [
-        (label, f"{record['earlier'][key]:g}", f"{record['this'][key]:g}", f"{record['this_by_earlier'][key]:.2f}")
-        for key, label in labels.items()
+        (
+            label,
+            str(record["counts"][kind]),
+            f"{record['earlier'][key]:g}",
+            f"{record['this'][key]:g}",
+            f"{ratios[key]:.2f}",
+        )
+        for key, (label, kind) in labels.items()
+        if key in ratios
     ]
     return _table(head, rows)
 
