@@ -71,8 +71,9 @@ def scatter_torch(
 def _complete(grid: Tensor, size: int) -> Complex[Tensor, "channels pz py px"]:
     """The half-spectrum of a real volume: each sample's mirror image added where it falls into this half."""
     last = size // 2
-    core = grid[..., WIDTH : WIDTH + last + 1].clone()
+    core = grid[..., WIDTH : WIDTH + last + 1]
     opposite = (-torch.arange(size, device=grid.device)) % size
+    # Copies, so that nothing is added twice.
     below, above = grid[..., : WIDTH + 1].flip(-1), grid[..., WIDTH + last :].flip(-1)
     core[..., : WIDTH + 1] += below[..., opposite, :, :][..., opposite, :].conj()
     core[..., last - WIDTH :] += above[..., opposite, :, :][..., opposite, :].conj()
@@ -82,9 +83,14 @@ def _complete(grid: Tensor, size: int) -> Complex[Tensor, "channels pz py px"]:
 def _centred(spectrum: Complex[Tensor, "channels pz py px"], n: int) -> Volumes:
     """The inner voxels of the padded volume, transformed one axis at a time so that what is not kept costs nothing."""
     size = spectrum.shape[-2]
-    kept = (torch.arange(n, device=spectrum.device) - n // 2) % size
-    volume = torch.fft.ifft(spectrum, dim=-3).index_select(-3, kept)
-    volume = torch.fft.ifft(volume, dim=-2).index_select(-2, kept)
-    volume = torch.fft.irfft(volume, n=size, dim=-1).index_select(-1, kept) * (size / n) ** 3
+    volume = _middle(torch.fft.ifft(spectrum, dim=-3), -3, n)
+    volume = _middle(torch.fft.ifft(volume, dim=-2), -2, n)
+    volume = _middle(torch.fft.irfft(volume, n=size, dim=-1), -1, n) * (size / n) ** 3
     gain = kernel_transform(size, volume)[size // 2 - n // 2 :][:n]
     return volume / (gain[:, None, None] * gain[:, None] * gain)
+
+
+def _middle(values: Tensor, axis: int, n: int) -> Tensor:
+    """Samples ``-n // 2`` to ``n - n // 2 - 1`` of a periodic axis; two slices are copied far faster than an index."""
+    size = values.shape[axis]
+    return torch.cat([values.narrow(axis, size - n // 2, n // 2), values.narrow(axis, 0, n - n // 2)], axis)
