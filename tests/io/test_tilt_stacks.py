@@ -155,6 +155,8 @@ def test_a_csv_of_tilt_stacks_says_that_it_keeps_poses_only(tmp_path, blobs, cap
     assert "particles cannot be read from it" in caplog.text
     header, first = (tmp_path / "poses.csv").read_text().splitlines()[:2]
     assert dict(zip(header.split(","), first.split(","), strict=True))["rot_deg"] == "10.000000"
+    with pytest.raises(InputError, match=r"or give RELION's list with its tomograms\.star if these are tilt images"):
+        read_particles(tmp_path / "poses.csv")
     caplog.clear()
     convert_list(source, tmp_path / "copy.star")
     assert "cannot be read" not in caplog.text

@@ -201,6 +201,11 @@ def _check_boxes(
         if len(set(box)) > 1:
             raise InputError(
                 f"particle {name}: expected a cubic box, got {box} voxels (z, y, x); crop or pad it to a cube"
+                + (
+                    ""
+                    if box[1] != box[2]
+                    else ", or give RELION's list with its tomograms.star if these are tilt images"
+                )
             )
     return boxes
 
