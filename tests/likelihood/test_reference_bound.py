@@ -60,3 +60,17 @@ def test_what_is_known_and_what_is_missed_make_up_the_map():
     true = apply_shell_curve(structure, torch.ones(8))
     missed = true - inside
     assert abs(float((inside * missed).mean())) < 0.03 * float(true.square().mean())
+
+
+def test_a_noisy_reference_sets_a_limit_that_better_particles_do_not_move():
+    structure = RibosomePhantom().density(32, 12.0)
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(structure.density.shape, generator=generator) * structure.density.std()
+    noisy = DensityMap(structure.density + noise, structure.voxel_size)
+    found = {}
+    for snr in (1e2, 1e4):
+        particles, truth = simulate_particles(structure, 2, snr, seed=2)
+        covariances = (bound_with_reference(particles, structure, one, truth) for one in (structure, noisy))
+        found[snr] = [_rotation(one) for one in covariances]
+    assert found[1e4][0] < 0.3 * found[1e2][0]
+    assert found[1e4][1] > 0.9 * found[1e2][1]
