@@ -9,7 +9,7 @@ from blobs import Blobs, BlobTable
 from fourier_problems import noisy, single, some_poses
 
 from torchsag.geometry import Poses
-from torchsag.likelihood.fourier_blocks import block_sums, reference_block_sums
+from torchsag.likelihood.fourier_blocks import block_sums, reference_block_sums, total_sums
 from torchsag.likelihood.fourier_kernel import fused_block_sums
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
@@ -179,3 +179,21 @@ def test_single_precision_on_the_cpu_takes_the_fused_kernel():
     wide = block_sums(table, band, observed, poses, particle, torch.arange(2))
     assert wide.gram.dtype == torch.float64
     torch.testing.assert_close(block_sums(*narrow).gram.double(), wide.gram, rtol=0, atol=1e-5 * float(wide.gram.max()))
+
+
+def test_totals_of_each_order_are_those_of_all_blocks():
+    table, band, observed, poses, particle = _single_precision(3)
+    arguments = (table.to(torch.float32), band, single(observed), poses.to(torch.float32), particle, torch.arange(3))
+    whole = block_sums(*arguments).total()
+    names = ("cross", "energy", "cross_gradient", "energy_gradient", "gram")
+    for order, known in ((0, 2), (1, 4), (2, 5)):
+        found = total_sums(*arguments, order=order)
+        assert torch.equal(found.cross, whole.cross)  # a judgement without derivatives is the same judgement
+        for name in names[:known]:
+            expected = getattr(whole, name)
+            torch.testing.assert_close(getattr(found, name), expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
+        assert all(bool(getattr(found, name).isnan().all()) for name in names[known:])
+        wide = total_sums(table, band, observed, poses, particle, torch.arange(3), order=order)
+        torch.testing.assert_close(
+            wide.cross.float(), found.cross, rtol=1e-4, atol=1e-4 * float(whole.cross.abs().max())
+        )

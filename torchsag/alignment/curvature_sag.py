@@ -296,7 +296,7 @@ class PreparedCurvatureSAG:
         contenders = _contenders(candidates)
         spectrum = total_spectrum(by_shell, self._shell_band)
         observed = whitened(measured[0], self._levels[0].band, spectrum)
-        contenders, sums = self._levels[0].measure(observed, contenders)
+        contenders, sums = self._levels[0].measure(observed, contenders, 0)
         spent = torch.zeros_like(contenders.score[: len(particles)])
         for number, level in enumerate(self._levels):
             with stage(f"refinement {number + 1}"):
@@ -305,7 +305,7 @@ class PreparedCurvatureSAG:
                     spectrum = self._residual_spectrum(by_shell, contenders)
                     observed = whitened(measured[number], level.band, spectrum)
                 moved = _within(candidates.limits, contenders, level.refine(observed, contenders))
-                contenders, sums = level.measure(observed, moved)
+                contenders, sums = level.measure(observed, moved, 2 if level is self._levels[-1] else 0)
                 spent = spent + self._spent(number, contenders, len(particles))
             note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
         with stage("judging"):

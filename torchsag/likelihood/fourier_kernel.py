@@ -27,6 +27,7 @@ from torchsag.spectra.bounds import usable_pose
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import CHANNELS, FourierTable
 
+SUMS = (2, 14, 35)  # values; with gradients; with Gauss-Newton blocks
 _LANE = 64  # coefficients handled together: small enough for the first-level cache, long enough to vectorise
 
 
@@ -37,11 +38,15 @@ def fused_block_sums(
     poses: Poses,
     particle: Integer[Tensor, " poses"],
     terms: Integer[Tensor, " terms"],
-) -> Float[Tensor, "poses terms 35"]:
-    """See `torchsag.likelihood.fourier_blocks.reference_block_sums`; poses are spread over torch's threads."""
+    order: int = 2,
+) -> Float[Tensor, "poses terms sums"]:
+    """See `torchsag.likelihood.fourier_blocks.reference_block_sums`; poses are spread over torch's threads.
+
+    Of order 0 only the first two of the 35 sums, of order 1 the first fourteen.
+    """
     _check_sizes(table, band, observed)
     _, rows, columns, _ = table.samples.shape
-    out = np.zeros((len(poses), len(terms), 35), np.float32)
+    out = np.zeros((len(poses), len(terms), SUMS[order]), np.float32)
     data = torch.view_as_real(observed.data.contiguous()).numpy()
     rotations = poses.rotations.detach().contiguous().numpy()
     shifts = poses.shifts.detach().contiguous().numpy()
@@ -64,6 +69,7 @@ def fused_block_sums(
             shifts[part],
             band.starts.numpy(),
             terms.numpy(),
+            order,
             out[part],
         )
 
@@ -161,7 +167,7 @@ def _blend(typingctx, table, offset, row, plane, tx, ty, tz, hx, hy, hz, out, pl
 @unwrap  # a run-time type checker's wrapper would stand between the compiler and the function
 def _accumulate(
     table, rows, columns, oversampling, max_shell, box,
-    frequencies, data, weights, weight_index, particle, rotations, shifts, starts, terms, out,
+    frequencies, data, weights, weight_index, particle, rotations, shifts, starts, terms, order, out,
 ):  # fmt: skip
     f32 = np.float32
     one = f32(1)
@@ -249,12 +255,21 @@ def _accumulate(
                         model, np.intp(lane),
                     )  # fmt: skip
                 for lane in range(count):
+                    g[0, lane], g[1, lane] = model[lane, 0], model[lane, 1]
+                cross, energy = f32(0), f32(0)
+                for lane in range(count):
+                    cross += d[0, lane] * g[0, lane] + d[1, lane] * g[1, lane]
+                    energy += w[lane] * (g[0, lane] * g[0, lane] + g[1, lane] * g[1, lane])
+                sums[0] += cross
+                sums[1] += energy
+                if order == 0:
+                    continue
+                for lane in range(count):
                     x, y, z = u[0, lane], u[1, lane], u[2, lane]
-                    re, im = model[lane, 0], model[lane, 1]
+                    re, im = g[0, lane], g[1, lane]
                     xr, xi = model[lane, 2], model[lane, 3]
                     yr, yi = model[lane, 4], model[lane, 5]
                     zr, zi = model[lane, 6], model[lane, 7]
-                    g[0, lane], g[1, lane] = re, im
                     jacobian[0, lane], jacobian[1, lane] = y * zr - z * yr, y * zi - z * yi
                     jacobian[2, lane], jacobian[3, lane] = z * xr - x * zr, z * xi - x * zi
                     jacobian[4, lane], jacobian[5, lane] = x * yr - y * xr, x * yi - y * xi
@@ -262,12 +277,6 @@ def _accumulate(
                     jacobian[6, lane], jacobian[7, lane] = sr * x, si * x
                     jacobian[8, lane], jacobian[9, lane] = sr * y, si * y
                     jacobian[10, lane], jacobian[11, lane] = sr * z, si * z
-                cross, energy = f32(0), f32(0)
-                for lane in range(count):
-                    cross += d[0, lane] * g[0, lane] + d[1, lane] * g[1, lane]
-                    energy += w[lane] * (g[0, lane] * g[0, lane] + g[1, lane] * g[1, lane])
-                sums[0] += cross
-                sums[1] += energy
                 place = 14
                 for a in range(6):
                     cross, energy = f32(0), f32(0)
@@ -277,7 +286,7 @@ def _accumulate(
                         energy += w[lane] * (g[0, lane] * re + g[1, lane] * im)
                     sums[2 + a] += cross
                     sums[8 + a] += energy
-                    for c in range(a, 6):
+                    for c in range(a, 6 if order > 1 else a):
                         gram = f32(0)
                         for lane in range(count):
                             gram += w[lane] * (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchsag.geometry import Poses
 from torchsag.likelihood.contenders import Contenders
-from torchsag.likelihood.fourier_blocks import BlockSums, block_sums
+from torchsag.likelihood.fourier_blocks import BlockSums, total_sums
 from torchsag.likelihood.fourier_objective import FourierObjective
 from torchsag.likelihood.observations import Observations
 from torchsag.optim import Optimizer, minimize
@@ -47,11 +47,11 @@ class Level:
 
     def judge(self, observed: Observations, contenders: Contenders) -> Contenders:
         """Scores and amplitudes over the whole band."""
-        return self.measure(observed, contenders)[0]
+        return self.measure(observed, contenders, 0)[0]
 
-    def measure(self, observed: Observations, contenders: Contenders) -> tuple[Contenders, BlockSums]:
-        """As `judge`, with the sums that scores and amplitudes follow from."""
-        sums = self.sums(observed, contenders.poses, contenders.particle)
+    def measure(self, observed: Observations, contenders: Contenders, order: int = 2) -> tuple[Contenders, BlockSums]:
+        """As `judge`, with the sums that scores and amplitudes follow from, and their derivatives up to an order."""
+        sums = self.sums(observed, contenders.poses, contenders.particle, order=order)
         return replace(contenders, score=sums.matched_filter[:, 0], amplitude=sums.amplitude[:, 0]), sums
 
     def sums(
@@ -60,7 +60,8 @@ class Level:
         poses: Poses,
         particle: Integer[Tensor, " poses"],
         terms: Integer[Tensor, " terms"] | None = None,
+        order: int = 2,
     ) -> BlockSums:
-        """The sums over the whole band or some of its blocks, as one term."""
+        """The sums over the whole band or some of its blocks, as one term (`total_sums`)."""
         terms = torch.arange(self.band.num_blocks) if terms is None else terms
-        return block_sums(self.table, self.band, observed, poses, particle, terms).total()
+        return total_sums(self.table, self.band, observed, poses, particle, terms, order)

@@ -100,7 +100,7 @@ def _gradients_around(
     """Gradients of the log-likelihood at the rule's points, by coordinates in which `scale` is the unit matrix."""
     points, moves = spread_points(poses, scale)
     each = torch.arange(len(poses), device=particle.device).repeat_interleave(EVALUATIONS)
-    sums = level.sums(observed, points, particle[each], terms)
+    sums = level.sums(observed, points, particle[each], terms, order=1)
     gradient = log_likelihood_gradient(sums, variance[each])
     # From the tangent at each point, where the sums live, to the one in which the step was taken.
     turning = (gradient[:, None, :3] @ left_jacobian(moves[:, :3]))[:, 0]
