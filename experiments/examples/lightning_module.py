@@ -69,7 +69,7 @@ data = SubtomogramDataset(ParticleSet.from_batch(particles), with_index=True)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 refinement = JointRefinement(model, truth)
 trainer = lightning.Trainer(max_epochs=PASSES, accelerator="cpu", **quiet)
-trainer.fit(refinement, DataLoader(data, shuffle=True, collate_fn=data.collate))
+trainer.fit(refinement, DataLoader(data, shuffle=True))
 errors = refinement.errors_deg
 print(f"median rotation error {errors[0]:.2f} deg at the start, {errors[-1]:.2f} deg after {PASSES} epochs")
 figure = Figure(figsize=(4.4, 3))

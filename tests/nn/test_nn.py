@@ -259,9 +259,7 @@ def test_batches_refuse_what_does_not_fit():
 def test_loader_over_a_list_gives_whole_batches(listed, workers):
     data = SubtomogramDataset(listed)
     context = "forkserver" if workers else None
-    loader = DataLoader(
-        data, batch_size=3, collate_fn=data.collate, num_workers=workers, multiprocessing_context=context
-    )
+    loader = DataLoader(data, batch_size=3, num_workers=workers, multiprocessing_context=context)
     batches = list(loader)
     assert [len(batch) for batch in batches] == [3, 3, 1]
     assert torch.equal(torch.cat([batch.spectra for batch in batches]), listed.load(range(7)).spectra)
@@ -272,7 +270,7 @@ def test_loader_over_a_list_gives_whole_batches(listed, workers):
 def test_loader_says_which_particles_a_batch_holds(listed):
     data = SubtomogramDataset(listed, with_index=True)
     order = [4, 0, 6, 2, 1]
-    for index, batch in DataLoader(data, batch_size=2, sampler=order, collate_fn=data.collate):
+    for index, batch in DataLoader(data, batch_size=2, sampler=order):
         assert batch.names == tuple(f"p{i}" for i in index.tolist())
         order = order[len(index) :]
     assert order == []

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
+from torchsag.geometry.poses import require_poses
 from torchsag.imaging.reference import isolated
 from torchsag.likelihood.fisher import log_likelihood_gradient
 from torchsag.likelihood.fourier_blocks import block_sums
@@ -27,6 +28,7 @@ from torchsag.likelihood.information import shell_of_information
 from torchsag.likelihood.noise_spectrum import residual_spectrum, whitened
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.requirements import require_kind
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 
@@ -64,6 +66,9 @@ def implicit_poses(
     InputError
         If a pose is not next to an optimum of this likelihood.
     """
+    require_kind("reference", reference, DensityMap, "a DensityMap", "DensityMap(density, voxel_size) makes one")
+    require_kind("particles", particles, ParticleBatch, "a ParticleBatch")
+    require_poses("poses", poses)
     if particles.box != reference.box or len(particles) != len(poses):
         raise InputError(
             f"implicit poses: expected a reference in the particles' box and a pose for each, got boxes "

@@ -12,12 +12,14 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.axes import HalfSpectra, HalfWeights, Volumes
+from torchsag.requirements import require_box, require_tensor
 
 _AXES = (-3, -2, -1)
 
 
 def to_half_spectrum(volume: Volumes) -> HalfSpectra:
     """Transform real volumes, phase origin at the box centre."""
+    require_tensor("volumes", volume, ("...", "z", "y", "x"))
     box = (volume.shape[-3], volume.shape[-2], volume.shape[-1])
     if _is_even(box):
         return torch.fft.rfftn(volume, dim=_AXES).mul_(_signs(box, volume.device))
@@ -26,6 +28,8 @@ def to_half_spectrum(volume: Volumes) -> HalfSpectra:
 
 def from_half_spectrum(spectrum: HalfSpectra, box: tuple[int, int, int]) -> Volumes:
     """Invert `to_half_spectrum`; `box` is the volume's (z, y, x) size, which the half-spectrum alone cannot tell."""
+    require_box("box", box)
+    require_tensor("half-spectra", spectrum, ("...", box[0], box[1], box[2] // 2 + 1), "complex")
     if _is_even(box):
         return torch.fft.irfftn(spectrum * _signs(box, spectrum.device), s=box, dim=_AXES)
     return torch.fft.fftshift(torch.fft.irfftn(spectrum, s=box, dim=_AXES), dim=_AXES)
@@ -56,6 +60,7 @@ def from_spectrum(spectrum: Complex[Tensor, "*batch z y x"]) -> Complex[Tensor, 
 
 def half_weight(weight: Float[Tensor, "*batch z y x"]) -> HalfWeights:
     """Turn a Fourier weight volume with its zero frequency at the centre (as in files) into half-spectrum layout."""
+    require_tensor("weights", weight, ("...", "z", "y", "x"))
     return torch.fft.ifftshift(weight, dim=_AXES)[..., : weight.shape[-1] // 2 + 1]
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.axes import Rotations
+from torchsag.errors import InputError
 from torchsag.geometry.cross_product import cross_matrix, twice_sine_axis
 from torchsag.geometry.precision import exact_product
 from torchsag.recording import is_recorded
@@ -25,8 +26,16 @@ def nearest_rotation(matrix: Rotations) -> Rotations:
     """Orthogonal Procrustes without reflections (Kabsch, Acta Cryst. A34, 1978).
 
     Where several rotations are nearest, as to a matrix of rank one, it is one of them and its derivative is zero.
+
+    Raises
+    ------
+    InputError
+        If a matrix is not finite.
     """
-    left, stretches, right = torch.linalg.svd(matrix.detach())
+    try:
+        left, stretches, right = torch.linalg.svd(matrix.detach())
+    except torch.linalg.LinAlgError:
+        raise InputError("matrices: expected finite numbers, got NaN or infinity") from None
     hand = torch.linalg.det(exact_product(left, right))
     signs = torch.stack([torch.ones_like(hand), torch.ones_like(hand), hand], -1)
     found = exact_product(left * signs[..., None, :], right)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from torchsag.axes import Rotations, Vectors
 from torchsag.errors import InputError
-from torchsag.geometry.coordinates import require_coordinates
+from torchsag.geometry.coordinates import require_broadcast, require_coordinates
 from torchsag.geometry.cross_product import cross_matrix, twice_sine_axis
 from torchsag.geometry.nearest_rotation import nearest_rotation
 from torchsag.geometry.precision import exact_product
+from torchsag.requirements import require_kind, require_whole
 
 # The power series of a rotation: with five powers of a^2 beyond the first, its second derivatives are exact in double
 # precision below this a^2.
@@ -159,6 +160,7 @@ def rotation_distance(first: Rotations, second: Rotations) -> Float[Tensor, "*ba
     """
     require_coordinates("first rotations", first, 3, 3)
     require_coordinates("second rotations", second, 3, 3)
+    require_broadcast("first rotations", first, "second rotations", second)
     return rotation_angle(exact_product(first.mT, second))
 
 
@@ -182,8 +184,9 @@ def random_rotations(
     count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "count 3 3"]:
     """Rotations uniform on SO(3) (unit quaternions from normal deviates), drawn on the CPU in float64."""
-    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 0:
-        raise InputError(f"random rotations: expected a count of at least 0, got {count!r}")
+    require_whole("count", count)
+    if generator is not None:
+        require_kind("generator", generator, torch.Generator, "a torch.Generator", "or None for torch's own")
     quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
     return _quaternion_to_matrix(quaternion / quaternion.norm(dim=-1, keepdim=True)).to(dtype)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from torchsag.axes import Rotations
 from torchsag.errors import InputError
+from torchsag.geometry.coordinates import require_broadcast, require_coordinates
 from torchsag.geometry.rotations import rotation_angle, rotvec_to_matrix
 
 # Generators as (axis, fold). RELION: T has a 3-fold on z and a 2-fold on (0, sqrt(2/3), sqrt(1/3)); O has its 4-folds
@@ -97,6 +98,9 @@ class Symmetry:
 
         The batches broadcast.
         """
+        require_coordinates("first rotations", first, 3, 3)
+        require_coordinates("second rotations", second, 3, 3)
+        require_broadcast("first rotations", first, "second rotations", second)
         relative = first.mT @ second
         group = self.rotations.to(relative)
         # trace(S^T R) for every S in the group; the nearest S has the largest trace.

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.axes import Vectors
-from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_frequencies, pad, to_half_spectrum
 from torchsag.imaging.interpolation import check_volume, oversample, table_coordinates
 from torchsag.imaging.spline_sampling import sample_spline, sample_spline_with_gradient
+from torchsag.requirements import require_whole
 
 # The prefilter's impulse response falls by 2 - sqrt(3) = 0.27 a sample: after twelve it is below single precision.
 _MARGIN = 12
@@ -35,8 +35,7 @@ class CubicSpline:
     oversampling: int = 2
 
     def __post_init__(self):
-        if self.oversampling < 1:
-            raise InputError(f"spline interpolation: expected oversampling of at least 1, got {self.oversampling}")
+        require_whole("oversampling", self.oversampling, 1)
 
     def prepare(self, volume: Float[Tensor, "z y x"]) -> SplineInterpolant:
         """Find the spline's coefficients; differentiable in the volume."""

@@ -40,8 +40,9 @@ class Interpolation(Protocol):
 
 def check_volume(volume: Tensor) -> None:
     """Refuse what is no map: not three axes, or not in single or double precision."""
-    if volume.ndim != 3:
-        raise InputError(f"interpolation: expected one map with axes z, y, x, got shape {tuple(volume.shape)}")
+    if not isinstance(volume, Tensor) or volume.ndim != 3:
+        given = f"shape {tuple(volume.shape)}" if isinstance(volume, Tensor) else type(volume).__name__
+        raise InputError(f"interpolation: expected one map, a tensor with axes z, y, x, got {given}")
     check_precision("map", volume)
 
 
@@ -76,5 +77,8 @@ def oversample(volume: Float[Tensor, "z y x"], factor: int) -> Float[Tensor, "fi
 
 def table_coordinates(points: Vectors, box: tuple[int, ...], factor: int) -> Vectors:
     """Where `points` lie in a table of `box` (z, y, x) samples, `factor` samples a voxel: indices ``(x, y, z)``."""
+    if not isinstance(points, Tensor) or points.ndim < 1 or points.shape[-1] != 3:
+        given = f"shape {tuple(points.shape)}" if isinstance(points, Tensor) else type(points).__name__
+        raise InputError(f"interpolation: expected points, a tensor [..., 3], got {given}")
     centre = [float(n // 2) for n in reversed(box)]
     return points * factor + torch.tensor(centre, dtype=points.dtype, device=points.device)

@@ -11,8 +11,10 @@ from torch import Tensor
 from torchsag.axes import Box
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
+from torchsag.geometry.poses import require_row
 from torchsag.geometry.precision import exact_product
 from torchsag.imaging.interpolation import Interpolant
+from torchsag.requirements import require_box
 
 AXIS_NAMES = ("z", "y", "x")
 
@@ -50,5 +52,11 @@ def place(reference: Interpolant, poses: Poses, box: Box) -> Float[Tensor, "pose
 
     `box` need not be the reference's own: centres are laid on each other.
     """
+    if not callable(reference) or isinstance(reference, torch.nn.Module):
+        raise InputError(
+            f"reference: expected an interpolant as CubicSpline(2).prepare(density), got {type(reference).__name__}"
+        )
+    require_row("poses", poses)
+    require_box("box", box)
     positions = voxel_positions(box, poses.shifts.device, poses.shifts.dtype)
     return reference(source_points(poses, positions))

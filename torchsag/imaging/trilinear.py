@@ -11,6 +11,7 @@ from torch import Tensor
 from torchsag.axes import Vectors
 from torchsag.errors import InputError
 from torchsag.imaging.interpolation import check_volume, in_one_precision, oversample, table_coordinates
+from torchsag.requirements import require_whole
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,7 @@ class Trilinear:
     oversampling: int = 2
 
     def __post_init__(self):
-        if self.oversampling < 1:
-            raise InputError(f"trilinear interpolation: expected oversampling of at least 1, got {self.oversampling}")
+        require_whole("oversampling", self.oversampling, 1)
 
     def prepare(self, volume: Float[Tensor, "z y x"]) -> TrilinearInterpolant:
         """Build the oversampled table."""

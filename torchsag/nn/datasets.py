@@ -3,7 +3,7 @@
 Both give whole batches (`ParticleBatch`), since particles of one batch share weights. With a DataLoader::
 
     data = SubtomogramDataset(read_particles("particles.star"))
-    loader = DataLoader(data, batch_size=16, shuffle=True, num_workers=4, collate_fn=data.collate)
+    loader = DataLoader(data, batch_size=16, shuffle=True, num_workers=4)
 
     stream = SimulatedParticles(reference, FastPipeline(snr=0.1), UniformPoses(3.0), batch_size=16, seed=0)
     loader = DataLoader(stream, batch_size=None, num_workers=4)
@@ -12,26 +12,36 @@ Both give whole batches (`ParticleBatch`), since particles of one batch share we
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
 from torchsag.particles import DensityMap, ParticleBatch, ParticleSet
+from torchsag.requirements import require_kind, require_whole
 from torchsag.simulation.pipeline import Pipeline
 from torchsag.simulation.pose_distribution import PoseDistribution
 
-Loaded = ParticleBatch | tuple[Tensor, ParticleBatch]
+
+class IndexedParticles(NamedTuple):
+    """Particles of a data set, and which of it they are."""
+
+    numbers: Tensor
+    particles: ParticleBatch
+
+
+Loaded = ParticleBatch | IndexedParticles
 
 
 class SubtomogramDataset(Dataset):
     """Particles of a list, read as they are asked for; `torchsag.particles.ParticleSet` says how.
 
     Entry i is a `ParticleBatch` of one. A DataLoader asks for all entries of a batch at once and gets one
-    `ParticleBatch`; give it `collate` as its ``collate_fn``. Works in worker processes, however they are started.
+    `ParticleBatch`. Works in worker processes, however they are started.
 
     Parameters
     ----------
@@ -43,6 +53,7 @@ class SubtomogramDataset(Dataset):
     """
 
     def __init__(self, particles: ParticleSet, with_index: bool = False):
+        require_kind("particles", particles, ParticleSet, "a ParticleSet", "read_particles reads one from a list")
         self.particles, self.with_index = particles, with_index
 
     def __len__(self) -> int:
@@ -50,21 +61,26 @@ class SubtomogramDataset(Dataset):
 
     def __getitem__(self, index: int) -> Loaded:
         """One particle."""
-        return self.__getitems__([index])
+        return self._load([index])
 
-    def __getitems__(self, indices: Sequence[int]) -> Loaded:
-        """The particles of a batch, read together."""
+    def __getitems__(self, indices: Sequence[int]) -> list[Loaded]:
+        """The particles of a batch, read together: a list of one, as a DataLoader collates lists."""
+        return [self._load(indices)]
+
+    def _load(self, indices: Sequence[int]) -> Loaded:
         batch = self.particles.load(indices)
-        return (torch.as_tensor(indices), batch) if self.with_index else batch
+        return IndexedParticles(torch.as_tensor(indices), batch) if self.with_index else batch
 
     @staticmethod
     def collate(loaded: Loaded | Sequence[Loaded]) -> Loaded:
-        """One batch of what a DataLoader has fetched."""
+        """One batch of what a DataLoader has fetched, which by itself does the same."""
         if not isinstance(loaded, list):
             return cast(Loaded, loaded)
-        batch = ParticleBatch.concatenate([entry[1] if isinstance(entry, tuple) else entry for entry in loaded])
+        if not loaded or not all(isinstance(_batch_of(entry), ParticleBatch) for entry in loaded):
+            raise InputError(f"particles: expected a list of what this data set hands out, got {len(loaded)} others")
+        batch = ParticleBatch.concatenate([_batch_of(entry) for entry in loaded])
         indices = [entry[0] for entry in loaded if isinstance(entry, tuple)]
-        return (torch.cat(indices), batch) if indices else batch
+        return IndexedParticles(torch.cat(indices), batch) if indices else batch
 
 
 class SimulatedParticles(IterableDataset):
@@ -99,16 +115,20 @@ class SimulatedParticles(IterableDataset):
         seed: int = 0,
         batches: int | None = None,
     ):
-        if batch_size < 1 or (batches is not None and batches < 1):
-            raise InputError(
-                f"simulated particles: expected batch_size and batches of at least 1, got {batch_size} and {batches}"
-            )
+        require_kind("reference", reference, DensityMap, "a DensityMap", "DensityMap(density, voxel_size) makes one")
+        require_kind("pipeline", pipeline, Pipeline, "a simulation such as FastPipeline(snr=0.1)")
+        require_kind("poses", poses, PoseDistribution, "a distribution of poses such as UniformPoses(3.0)")
+        require_whole("batch_size", batch_size, 1)
+        require_whole("seed", seed)
+        if batches is not None:
+            require_whole("batches", batches, 1)
         self.reference, self.pipeline, self.poses = reference, pipeline, poses
         self.batch_size, self.batches = batch_size, batches
         self.seed, self.epoch = seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Other particles, before the loader's next iteration."""
+        require_whole("epoch", epoch)
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[ParticleBatch, Poses]]:
@@ -126,6 +146,18 @@ class SimulatedParticles(IterableDataset):
         seed = self.seed if self.epoch == 0 else _mixed(self.seed, self.epoch)
         poses = self.poses.draw(seed, particles).to(torch.float32)
         return prepared(poses, particles, seed), poses
+
+
+def _batch_of(entry: Loaded) -> ParticleBatch:
+    return entry[1] if isinstance(entry, tuple) else entry
+
+
+def _collate(loaded: Any, *, collate_fn_map: Any = None) -> Loaded:
+    """In the form in which torch asks for it, by the classes of a batch."""
+    return SubtomogramDataset.collate(loaded)
+
+
+default_collate_fn_map[ParticleBatch] = default_collate_fn_map[IndexedParticles] = _collate
 
 
 def _mixed(seed: int, epoch: int) -> int:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from torchsag.axes import Rotations, Vectors
 from torchsag.geometry import Poses, zyz_to_matrix
-from torchsag.geometry.precision import require_digits
+from torchsag.geometry.coordinates import require_coordinates
+from torchsag.geometry.poses import require_row
 from torchsag.geometry.rotations import project_to_rotation
 
 
@@ -32,6 +33,7 @@ class EulerPoses(nn.Module):
 
     def __init__(self, start: Poses):
         super().__init__()
+        require_row("start", start)
         self.zyz_rad = nn.Parameter(start.zyz.detach().clone())
         self.shift_voxels = nn.Parameter(start.shifts.detach().clone())
 
@@ -61,6 +63,7 @@ class TangentPoses(nn.Module):
 
     def __init__(self, start: Poses):
         super().__init__()
+        require_row("start", start)
         self.register_buffer("start_rotations", start.rotations.detach().clone())
         self.register_buffer("start_shifts", start.shifts.detach().clone())
         self.rotvec_rad = nn.Parameter(torch.zeros_like(start.shifts))
@@ -97,6 +100,7 @@ class SixDPoses(nn.Module):
 
     def __init__(self, start: Poses):
         super().__init__()
+        require_row("start", start)
         self.columns = nn.Parameter(start.rotations.detach()[..., :2].mT.clone())
         self.shift_voxels = nn.Parameter(start.shifts.detach().clone())
 
@@ -113,7 +117,7 @@ def six_to_matrix(six: Float[Tensor, "*batch 6"]) -> Rotations:
 
     Gram-Schmidt; undefined, and not a number, where the two are parallel or zero.
     """
-    require_digits("six numbers of a rotation", six)
+    require_coordinates("six numbers of a rotation", six, 6)
     first = _unit(six[..., :3])
     second = six[..., 3:]
     second = _unit(second - (first * second).sum(-1, keepdim=True) * first)

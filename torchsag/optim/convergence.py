@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from torchsag.errors import InputError
+from torchsag.requirements import is_real
 
 
 @dataclass(frozen=True)
@@ -40,5 +41,5 @@ class PassChange:
 
 def check_tolerance(tolerance: float) -> None:
     """Refuse a negative tolerance."""
-    if not tolerance >= 0:
-        raise InputError(f"tolerance must be at least 0 (in the units of the move), got {tolerance}; 0 never stops")
+    if not is_real(tolerance) or not tolerance >= 0:
+        raise InputError(f"tolerance must be at least 0 (in the units of the move), got {tolerance!r}; 0 never stops")

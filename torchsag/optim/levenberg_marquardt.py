@@ -12,6 +12,7 @@ from torchsag.errors import InputError
 from torchsag.optim.convergence import check_tolerance
 from torchsag.optim.normal_equations import damped_step, require_curvature
 from torchsag.optim.objective import LeastSquaresObjective, Objective
+from torchsag.requirements import is_real
 
 _LEAST_DAMPING = 1e-12  # Damping must be able to grow again by factors.
 
@@ -95,8 +96,8 @@ class LevenbergMarquardt:
 
     def __post_init__(self):
         check_tolerance(self.tolerance)
-        if not self.start_damping > 0:
-            raise InputError(f"start_damping must be positive, got {self.start_damping}; 1e-3 suits a good start")
+        if not is_real(self.start_damping) or not self.start_damping > 0:
+            raise InputError(f"start_damping must be positive, got {self.start_damping!r}; 1e-3 suits a good start")
 
     def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> LevenbergMarquardtState:
         """The state before the first step."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.optim.objective import Objective
 from torchsag.optim.optimizer import Optimizer, own_passes
+from torchsag.requirements import is_real, require_kind, require_tensor
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ def minimize(
     InputError
         If `max_passes` is not positive, or the optimizer cannot work with this objective.
     """
-    if not max_passes > 0:
-        raise InputError(f"max_passes must be positive, got {max_passes}; 10 is a sensible start")
+    for name, given, kind in (("optimizer", optimizer, Optimizer), ("objective", objective, Objective)):
+        require_kind(name, given, kind, f"an object with the methods of torchsag.optim.{kind.__name__}")
+    require_tensor("start", start, ("problems", "n"))
+    if not is_real(max_passes) or not max_passes > 0:
+        raise InputError(f"max_passes must be positive, got {max_passes!r}; 10 is a sensible start")
     state = optimizer.init(start, objective.num_terms)
     move, converged = state.move, state.converged
     settled_after = torch.zeros_like(start[:, 0])

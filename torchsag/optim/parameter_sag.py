@@ -13,6 +13,7 @@ from torchsag.errors import InputError
 from torchsag.optim.lipschitz import initial_lipschitz, raise_lipschitz, relax_lipschitz
 from torchsag.optim.settings import check_start_lipschitz
 from torchsag.optim.term_order import check_finite_sum
+from torchsag.requirements import is_real, is_whole, require_kind
 
 _SHARED = ("num_terms", "lipschitz", "line_search", "maximize")
 Closure = Callable[[], Any]
@@ -92,8 +93,10 @@ class SAG(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ):
-        if isinstance(num_terms, bool) or not isinstance(num_terms, int):
+        if not is_whole(num_terms):
             raise InputError(f"SAG: expected num_terms to be a whole number, got {num_terms!r}")
+        if not isinstance(maximize, bool):
+            raise InputError(f"SAG: expected maximize to be True or False, got {maximize!r}")
         check_finite_sum(num_terms, "SAG")
         check_start_lipschitz(lipschitz)
         self._told = _Told()
@@ -110,6 +113,7 @@ class SAG(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; what concerns the sum as a whole cannot differ between groups."""
+        require_kind("SAG: param_group", param_group, dict, "a dictionary with params and their settings")
         for name in _SHARED:
             expected = self.param_groups[0][name] if self.param_groups else self.defaults[name]
             if param_group.setdefault(name, expected) != expected:
@@ -117,10 +121,13 @@ class SAG(torch.optim.Optimizer):
                     f"SAG: expected one {name} for all parameter groups ({expected}), got {param_group[name]}; give it "
                     "to the optimizer, not to a group"
                 )
-        for name, lowest in (("lr", 0.0), ("scale", 0.0), ("weight_decay", 0.0)):
+        for name in ("lr", "scale", "weight_decay"):
             value = param_group.get(name, self.defaults[name])
-            if value is None or not (float(value) >= lowest and math.isfinite(float(value))):
-                raise InputError(f"SAG: expected {name} of a parameter group to be a number of at least 0, got {value}")
+            number = is_real(value) or (isinstance(value, Tensor) and value.numel() == 1)
+            if not number or not 0 <= float(value) < math.inf:
+                raise InputError(
+                    f"SAG: expected {name} of a parameter group to be a number of at least 0, got {value!r}"
+                )
         if float(param_group.get("scale", self.defaults["scale"])) == 0:
             raise InputError("SAG: the scale of a parameter group must be positive, got 0")
         super().add_param_group(param_group)
@@ -156,6 +163,10 @@ class SAG(torch.optim.Optimizer):
                 "SAG: without lr the step size comes from a line search, which evaluates the loss again: "
                 "call step(closure), or give lr"
             )
+        if closure is not None and not callable(closure):
+            raise InputError(
+                f"SAG: expected a closure that evaluates the loss, got {closure!r}; set_term(i) says the term"
+            )
         loss, told = (None, None) if closure is None else self._evaluate(closure)
         visited = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         if closure is not None and loss is None and not visited:  # a trainer's way to skip a step
@@ -174,6 +185,8 @@ class SAG(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state; for a sum of the same number of terms, on any device and in any precision."""
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= state_dict.keys():
+            raise InputError("SAG: expected what state_dict() gave, with state and param_groups, got something else")
         for group in state_dict["param_groups"]:
             if group.get("num_terms") != self.param_groups[0]["num_terms"]:
                 raise InputError(
@@ -196,7 +209,11 @@ class SAG(torch.optim.Optimizer):
     def _evaluate(self, closure: Closure) -> tuple[Tensor | None, Any]:
         with torch.enable_grad():
             returned = closure()
-        loss, term = returned if isinstance(returned, tuple) else (returned, None)
+        loss, term = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
+        if loss is not None and not is_real(loss) and not (isinstance(loss, Tensor) and loss.numel() == 1):
+            raise InputError(
+                f"SAG: expected the closure to return the loss, a number, or loss and term, got {returned!r:.60}"
+            )
         return None if loss is None else torch.as_tensor(loss).detach(), term
 
     def _agreed(self, given: Any, told: Any) -> int:

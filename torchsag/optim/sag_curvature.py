@@ -13,6 +13,7 @@ from torchsag.optim.curvature_memory import CurvatureMemory
 from torchsag.optim.normal_equations import cap_step, damped_step, require_curvature
 from torchsag.optim.objective import Objective
 from torchsag.optim.term_order import ShuffledBatches, TermOrder, batch_size, check_batch_fraction, seeded_generator
+from torchsag.requirements import is_real, require_whole
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,13 @@ class CurvatureSAG:
     def __post_init__(self):
         check_batch_fraction(self.batch_fraction)
         check_tolerance(self.tolerance)
-        if not self.damping >= 0:
-            raise InputError(f"damping must be at least 0, got {self.damping}; 1e-6 is enough for a solvable system")
-        if not self.trust_radius > 0:
-            raise InputError(f"trust_radius must be positive, got {self.trust_radius}; infinity takes every step whole")
+        require_whole("seed", self.seed)
+        if not is_real(self.damping) or not self.damping >= 0:
+            raise InputError(f"damping must be at least 0, got {self.damping!r}; 1e-6 is enough for a solvable system")
+        if not is_real(self.trust_radius) or not self.trust_radius > 0:
+            raise InputError(
+                f"trust_radius must be positive, got {self.trust_radius!r}; infinity takes all steps whole"
+            )
 
     def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> CurvatureSAGState:
         """The state before the first step."""

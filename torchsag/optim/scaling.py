@@ -12,6 +12,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.optim.normal_equations import require_curvature
 from torchsag.optim.objective import Objective
+from torchsag.requirements import is_real
 
 
 @runtime_checkable
@@ -41,9 +42,9 @@ class LengthScaling:
     length: float
 
     def __post_init__(self):
-        if not 0 < self.length < torch.inf:
+        if not is_real(self.length) or not 0 < self.length < torch.inf:
             raise InputError(
-                f"length must be positive and finite (voxels), got {self.length}; give the particle's radius"
+                f"length must be positive and finite (voxels), got {self.length!r}; give the particle's radius"
             )
 
     def basis(
@@ -74,8 +75,8 @@ class Whitening:
     damping: float = 1e-3
 
     def __post_init__(self):
-        if not self.damping > 0:
-            raise InputError(f"damping must be positive, got {self.damping}; 1e-3 suits well-determined problems")
+        if not is_real(self.damping) or not self.damping > 0:
+            raise InputError(f"damping must be positive, got {self.damping!r}; 1e-3 suits well-determined problems")
 
     def basis(
         self, objective: Objective, move: Float[Tensor, "problems n"]

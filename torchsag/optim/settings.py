@@ -9,6 +9,7 @@ import torch
 from torchsag.errors import InputError
 from torchsag.optim.convergence import check_tolerance
 from torchsag.optim.term_order import check_batch_fraction
+from torchsag.requirements import is_real, require_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class StochasticSettings:
     def __post_init__(self):
         check_start_lipschitz(self.start_lipschitz)
         check_tolerance(self.tolerance)
+        require_whole("seed", self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,5 +55,5 @@ class BatchSettings(StochasticSettings):
 
 def check_start_lipschitz(start_lipschitz: float) -> None:
     """Refuse a first guess of L that is not positive."""
-    if not 0 < start_lipschitz < torch.inf:
-        raise InputError(f"start_lipschitz must be positive and finite, got {start_lipschitz}; 1 will do")
+    if not is_real(start_lipschitz) or not 0 < start_lipschitz < torch.inf:
+        raise InputError(f"start_lipschitz must be positive and finite, got {start_lipschitz!r}; 1 will do")

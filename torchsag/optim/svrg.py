@@ -21,6 +21,7 @@ from torchsag.optim.term_order import (
     check_finite_sum,
     seeded_generator,
 )
+from torchsag.requirements import is_whole
 
 _STEP_FRACTION = 1 / 3
 """Step length in units of 1 / L, as SAGA's; the theory of Johnson & Zhang (2013) asks for less, practice does not."""
@@ -94,8 +95,8 @@ class SVRG(BatchSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.inner_passes < 1:
-            raise InputError(f"inner_passes must be at least 1, got {self.inner_passes}; the paper suggests 2 to 5")
+        if not is_whole(self.inner_passes) or self.inner_passes < 1:
+            raise InputError(f"inner_passes must be at least 1, got {self.inner_passes!r}; the paper suggests 2 to 5")
 
     def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> SVRGState:
         """The state before the first step; InputError if the loss is no sum of terms."""

@@ -15,6 +15,7 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from torchsag.errors import InputError
+from torchsag.requirements import is_real
 
 
 @runtime_checkable
@@ -96,9 +97,9 @@ def batch_size(num_terms: int, fraction: float) -> int:
 
 def check_batch_fraction(fraction: float) -> None:
     """Refuse a batch fraction outside (0, 1]."""
-    if not 0 < fraction <= 1:
+    if not is_real(fraction) or not 0 < fraction <= 1:
         raise InputError(
-            f"batch_fraction must be above 0 and at most 1, got {fraction}; the paper uses 1/16 to 1/2, 1 takes all"
+            f"batch_fraction must be above 0 and at most 1, got {fraction!r}; the paper uses 1/16 to 1/2, 1 takes all"
         )
 
 

@@ -14,6 +14,7 @@ from torchsag.errors import InputError
 from torchsag.optim.convergence import PassChange, check_tolerance
 from torchsag.optim.objective import Objective
 from torchsag.optim.term_order import ShuffledBatches, TermOrder, batch_size, check_batch_fraction, seeded_generator
+from torchsag.requirements import require_whole
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class TorchOptimizer:
     def __post_init__(self):
         check_batch_fraction(self.batch_fraction)
         check_tolerance(self.tolerance)
+        require_whole("seed", self.seed)
         self._engine(torch.nn.Parameter(torch.zeros(1, 1)))
 
     def init(self, start: Float[Tensor, "problems n"], num_terms: int) -> TorchOptimizerState:
@@ -117,10 +119,10 @@ class TorchOptimizer:
         )
 
     def _engine(self, parameter: torch.nn.Parameter) -> torch.optim.Optimizer:
-        prefix, _, stem = self.name.rpartition(".")
+        prefix, _, stem = str(self.name).rpartition(".")
         kind = getattr(torch.optim, stem, None) if prefix == "torch.optim" else None
         if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
-            raise InputError(f"name must be an optimizer of torch.optim such as torch.optim.Adam, got {self.name}")
+            raise InputError(f"name must be an optimizer of torch.optim such as torch.optim.Adam, got {self.name!r}")
         try:
             return kind([parameter], **self.arguments)
         except (TypeError, ValueError) as error:

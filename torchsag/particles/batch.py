@@ -16,12 +16,15 @@ from torchsag.axes import ArrayLike, Box
 from torchsag.errors import InputError
 from torchsag.fourier import frequency_axes, from_half_spectrum, phase_ramp, to_half_spectrum
 from torchsag.geometry import Poses
+from torchsag.geometry.coordinates import destination
+from torchsag.geometry.poses import require_poses
 from torchsag.particles.in_memory import as_held
 from torchsag.particles.indexing import chosen_rows
 from torchsag.particles.reading import ParticleReading
 from torchsag.particles.sources import TiltRange
 from torchsag.particles.weighting import Weighting
 from torchsag.recording import is_transformed
+from torchsag.requirements import require_box, require_kind, require_positive, require_tensor
 
 
 @dataclass(frozen=True)
@@ -59,23 +62,33 @@ class ParticleBatch:
     poses: Poses | None = None
 
     def __post_init__(self):
+        self._check_kinds()
         count = self.spectra.shape[0]
-        check_half_spectra("spectra", tuple(self.spectra.shape), self.box)
-        check_half_spectra("weights", tuple(self.weights.shape), self.box)
         lengths = {"weight_index": len(self.weight_index), "names": len(self.names)}
         if self.poses is not None:
             lengths["poses"] = len(self.poses)
         for name, length in lengths.items():
             if length != count:
                 raise InputError(f"particles: expected {count} {name}, one for each particle, got {length}")
-        if not self.voxel_size > 0:
-            raise InputError(f"particles: expected a voxel size above 0 angstrom, got {self.voxel_size}")
         if self.weight_index.device.type == "cpu" and count and not is_transformed():
             low, high = map(int, self.weight_index.aminmax())
             if low < 0 or high >= len(self.weights):
                 raise InputError(
                     f"particles: expected weight_index from 0 to {len(self.weights) - 1}, got {low} to {high}"
                 )
+
+    def _check_kinds(self) -> None:
+        require_box("particles", self.box)
+        require_positive("particles", self.voxel_size, "a voxel size of angstrom")
+        for name, kind in (("spectra", "complex"), ("weights", "real")):
+            tensor = getattr(self, name)
+            if isinstance(tensor, Tensor):
+                check_half_spectra(name, tuple(tensor.shape), self.box)
+            require_tensor(name, tensor, ("particles", "z", "y", "x // 2 + 1"), kind)
+        require_tensor("weight_index", self.weight_index, ("particles",), "whole")
+        require_kind("names", self.names, tuple, "a tuple of one name for each particle")
+        if self.poses is not None:
+            require_poses("poses", self.poses)
 
     @staticmethod
     def from_volumes(
@@ -87,6 +100,7 @@ class ParticleBatch:
         poses: Poses | None = None,
     ) -> ParticleBatch:
         """The batch of volumes that are in the canonical form already."""
+        require_tensor("volumes", volumes, ("particles", "z", "y", "x"))
         _, z, y, x = volumes.shape
         return ParticleBatch(to_half_spectrum(volumes), weights, weight_index, names, voxel_size, (z, y, x), poses)
 
@@ -126,10 +140,12 @@ class ParticleBatch:
 
     def masked(self, mask: Float[Tensor, "z y x"]) -> ParticleBatch:
         """The particles multiplied by a mask in real space."""
+        require_tensor("mask", mask, ("...", *self.box))
         return replace(self, spectra=to_half_spectrum(self.volumes * mask))
 
     def recentred(self, shifts: Float[Tensor, "particles 3"]) -> ParticleBatch:
         """The particles with what lies at `shifts` (voxels from the box centre) brought to it; prior poses go along."""
+        require_tensor("shifts", shifts, (len(self), 3))
         shifts = shifts.to(self.weights)
         # A phase of three coordinates is a product of three phases: a sine for each plane, not for each coefficient.
         along_z, along_y, along_x = (phase_ramp(axis, -shifts) for axis in frequency_axes(self.box, shifts))
@@ -153,7 +169,8 @@ class ParticleBatch:
 
     def take(self, rows: Sequence[int]) -> ParticleBatch:
         """Some of the particles, in the order given; the distinct weights are kept whole."""
-        pick = torch.tensor(list(rows), dtype=torch.long, device=self.weight_index.device)
+        rows = chosen_rows(rows, len(self), "particles")
+        pick = torch.tensor(rows, dtype=torch.long, device=self.weight_index.device)
         return replace(
             self,
             spectra=self.spectra[pick],
@@ -168,6 +185,10 @@ class ParticleBatch:
 
         A weight that parts share, the same tensor, is kept once.
         """
+        if not isinstance(parts, (list, tuple)) or not parts:
+            raise InputError(f"parts: expected a list of at least one batch of particles, got {type(parts).__name__}")
+        for part in parts:
+            require_kind("parts", part, ParticleBatch, "a ParticleBatch")
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
@@ -196,7 +217,7 @@ class ParticleBatch:
 
     def to(self, *args: Any, **kwargs: Any) -> ParticleBatch:
         """The same particles on another device or in another precision (`torch.float32` or `torch.float64`)."""
-        device, dtype, non_blocking = torch._C._nn._parse_to(*args, **kwargs)[:3]  # pyright: ignore[reportAttributeAccessIssue]
+        device, dtype, non_blocking = destination("particles", *args, **kwargs)
         if dtype not in (None, torch.float32, torch.float64):
             raise InputError(f"particles: expected float32 or float64, got {dtype}; spectra have no other precision")
         complex_dtype = None if dtype is None else torch.complex64 if dtype == torch.float32 else torch.complex128

@@ -13,6 +13,7 @@ from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_frequencies
 from torchsag.fourier.filters import raised_cosine
 from torchsag.particles import DensityMap
+from torchsag.requirements import require_kind, require_positive, require_whole
 from torchsag.simulation.point_model import PointModel
 
 # Complex numbers held at once in the outer products.
@@ -44,6 +45,9 @@ def density_of(model: PointModel, box: int, voxel_size: float, blur_angstrom: fl
     InputError
         If the structure does not fit; the message says which box would do.
     """
+    require_kind("model", model, PointModel, "a PointModel such as ribosome_phantom()")
+    require_whole("box", box, 1)
+    require_positive("voxel_size", voxel_size, "a number of angstrom")
     check_fits(model, box, voxel_size)
     size = (box, box, box)
     frequencies = half_frequencies(size, dtype=torch.float64)

@@ -19,6 +19,7 @@ from torchsag.geometry import Poses
 from torchsag.imaging.placement import Coefficients, place_coefficients
 from torchsag.imaging.wedge import missing_wedge
 from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.requirements import require_kind, require_whole
 from torchsag.simulation.pose_distribution import UniformPoses
 from torchsag.simulation.randomness import white_noise
 from torchsag.spectra.gridding import ContinuousSpectrum
@@ -140,6 +141,10 @@ def simulate_particles(
     -------
     The particles with their binary wedge as weight, and the true poses (float32). The batch carries no prior poses.
     """
+    require_kind("reference", reference, DensityMap, "a DensityMap", "DensityMap(density, voxel_size) makes one")
+    require_whole("count", count, 1)
+    require_whole("seed", seed)
+    require_whole("start", start)
     particles = range(start, start + count)
     poses = UniformPoses(max_shift).draw(seed, particles).to(torch.float32).to(reference.density.device)
     pipeline = FastPipeline(snr, tilt_max_deg, tilt_min_deg).prepare(reference)
