@@ -125,9 +125,10 @@ class Poses:
 
         The rotation is about the particle's own centre, so the two halves of a move do not mix.
         """
-        require_coordinates("rotation vectors and shifts of a move", move, 6)
+        require_tensor("move", move, ("...", 6))
+        turn = rotvec_to_matrix(move[..., :3])
         require_broadcast("poses", self.rotations, "move", move, (2, 1))
-        return Poses(exact_product(rotvec_to_matrix(move[..., :3]), self.rotations), self.shifts + move[..., 3:])
+        return Poses(exact_product(turn, self.rotations), self.shifts + move[..., 3:])
 
     def move_to(self, other: Poses) -> Float[Tensor, "*batch 6"]:
         """The tangent move with ``self.retract(move) == other``."""
