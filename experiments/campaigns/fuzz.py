@@ -131,14 +131,19 @@ def in_a_child(kind: str, seconds: int, seed: int, folder: Path) -> dict[str, An
     return {**found, "coverage_first": min(seen), "coverage_last": max(seen), "stopped": stopped}
 
 
-def on(folder: Path, seconds: int, seed: int, report: Callable[[str], None]) -> dict[str, Any]:
-    """Fuzz all kinds in turn."""
+def on(folder: Path, seconds: int, seed: int, report: Callable[[dict[str, Any]], None]) -> None:
+    """Fuzz all kinds in turn, and report all that is known after each."""
     kinds = [kind for kind in whole_files.whole_files(folder / "w", report=False) if kind not in _PASSED_OVER]
     share, table = max(1, seconds // len(kinds)), {}
     for number, kind in enumerate(kinds):
         table[kind] = in_a_child(kind, share, seed, folder / str(number))
-        report(f"{kind}: {table[kind]}")
-    return {"versions": versions(), "seed": seed, "seconds_each": share, "table": table}
+        print(f"{kind}: {table[kind]}", flush=True)
+        report({"versions": versions(), "seed": seed, "seconds_each": share, "table": table})
+
+
+def save(record: dict[str, Any]) -> None:
+    """Beside this file."""
+    (HERE / "fuzz.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -153,8 +158,7 @@ def main() -> None:
         fuzz_one(given.kind, given.seconds, given.seed, given.folder)
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=memory) as folder:
-        record = on(Path(folder), given.seconds, given.seed, lambda line: print(line, flush=True))
-    (HERE / "fuzz.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        on(Path(folder), given.seconds, given.seed, save)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,11 @@ def line(command: str, words: list[str], out: Path) -> list[str]:
 
 def child(words: list[str], kill_at: int | None, out: Path, log: Path, number: int = signal.SIGKILL) -> tuple[int, int]:
     """Run a command in a child; returns its wait status and how many file operations below `out` it came to."""
+    return in_child(words, log, lambda: watch(kill_at, [out], number))
+
+
+def in_child(words: list[str], log: Path, prepare: Callable[[], list[int]]) -> tuple[int, int]:
+    """Run a command in a child that is prepared for it; returns its wait status and what was counted meanwhile."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
@@ -90,14 +97,23 @@ def child(words: list[str], kill_at: int | None, out: Path, log: Path, number: i
         _silent(log)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have jobs in the background ignore it
         signal.alarm(_LONGEST)
-        count = watch(kill_at, [out], number)
-        status = main(words)
+        count = prepare()
+        status = _as_from_a_shell(words)
         os.write(writing, str(count[0]).encode())
         os._exit(status)
     os.close(writing)
     said = os.read(reading, 64)
     os.close(reading)
     return os.waitpid(process, 0)[1], int(said or 0)
+
+
+def _as_from_a_shell(words: list[str]) -> int:
+    """A defect is a traceback and status 1."""
+    try:
+        return main(words)
+    except Exception:
+        traceback.print_exc()
+        return 1
 
 
 def _silent(log: Path) -> None:
@@ -111,15 +127,22 @@ def watch(kill_at: int | None, below: list[Path], number: int, reads: bool = Fal
     count, marks = [0], tuple(map(str, below))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _EVENTS or not arguments or not str(arguments[0]).startswith(marks):
+        writes = is_write(event, arguments)
+        if writes is None or not str(arguments[0]).startswith(marks):
             return
-        writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
         count[0] += bool(writes or reads)
         if (writes or reads) and count[0] == kill_at:
             os.kill(os.getpid(), number)
 
     sys.addaudithook(hook)
     return count
+
+
+def is_write(event: str, arguments: tuple[Any, ...]) -> bool | None:
+    """Whether an operation on a file, by Python's audit events, writes; None for what is none."""
+    if event not in _EVENTS or not arguments:
+        return None
+    return event != "open" or bool(isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
 
 
 def results(out: Path) -> dict[str, bytes]:

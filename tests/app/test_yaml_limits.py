@@ -52,6 +52,27 @@ def test_a_yaml_beyond_the_limits_is_refused_in_one_sentence(told, capfd, text, 
     assert message in line
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ALIASES, "expected no aliases"),
+        (NESTED.replace("method.", ""), "with its interpolations filled in"),
+        ("a: " + "x" * LARGEST_FILE, "at most"),
+        ("a: " + "[" * 2000 + "]" * 2000, "nested too deeply"),
+        ("\n".join(" " * k + "b:" for k in range(700)) + " 1", "nested too deeply"),
+        ("a: !!python/object/apply:os.system ['true']", "cannot be read"),
+    ],
+    ids=["aliases", "interpolations", "large", "deep", "steep", "tags"],
+)
+def test_so_is_an_experiment_file(tmp_path, capfd, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    told = ["align", "particles=x", "reference=y", f"out={tmp_path / 'out'}", f"experiment={path}"]
+    assert main(told) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert message in line
+
+
 def test_hydra_reads_as_before_afterwards(told):
     from omegaconf import OmegaConf
 

@@ -130,3 +130,19 @@ def test_a_model_without_its_end_does_not_hang(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="ends before its last chunk"):
             read_positions(path)
+
+
+def test_a_model_of_which_no_atom_is_occupied_is_refused(pdb):
+    """Found by coverage-guided fuzzing: its centre was no number, and so were all positions."""
+    pdb.write_text(pdb.read_text().replace("  1.00", "  0.00"))
+    assert "  0.00" in pdb.read_text()
+    with pytest.raises(InputError, match="occupancy of 0 for every atom"):
+        read_atoms(pdb, ElectronScattering())
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but this\n", "\n\n"])
+def test_an_mmcif_file_without_a_block_is_refused(tmp_path, text):
+    """Found by coverage-guided fuzzing."""
+    (tmp_path / "a.cif").write_text(text)
+    with pytest.raises(InputError, match=r"a\.cif: "):
+        read_atoms(tmp_path / "a.cif", ElectronScattering())

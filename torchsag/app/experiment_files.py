@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from torchsag.app.catalogue import choices, conf_folder
+from torchsag.app.yaml_limits import limited_text
 from torchsag.errors import InputError
 
 _GROUP = "experiment"
@@ -57,9 +59,10 @@ def _read(path: Path) -> DictConfig:
             raise InputError(f"experiment: expected a yaml file, got {path}: no such file; check the path")
         if path.stat().st_size > _LARGEST:
             raise InputError(f"experiment: expected settings, at most {_LARGEST} bytes, got {path}, which is larger")
-        settings = OmegaConf.load(path)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        said = " ".join(str(error).split())
+        with path.open(encoding="utf-8") as file:
+            settings = OmegaConf.load(io.StringIO(limited_text(f"experiment: {path}", file)))
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise InputError(f"experiment: expected a yaml file, got {path}, which cannot be read: {said}") from error
     if not isinstance(settings, DictConfig):
         raise InputError(f"experiment: expected keys and their values, got {path}, which holds something else")

@@ -36,7 +36,7 @@ def bounded_yaml() -> Iterator[None]:
     def checked(file_: Any) -> Any:
         name = getattr(file_, "name", "yaml")
         try:
-            return load(io.StringIO(_text(name, file_)))
+            return load(io.StringIO(limited_text(name, file_)))
         except (InputError, UnicodeDecodeError):
             raise
         except (yaml.YAMLError, RecursionError, ValueError, OSError) as error:
@@ -54,8 +54,8 @@ def bounded_yaml() -> Iterator[None]:
         OmegaConf.load = load
 
 
-def _text(name: str, file: Any) -> str:
-    """The text of an open file, if it is a yaml within the limits."""
+def limited_text(name: str, file: Any) -> str:
+    """The text of an open file, if it is a yaml within the limits; else InputError."""
     text = file.read(LARGEST_FILE + 1)
     if len(text) > LARGEST_FILE:
         raise InputError(f"{name}: expected a yaml of at most {LARGEST_FILE} characters, got a longer one")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchsag.errors import InputError
 from torchsag.fourier import shell_sums
 from torchsag.geometry import Poses, random_rotations
-from torchsag.particles import ParticleSet
+from torchsag.particles import ParticleBatch, ParticleError, ParticleSet
 
 _CHUNK = 64
 
@@ -99,16 +99,26 @@ class BestParticles:
                 f"start.resolution_angstrom: expected more than {8 * particles.voxel_size:g} angstrom, four times the "
                 f"finest detail, got {self.resolution_angstrom:g}"
             )
-        parts = []
+        contrast = torch.full((len(particles),), -torch.inf)  # whether the unreadable end the run is decided elsewhere
         for first in range(0, len(particles), _CHUNK):
-            batch = particles.load(range(first, min(first + _CHUNK, len(particles))))
+            batch, rows = _readable(particles, list(range(first, min(first + _CHUNK, len(particles)))))
+            if batch is None:
+                continue
             power = shell_sums(batch.spectra.abs().square(), batch.box)
             measured = shell_sums((batch.weights > 0).to(power), batch.box)[batch.weight_index]
-            parts.append(
-                (power[:, 1 : low + 1].sum(1) / measured[:, 1 : low + 1].sum(1))
-                / (power[:, high:].sum(1) / measured[:, high:].sum(1)).clamp_min(1e-30)
-            )
-        return torch.cat(parts)
+            contrast[rows] = (power[:, 1 : low + 1].sum(1) / measured[:, 1 : low + 1].sum(1)) / (
+                power[:, high:].sum(1) / measured[:, high:].sum(1)
+            ).clamp_min(1e-30)
+        return contrast
+
+
+def _readable(particles: ParticleSet, rows: list[int]) -> tuple[ParticleBatch | None, list[int]]:
+    while rows:
+        try:
+            return particles.load(rows), rows
+        except ParticleError as error:
+            rows = [row for row in rows if row not in error.faults]
+    return None, rows
 
 
 @dataclass(frozen=True)

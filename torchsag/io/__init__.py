@@ -1,7 +1,7 @@
 """Files of this and other programs: the only door for foreign conventions."""
 
 from torchsag.io.assembly_folder import AssemblyFolder
-from torchsag.io.atomic import atomic_path, cannot_write, is_full, remove_remains, write_text
+from torchsag.io.atomic import atomic_path, cannot_write, is_of_the_disk, remove_remains, write_text
 from torchsag.io.convert import convert_list
 from torchsag.io.particles import read_particles
 from torchsag.io.poses import write_poses
@@ -18,7 +18,7 @@ __all__ = [
     "atomic_path",
     "cannot_write",
     "convert_list",
-    "is_full",
+    "is_of_the_disk",
     "read_covariances",
     "read_map",
     "read_particles",

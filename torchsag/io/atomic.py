@@ -19,6 +19,9 @@ from torchsag.errors import InputError
 _TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-([0-9]+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 _SECONDS_A_DAY = 86_400.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What a kernel says of a file system that it has mounted read-only after an error or no longer reaches, and of a folder
+# whose rights are gone.
+_LOST = {errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EPERM}
 
 
 def cannot_write(path: Path | str, error: OSError) -> InputError:
@@ -32,6 +35,11 @@ def cannot_write(path: Path | str, error: OSError) -> InputError:
 def is_full(error: OSError) -> bool:
     """Whether a disk, a quota or a limit on file sizes is exhausted."""
     return error.errno in _FULL
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether a disk is full, or can no longer be written for another reason that lies outside of this program."""
+    return error.errno in _FULL | _LOST
 
 
 @contextmanager

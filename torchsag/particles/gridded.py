@@ -9,13 +9,15 @@ from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 from torchsag.axes import Box
-from torchsag.fourier import to_half_spectrum
+from torchsag.fourier import from_half_spectrum, to_half_spectrum
 from torchsag.imaging.masks import spherical_mask
 from torchsag.particles.batch import ParticleBatch
 from torchsag.spectra.kaiser_bessel import compensate
 
-# Particles transformed at a time: bounds memory, not accuracy.
-_AT_ONCE = 16
+# Particles transformed at a time: few, for memory. On the CPU one: MKL rounds the inverse transform of a single volume
+# otherwise than that of several, and what is kept of a particle must not depend on which were read beside it.
+_AT_ONCE = {"cpu": 1}
+_AT_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,11 @@ class GriddedParticles:
             assembled from images without loss are as noisy there as elsewhere.
         """
         within = spherical_mask(particles.box, device=particles.weights.device) if sphere else 1.0
+        size = _AT_ONCE.get(particles.spectra.device.type, _AT_MOST)
         parts = [
-            to_half_spectrum(compensate(particles.volumes[start : start + _AT_ONCE].float() * within))
-            for start in range(0, len(particles), _AT_ONCE)
+            to_half_spectrum(compensate(from_half_spectrum(some, particles.box).float() * within))
+            for some in particles.spectra.split(size)
+            if len(some)
         ]
         spectra = torch.cat(parts) if parts else particles.spectra
         return GriddedParticles(

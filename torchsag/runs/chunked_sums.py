@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchsag.averaging import MapSums
 from torchsag.averaging.balanced import balanced_average
+from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.masks import spherical_mask
 from torchsag.parallel import Workers, fair_chunk
@@ -47,34 +48,49 @@ class ChunkSums:
     groups: int = 2
     strength: Float[Tensor, " particles"] | None = None
 
-    def __call__(self, rows: range) -> MapSums:
-        """The sums of these rows, on the CPU."""
+    def __call__(self, rows: range) -> tuple[MapSums, dict[int, str]]:
+        """The sums of these rows, on the CPU, and what is wrong with those that were left out."""
         sums = MapSums.empty(self.particles.box, self.particles.voxel_size, self.groups, device=self.device)
         finite = self.poses.shifts.isfinite().all(-1)
         usable = [row for row in rows if finite[row]]
-        batch, usable, _ = load_usable_gridded(self.particles, usable, self.device, self.skip_bad)
+        batch, usable, faults = load_usable_gridded(self.particles, usable, self.device, self.skip_bad)
         if batch is not None:
             kept = torch.tensor(usable)
             strength = None if self.strength is None else self.strength[kept].to(self.device)
             sums.add(batch, self.poses[kept].to(self.device), (self.group[kept] - 1).to(self.device), strength)
-        return sums.to("cpu")
+        return sums.to("cpu"), faults
 
 
-def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> MapSums:
+def half_map_sums(sums: ChunkSums, chunk: int, workers: Workers) -> tuple[MapSums, dict[int, str]]:
     """Sums over all particles, on the root: each rank adds up what it makes, in float64, and one reduction joins them.
 
-    On other ranks the result is of no use.
+    Beside them, of each particle that could not be used, by its position in the set, why. On other ranks the result is
+    of no use.
+
+    Raises
+    ------
+    InputError
+        If none could be used.
     """
     count = len(sums.particles)
     size = fair_chunk(count, chunk, workers.size)
     own = [MapSums.empty(sums.particles.box, sums.particles.voxel_size, sums.groups)]
 
-    def add(rows: range) -> None:
-        own[0] = own[0] + sums(rows)
+    def add(rows: range) -> dict[int, str]:
+        made, faults = sums(rows)
+        own[0] = own[0] + made
+        return faults
 
-    for _ in workers.map_chunks(add, [range(start, min(start + size, count)) for start in range(0, count, size)]):
-        pass
-    return own[0].reduce(workers.sum_to_root)
+    lost: dict[int, str] = {}
+    chunks = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    for _, faults in workers.map_chunks(add, chunks):
+        lost |= faults
+    whole = own[0].reduce(workers.sum_to_root)
+    if lost and not bool((whole.counts > 0).any()):
+        raise InputError(
+            f"every particle was set aside, none is left to average; the first: {next(iter(lost.values()))}"
+        )
+    return whole, lost
 
 
 def average_at(
@@ -85,14 +101,19 @@ def average_at(
     chunk: int,
     workers: Workers,
     skip_bad: bool = False,
+    lost: dict[int, str] | None = None,
 ) -> DensityMap:
     """One map from all particles, meaningful on the root; memory does not grow with their number.
+
+    With `skip_bad` particles that cannot be used are left out; which and why is added to `lost`.
 
     Images of a box show what lies in the corners of its volume from some directions only; where any particle is a
     tilt stack the map ends, softly, at the largest sphere in the box.
     """
     turns = torch.arange(len(particles)) % 2 + 1
-    sums = half_map_sums(ChunkSums(particles, poses, turns, device, skip_bad), chunk, workers)
+    sums, faults = half_map_sums(ChunkSums(particles, poses, turns, device, skip_bad), chunk, workers)
+    if lost is not None:
+        lost |= faults
     if not workers.is_root:
         return DensityMap(torch.zeros(particles.box), particles.voxel_size)
     average = balanced_average(sums, symmetry)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Integer
@@ -16,6 +18,8 @@ from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
 from torchsag.runs.masked_comparison import MaskedComparison
+
+_log = logging.getLogger(__name__)
 
 # Denominators below this part of their shell's mean count as that: a wedge's edge is not worth its noise.
 _FLOOR = 0.05
@@ -35,6 +39,8 @@ class HalfMapper:
         The resolution at which outlines are drawn.
     device, chunk, workers, seed, skip_bad
         How the work is carried out.
+    lost
+        On the root, of particles that maps were made without, since they could not be used, why.
     """
 
     particles: ParticleSet
@@ -46,6 +52,7 @@ class HalfMapper:
     workers: Workers
     seed: int
     skip_bad: bool = False
+    lost: dict[int, str] = field(default_factory=dict)
 
     def members(self, half: int) -> Integer[Tensor, " members"]:
         """Rows of the particles of a half."""
@@ -63,7 +70,17 @@ class HalfMapper:
         chosen = strength if strength is None else strength[rows]
         particles = self.particles if len(rows) == len(group) else self.particles.select(rows.tolist())
         job = ChunkSums(particles, poses[rows], group[rows], self.device, self.skip_bad, groups, chosen)
-        return half_map_sums(job, self.chunk, self.workers)
+        sums, faults = half_map_sums(job, self.chunk, self.workers)
+        self.lost.update({int(rows[position]): reason for position, reason in faults.items()})
+        return sums
+
+    def without_lost(self, faults: Sequence[str]) -> tuple[str, ...]:
+        """What is wrong with each particle, those lost since included; they are looked for anew from here on."""
+        joined = tuple(fault or self.lost.get(row, "") for row, fault in enumerate(faults))
+        for reason in self.lost.values():
+            _log.warning("set aside: %s", reason)
+        self.lost.clear()
+        return joined
 
     def maps(self, sums: MapSums, symmetry: Symmetry) -> tuple[DensityMap, ...]:
         """A map of each group, unfiltered."""

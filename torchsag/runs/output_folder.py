@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from torchsag.errors import InputError
-from torchsag.io import cannot_write, is_full, remove_remains
+from torchsag.io import cannot_write, is_of_the_disk, remove_remains
 
 _STAGING = ".staging"
 _LONGEST_RECORD = 1 << 30
@@ -35,7 +35,7 @@ def claim(folder: Path, together: bool = False, command: str = "") -> Iterator[P
     ------
     InputError
         If the folder cannot be created or written, holds another command's results, another run is using it, or the
-        disk fills up while it is held.
+        disk fills up, or can no longer be written, while it is held.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def claim(folder: Path, together: bool = False, command: str = "") -> Iterator[P
         remove_remains(folder)
         yield folder
     except OSError as error:
-        if not is_full(error):
+        if not is_of_the_disk(error):
             raise
         raise cannot_write(f"out={folder}", error) from error
     finally:

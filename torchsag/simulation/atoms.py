@@ -35,7 +35,7 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
     Raises
     ------
     InputError
-        If the file cannot be read, has no atoms, has an unknown element or no such assembly.
+        If the file cannot be read, has no atoms or none that is occupied, has an unknown element or no such assembly.
     """
     path = Path(path)
     _check_text(path)
@@ -56,6 +56,8 @@ def read_atoms(path: Path | str, scattering: Scattering, assembly: str | None = 
     names = sorted(elements)
     positions = torch.tensor([one.atom.pos.tolist() for one in found], dtype=torch.float64)
     weights = torch.tensor([one.atom.occ * one.atom.element.weight for one in found], dtype=torch.float64)
+    if not weights.sum() > 0:
+        raise InputError(f"{path}: expected atoms that are there, got an occupancy of 0 for every atom; correct them")
     centre = (positions * weights[:, None]).sum(0) / weights.sum()
     return PointModel(
         positions=positions - centre,
@@ -117,6 +119,8 @@ def _check(path: Path, one: gemmi.CRA) -> None:
 def _read(path: Path) -> gemmi.Structure:
     try:
         return gemmi.read_structure(str(path))
+    except IndexError as error:  # of an mmCIF file without a block gemmi says no more than that
+        raise InputError(f"{path}: cannot be read as PDB or mmCIF (it holds no data block); copy it again") from error
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as PDB or mmCIF ({str(error).splitlines()[0]})") from error
 

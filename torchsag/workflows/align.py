@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ from torchsag.runs.provenance import Provenance
 from torchsag.runs.sharing import ByParticle, Sharing
 from torchsag.runs.signatures import file_signature, particle_signatures
 from torchsag.runs.truth import true_poses
+from torchsag.runs.usable_particles import seen_by
 from torchsag.runs.views import write_views
 from torchsag.verdict import Finding, Verdict
 from torchsag.verdict.alignment import judge_reference, judge_symmetry, judge_views, meaningless_errors
@@ -59,6 +61,8 @@ _SHOWN = (
 # Seconds before the first particle at a box of 48 voxels; what averaging a particle costs by aligning one
 # (experiments/benchmarks/time_left.py).
 _PREPARING, _AVERAGING = 1.3, 0.15
+_log = logging.getLogger(__name__)
+
 _EXPECTED = ("rotation_sigma_deg", "shift_sigma_angstrom")
 
 
@@ -167,11 +171,13 @@ class Align(ParticleRun):
             kept, poses = self.parallel.broadcast(aligned)
             job.begin("averaging")
             usable = inputs.particles.select(kept.tolist())
+            lost: dict[int, str] = {}
             average = average_at(
-                usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel, self.skip_bad
+                usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel, self.skip_bad, lost
             )
             if checkpoint is None:
                 return Outcome(), columns, None
+            columns = _without(columns, {int(kept[position]): reason for position, reason in lost.items()})
             job.begin("verdict and results")
             outcome = self._publish(inputs, columns, average, provenance)
             checkpoint.remove()
@@ -218,7 +224,13 @@ class Align(ParticleRun):
         out = Path(self.out)
         with publish(out) as staging:
             write_map(staging / "average.mrc", average)
-            save_alignment_slices(staging / "slices.npz", kept, result.poses, inputs.reference, average)
+            seen_by(
+                lambda some, at: save_alignment_slices(
+                    staging / "slices.npz", some, result.poses[at], inputs.reference, average
+                ),
+                kept,
+                self.skip_bad,
+            )
             verdict = self._judge(inputs, rows, result.poses, columns["fault"].tolist())
             metrics = self._metrics(inputs, columns, provenance)
             metrics = _with_verdict(metrics, verdict)
@@ -244,13 +256,18 @@ class Align(ParticleRun):
         """What can be said of the poses of the particles that have one."""
         kept = inputs.particles.select(rows.tolist())
         centres = None if inputs.centres is None else inputs.centres[torch.from_numpy(rows)]
+
+        def look(some: ParticleSet, at: list[int]) -> list[Finding | None]:
+            from_where = None if centres is None else centres[at]
+            known = judge_reference(some, inputs.reference, search_radius(self.method), from_where, self.seed)
+            return [*known, *judge_views(some, poses[at], inputs.symmetry, self.seed)]
+
         findings = [
             SetAside()(faults),
             *inputs.copies,
             judge_hand(self.mirror, inputs.mirrored),
             *judge_symmetry(inputs.reference, inputs.symmetry, inputs.truth is not None),
-            *judge_reference(kept, inputs.reference, search_radius(self.method), centres, self.seed),
-            *judge_views(kept, poses, inputs.symmetry, self.seed),
+            *(seen_by(look, kept, self.skip_bad) or []),
         ]
         return Verdict.of(findings)
 
@@ -289,6 +306,14 @@ def _with_verdict(metrics: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
     if meaningless_errors(verdict.findings):
         summary = {**summary, **{name: None for name in summary if name.endswith(_EXPECTED)}}
     return {"verdict": verdict.record(), **metrics, "summary": summary}
+
+
+def _without(columns: Columns, lost: dict[int, str]) -> Columns:
+    """What was found, without the particles that could be aligned and no longer be averaged, by their rows."""
+    faults = [lost.get(row, fault) for row, fault in enumerate(columns["fault"])]
+    for reason in lost.values():
+        _log.warning("set aside: %s", reason)
+    return {**columns, "fault": np.array(faults)}
 
 
 def _room(particles: ParticleSet) -> int:

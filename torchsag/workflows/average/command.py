@@ -37,6 +37,7 @@ from torchsag.runs.provenance import Provenance
 from torchsag.runs.signatures import file_signature
 from torchsag.runs.transforms import check_size, kept_while_running
 from torchsag.runs.truth import true_poses
+from torchsag.runs.usable_particles import of_usable, say_left_out, seen_by
 from torchsag.verdict import Finding
 from torchsag.verdict.alignment import SAMPLE, judge_reference, judge_symmetry, judge_views
 from torchsag.verdict.contrast import SomeOpposite
@@ -192,6 +193,7 @@ class Average(AveragingSettings, ParticleRun):
             oracle = None if truth is None else loop.average(unaligned(truth), Symmetry(self.symmetry))
             if checkpoint is None:
                 return Outcome(), None
+            state = replace(state, faults=loop.mapper.without_lost(state.faults))
             known = Known(oracle, structure, self._true_symmetry, given, self.control)
             final = loop.final_maps(maps, known, self.b_factor_angstrom2)
             run = FinishedRun(loop, state, final, [*found, *self._judge(loop, state, given)], self.iterations)
@@ -212,14 +214,24 @@ class Average(AveragingSettings, ParticleRun):
             centres = None if loop.centres is None else loop.centres[rows]
             known = self.truth is not None and self.truth_symmetry is None
             findings += judge_symmetry(given, loop.symmetry, known)
-            findings += judge_reference(kept, given, search_radius(self.method), centres, self.seed)
+
+            def look(some: ParticleSet, at: list[int]) -> list[Finding | None]:
+                from_where = None if centres is None else centres[at]
+                return judge_reference(some, given, search_radius(self.method), from_where, self.seed)
+
+            findings += seen_by(look, kept, self.skip_bad) or []
         told = any(finding is not None and finding.code == NoBetterThanNoise.code for finding in findings)
         if particles.box[0] >= LEAST_BOX and not told:
             sample = rows[torch.tensor(sample_rows(len(rows), SAMPLE, self.seed))].tolist()
-            scores, noise, inverted = loop.scores_and_controls(state, sample)
-            findings += [NoBetterThanNoise()(scores, noise), SomeOpposite()(scores, inverted)]
+            known, _, faults = of_usable(lambda good: loop.scores_and_controls(state, good), sample, self.skip_bad)
+            say_left_out(faults)
+            if known is not None:
+                scores, noise, inverted = known
+                findings += [NoBetterThanNoise()(scores, noise), SomeOpposite()(scores, inverted)]
         symmetry = loop.symmetry if state.symmetric else Symmetry("C1")
-        return [*findings, *judge_views(kept, state.result.poses[rows], symmetry, self.seed)]
+        poses = state.result.poses[rows]
+        views = seen_by(lambda some, at: judge_views(some, poses[at], symmetry, self.seed), kept, self.skip_bad)
+        return [*findings, *(views or [])]
 
     @property
     def _true_symmetry(self) -> Symmetry:

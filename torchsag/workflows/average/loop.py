@@ -34,6 +34,7 @@ from torchsag.particles import DensityMap, ParticleSet
 from torchsag.particles.pure_noise import PureNoise
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.half_mapper import HalfMapper
+from torchsag.runs.usable_particles import load_usable
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.verdict.sample import search_radius
 from torchsag.workflows.average.final_maps import FinalMaps, HalfMaps, Known, final_maps
@@ -132,7 +133,7 @@ class AveragingLoop:
             references = self._next_references(made, self._imposed(symmetric), weight)
             row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
             stacked = torch.stack([m.density for m in made.maps])
-            rows = (*state.rows, row)
+            rows, faults = (*state.rows, row), self.mapper.without_lost(faults)
             after = AveragingState(state.iteration + 1, result, stacked, references, weight, symmetric, rows, faults)
         return self.workers.broadcast(after), fsc
 
@@ -144,8 +145,11 @@ class AveragingLoop:
             rotations, shifts = poses.rotations.clone(), poses.shifts.clone()
             for half in (1, 2):
                 members = ((self.halves == half) & poses.shifts.isfinite().all(-1)).nonzero()[:, 0]
-                polished = polish(self.particles.load(members.tolist()), poses[members], symmetry, state.weight)
-                rotations[members], shifts[members] = polished.rotations, polished.shifts
+                batch, kept, faults = load_usable(self.particles, members.tolist(), skip_bad=self.mapper.skip_bad)
+                self.mapper.lost.update(faults)
+                if batch is not None:
+                    polished = polish(batch, poses[kept], symmetry, state.weight)
+                    rotations[kept], shifts[kept] = polished.rotations, polished.shifts
             poses = Poses(rotations, shifts)
             _log.info("polished by %s", type(polish).__name__)
         poses = self.workers.broadcast(poses)

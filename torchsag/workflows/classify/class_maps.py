@@ -13,7 +13,7 @@ from torchsag.averaging.mask import Mask
 from torchsag.averaging.reconstruct import MapSums
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
-from torchsag.particles import DensityMap
+from torchsag.particles import DensityMap, ParticleError
 from torchsag.runs.half_mapper import HalfMapper
 
 
@@ -50,13 +50,21 @@ class ClassMap:
 def class_maps(
     mapper: HalfMapper, poses: Poses, labels: Integer[Tensor, " particles"], classes: int, symmetry: Symmetry
 ) -> list[ClassMap]:
-    """One per class 0 .. classes - 1, on every rank; particles with other labels are left out."""
+    """One per class 0 .. classes - 1, on every rank; particles with other labels are left out.
+
+    Raises
+    ------
+    ParticleError
+        If some can no longer be used, on every rank; without them in the maps of the mapper's particles.
+    """
     used = (labels >= 0) & (labels < classes)
     sums = mapper.sums(poses, torch.where(used, 2 * labels + mapper.halves, 0), 2 * classes)
     made = None
     if mapper.workers.is_root:
         made = _class_maps(mapper, sums, symmetry)
-    made = mapper.workers.broadcast(made)
+    made, lost = mapper.workers.broadcast((made, dict(mapper.lost)))
+    if lost:
+        raise ParticleError(lost)
     assert made is not None
     return made
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -18,9 +20,9 @@ from torchsag.alignment.aligner import Aligner
 from torchsag.averaging.halves import Halves, ListedOrRandomHalves
 from torchsag.averaging.starts import RandomOrientations, Start
 from torchsag.classification.wedge_pca import WedgePCA
-from torchsag.errors import InputError
+from torchsag.errors import InputError, printable
 from torchsag.geometry import Poses
-from torchsag.particles import ParticleSet
+from torchsag.particles import ParticleError, ParticleSet
 from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.device import pick_device
@@ -45,6 +47,8 @@ from torchsag.workflows.classify.phases import CLOSING, COMMON, phases
 from torchsag.workflows.classify.results import FinishedClassification
 from torchsag.workflows.classify.settings import ClassificationSettings
 from torchsag.workflows.classify.state import ClassificationState
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,20 +153,10 @@ class Classify(ClassificationSettings, ParticleRun):
                 )
             poses, usable = self._first_poses(particles, provenance, checkpoint)
             particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
-            loop = self._loop(particles, usable)
-            state = None if checkpoint is None else ClassificationState.load(checkpoint.folder)
-            if state is not None and len(state.poses) != len(usable):
-                raise InputError(f"out={self.out}: holds an unfinished run of other particles; add resume=false")
-            state = self.parallel.broadcast(state)
+            state = self.parallel.broadcast(None if checkpoint is None else ClassificationState.load(checkpoint.folder))
             state = ClassificationState(poses[usable, None]) if state is None else state
-
-            def save(reached: ClassificationState) -> None:
-                if checkpoint is not None:
-                    reached.save(checkpoint.folder)
-
-            state, scene = loop(state, save, checkpoint)
-            job.begin(CLOSING)
-            finished = FinishedClassification.of(loop, state, scene, usable, particles, self.ccc_min)
+            finished = self._finish(particles, usable, state, checkpoint)
+            loop, state = finished.loop, finished.state
             check = None if self.wedge_pca is None else finished.principal_components(self.wedge_pca, self.seed)
             if checkpoint is None:
                 return Outcome(), None
@@ -176,6 +170,7 @@ class Classify(ClassificationSettings, ParticleRun):
                 "voxel_size_angstrom": particles.voxel_size,
                 "wall_seconds": round(provenance.seconds, 1),
             }
+            self._add_lost(state.lost)
             outcome = finished.publish(
                 Path(self.out), record, provenance.configuration, self.report, truth, check, self.seed,
                 self._judge(particles),
@@ -183,20 +178,72 @@ class Classify(ClassificationSettings, ParticleRun):
             checkpoint.remove()
         return replace(outcome, strict=self.strict), finished
 
+    def _finish(
+        self,
+        particles: ParticleSet,
+        usable: Integer[Tensor, " usable"],
+        state: ClassificationState,
+        checkpoint: Checkpoint | None,
+    ) -> FinishedClassification:
+        """All that is left to do; particles that cannot be used any more are left behind, if that is allowed."""
+        usable = usable[~torch.isin(usable, torch.tensor([row for row, _ in state.lost], dtype=torch.long))]
+        if len(state.poses) != len(usable):
+            raise InputError(f"out={self.out}: holds an unfinished run of other particles; add resume=false")
+        reached = [state]
+
+        def save(now: ClassificationState) -> None:
+            reached[0] = now
+            if checkpoint is not None:
+                now.save(checkpoint.folder)
+
+        while True:
+            loop = self._loop(particles, usable)
+            try:
+                state, scene = loop(reached[0], save, checkpoint)
+                job.begin(CLOSING)
+                return FinishedClassification.of(loop, state, scene, usable, particles, self.ccc_min)
+            except ParticleError as error:
+                if not self.skip_bad:
+                    raise
+                rows = usable.tolist()
+                left = [row for position, row in enumerate(rows) if position not in error.faults]
+                if len(left) < self.classes:
+                    raise InputError(
+                        f"{self.particles}: {len(left)} of {len(particles)} particles can still be used, too few for "
+                        f"{self.classes} classes; the first of the others: {error}"
+                    ) from error
+                for reason in error.faults.values() if checkpoint is not None else ():
+                    _log.warning("set aside: %s", reason)
+                if checkpoint is not None:
+                    loop.forget_views()
+                save(reached[0].without(error.faults, rows, self.repeats))
+                usable = torch.tensor(left)
+
+    def _add_lost(self, lost: Sequence[tuple[int, str]]) -> None:
+        """Those that were lost on the way, to the list of those that never could be used."""
+        path = Path(self.out) / "set_aside.txt"
+        if lost:
+            known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            write_set_aside(path, dict.fromkeys([*known, *(printable(reason) for _, reason in lost)]))
+
     def _judge(self, particles: ParticleSet) -> list[Finding | None]:
         """What can be said of the particles and their halves, and what the run that found the average said."""
+        # What could not be used, from the beginning or later, was written down.
+        path, aside = Path(self.out) / "set_aside.txt", SetAside()
+        written = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        faults = [*written, *[""] * (len(particles) - len(written))]
         common = Path(self.out) / "common" / "metrics.json"
         if self.common_iterations > 0 and common.exists():
             found = Verdict.from_record(json.loads(common.read_text(encoding="utf-8"))["verdict"]).findings
             # How sure the common average is says little of its classes; whether it is one at all does.
-            return [f if f.severity == "wrong" else replace(f, severity="note") for f in found]
+            others = [
+                f if f.severity == "wrong" else replace(f, severity="note") for f in found if f.code != aside.code
+            ]
+            return [aside(faults), *others]
         halves = self.halves(particles, self.seed)
         used = particles.halves is not None and torch.equal(particles.halves.long(), halves)
-        # What could not be read was looked at before any particle was classified, and written down.
-        written = (Path(self.out) / "set_aside.txt").read_text(encoding="utf-8").splitlines()
-        faults = [*written, *[""] * (len(particles) - len(written))]
         return [
-            SetAside()(faults),
+            aside(faults),
             *judge_input(particles, halves, self.seed),
             HalvesOfListedPoses()(particles.halves is not None, used, self.start.common_frame),
         ]
@@ -282,6 +329,7 @@ class Classify(ClassificationSettings, ParticleRun):
             chunk=self.chunk,
             workers=self.parallel,
             seed=self.seed,
+            skip_bad=self.skip_bad,
         )
         last_shell = int(particles.box[0] * particles.voxel_size / self.resolution_angstrom)
         return ClassificationLoop(

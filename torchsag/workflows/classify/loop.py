@@ -26,7 +26,7 @@ from torchsag.classification.population import Population
 from torchsag.classification.settling import settle
 from torchsag.geometry import Poses
 from torchsag.parallel import Workers
-from torchsag.particles import ParticleSet
+from torchsag.particles import ParticleError, ParticleSet
 from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
@@ -104,7 +104,13 @@ class ClassificationLoop:
     def __call__(
         self, state: ClassificationState, save: Save, checkpoint: Checkpoint | None
     ) -> tuple[ClassificationState, Scene]:
-        """All stages that are left. The result's one finished membership is that of the particles in `Scene`."""
+        """All stages that are left. The result's one finished membership is that of the particles in `Scene`.
+
+        Raises
+        ------
+        ParticleError
+            If some particles can no longer be used, on every rank; what was saved last goes on without them.
+        """
         while True:
             scene = self.scene(state)
             state = self._divide(state, scene, save)
@@ -127,7 +133,7 @@ class ClassificationLoop:
         count, chunk = len(self.particles), self.mapper.chunk
         chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
         job.begin(phases.views(state.stage))
-        store = ViewStore(self._views(state.stage), frame, self.particles, state.poses)
+        store = ViewStore(self._views(state.stage), frame, self.particles, state.poses, self.mapper.skip_bad)
         store.make(chunks, self.workers)
         candidates = state.poses.shifts.shape[1] * len(frame.mates)
         population = Population(
@@ -143,6 +149,11 @@ class ClassificationLoop:
 
     def _views(self, stage: int) -> Path:
         return self.folder / f"views{stage}"
+
+    def forget_views(self) -> None:
+        """Views go by row: they are of no use for fewer particles."""
+        for folder in self.folder.glob("views*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def best_poses(self, membership: Membership, candidates: Poses) -> Poses:
         """The pose at which each particle counts, mates included."""
@@ -228,10 +239,13 @@ class ClassificationLoop:
                 subset = replace(self.particles.select(members.tolist()), poses=present[members].to(torch.float64))
                 prepared = posing(self.settings.alignment.prepare(reference, self.settings.group, self.mapper.device))
                 seen = subset.up_to(outermost_shell(prepared))
-                aligner = ChunkAligner(seen, prepared, self.mapper.device, self.mapper.seed, False)
+                aligner = ChunkAligner(seen, prepared, self.mapper.device, self.mapper.seed, self.mapper.skip_bad)
                 part = None if checkpoint is None else checkpoint.part(f"align{state.stage}-{number}-{half}")
                 columns = align_in_chunks(aligner, self.mapper.chunk, self.workers, part, particle_signatures(subset))
-                aligned = to_result(self.workers.broadcast(columns), np.arange(len(members))).poses
+                columns = self.workers.broadcast(columns)
+                if lost := {int(row): str(why) for row, why in zip(members, columns["fault"], strict=True) if why}:
+                    raise ParticleError(lost)
+                aligned = to_result(columns, np.arange(len(members))).poses
                 rotations[members, number], shifts[members, number] = aligned.rotations, aligned.shifts
         return Poses(rotations, shifts)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ class ClassificationState:
         The table of rounds so far.
     seed_labels
         The labels that each seed's run ended with, before any alignment to class averages: how stable they are.
+    lost
+        Particles that could be used when the run began and no longer can: row of the list, and why. The others are
+        those of all that the state holds.
     """
 
     poses: Poses
@@ -47,13 +51,40 @@ class ClassificationState:
     values: tuple[float, ...] = ()
     rows: tuple[dict[str, Any], ...] = ()
     seed_labels: tuple[Integer[Tensor, " particles"], ...] = ()
+    lost: tuple[tuple[int, str], ...] = ()
+
+    def without(self, faults: Mapping[int, str], rows: Sequence[int], seeds: int) -> ClassificationState:
+        """The state of the others.
+
+        Parameters
+        ----------
+        faults
+            What is wrong, by position among the state's particles.
+        rows
+            Of the list, for each of them.
+        seeds
+            How many runs there are in the first stage: likelihoods of some with and some without these particles could
+            not be compared, so that unless all are done they are done again.
+        """
+        keep = [position for position in range(len(rows)) if position not in faults]
+        lost = (*self.lost, *((rows[position], reason) for position, reason in sorted(faults.items())))
+        if self.stage == 0 and len(self.finished) < seeds:
+            return ClassificationState(self.poses[keep], lost=lost)
+        return replace(
+            self,
+            poses=self.poses[keep],
+            division=None,
+            finished=tuple(one[keep] for one in self.finished),
+            seed_labels=tuple(one[keep] for one in self.seed_labels),
+            lost=lost,
+        )
 
     def save(self, folder: Path) -> None:
         """Write to `folder`; a kill at any moment leaves the state before or this one."""
         arrays = {"rotations": self.poses.rotations.numpy(), "shifts": self.poses.shifts.numpy()}
         arrays |= {f"finished{i}": one.numpy() for i, one in enumerate(self.finished)}
         arrays |= {f"labels{i}": one.numpy() for i, one in enumerate(self.seed_labels)}
-        header: dict[str, Any] = {"stage": self.stage, "values": self.values, "rows": self.rows}
+        header: dict[str, Any] = {"stage": self.stage, "values": self.values, "rows": self.rows, "lost": self.lost}
         header |= {"finished": len(self.finished), "labels": len(self.seed_labels), "division": None}
         if self.division is not None:
             arrays |= {"membership": self.division.membership.numpy(), "best": self.division.best.numpy()}
@@ -90,4 +121,5 @@ def _rebuilt(arrays: Columns) -> ClassificationState:
         values=tuple(header["values"]),
         rows=tuple(header["rows"]),
         seed_labels=tuple(stored[f"labels{i}"] for i in range(header["labels"])),
+        lost=tuple((row, reason) for row, reason in header["lost"]),
     )
