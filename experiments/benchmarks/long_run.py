@@ -112,8 +112,16 @@ def measured(command: str, data: Path) -> dict[str, Any]:
         "open_files_first_and_most": [int(files[0]), int(files.max())],
         "cpu_milliseconds_a_particle_by_quarter": each.round(2).tolist(),
         "peak_resident_mib": peak_mib(),
-        "rows": rows[:: max(1, len(rows) // 40)].tolist(),
+        "bytes_a_particle_handed_out_by_pass": by_pass(kept := rows[:: max(1, len(rows) // 40)].tolist(), done[-1]),
+        "rows": kept,
     }
+
+
+def by_pass(rows: list[list[float]], last: float) -> list[float]:
+    """Slopes of the memory handed out over each quarter of the particles: in `average` each half, twice."""
+    done, heap = [row[0] for row in rows], [row[2] for row in rows]
+    parts = [[k for k, at in enumerate(done) if low < at / last <= low + 0.25] for low in (0.0, 0.25, 0.5, 0.75)]
+    return [slope(np.array([done[k] for k in part]), np.array([heap[k] for k in part])) for part in parts]
 
 
 def slope(places: np.ndarray, values: np.ndarray) -> float:

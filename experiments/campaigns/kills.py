@@ -91,17 +91,23 @@ def child(words: list[str], kill_at: int | None, out: Path, log: Path, number: i
 def in_child(words: list[str], log: Path, prepare: Callable[[], list[int]]) -> tuple[int, int]:
     """Run a command in a child that is prepared for it; returns its wait status and what was counted meanwhile."""
     reading, writing = os.pipe()
+    heard, saying = os.pipe()  # not the log itself: limits on the size of files are not about it
     process = os.fork()
     if process == 0:
         os.close(reading)
-        _silent(log)
+        _speak_into(saying)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have jobs in the background ignore it
         signal.alarm(_LONGEST)
         count = prepare()
         status = _as_from_a_shell(words)
         os.write(writing, str(count[0]).encode())
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
     os.close(writing)
+    os.close(saying)
+    with os.fdopen(heard, "rb") as voice, log.open("ab") as file:
+        file.write(voice.read())
     said = os.read(reading, 64)
     os.close(reading)
     return os.waitpid(process, 0)[1], int(said or 0)
@@ -116,10 +122,10 @@ def _as_from_a_shell(words: list[str]) -> int:
         return 1
 
 
-def _silent(log: Path) -> None:
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
+def _speak_into(handle: int) -> None:
+    for number in (1, 2):
+        os.dup2(handle, number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", buffering=1) for number in (1, 2))
 
 
 def watch(kill_at: int | None, below: list[Path], number: int, reads: bool = False) -> list[int]:

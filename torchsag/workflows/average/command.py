@@ -223,10 +223,10 @@ class Average(AveragingSettings, ParticleRun):
         told = any(finding is not None and finding.code == NoBetterThanNoise.code for finding in findings)
         if particles.box[0] >= LEAST_BOX and not told:
             sample = rows[torch.tensor(sample_rows(len(rows), SAMPLE, self.seed))].tolist()
-            known, _, faults = of_usable(lambda good: loop.scores_and_controls(state, good), sample, self.skip_bad)
+            controls, _, faults = of_usable(lambda good: loop.scores_and_controls(state, good), sample, self.skip_bad)
             say_left_out(faults)
-            if known is not None:
-                scores, noise, inverted = known
+            if controls is not None:
+                scores, noise, inverted = controls
                 findings += [NoBetterThanNoise()(scores, noise), SomeOpposite()(scores, inverted)]
         symmetry = loop.symmetry if state.symmetric else Symmetry("C1")
         poses = state.result.poses[rows]

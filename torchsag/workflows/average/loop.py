@@ -25,6 +25,7 @@ from torchsag.averaging.filtering import reference_weight, weigh_shells
 from torchsag.averaging.frames import bring_back
 from torchsag.averaging.joint_refinement import Polish
 from torchsag.averaging.starting_map import StartingMap
+from torchsag.errors import InputError
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.fourier import last_above
 from torchsag.fourier.filters import raised_cosine
@@ -125,6 +126,8 @@ class AveragingLoop:
         method = self.settings.local_method if local else self.settings.method
         assert method is not None  # the neighbourhood is searched only where there is a method for it
         result, faults = self._alignment.found(method, state, self._imposed(state.symmetric), checkpoint)
+        if all(faults):
+            raise InputError(f"every particle was set aside, none is left to average; the first: {faults[0]}")
         symmetric, made = self._made(state, result)
         after, fsc = state, None
         if made is not None:
