@@ -243,7 +243,8 @@ def _average_speed() -> str:
     head = ("CPU time", "particles", "0.1.0", "now", "ratio")
     labels = {
         "iteration_cpu_ms_a_particle": ("an iteration, ms a particle", "particles"),
-        "fixed_cpu_seconds": ("everything else of that run, s", "particles"),
+        "2_iterations_cpu_seconds": ("a run of two iterations, s", "particles"),
+        "5_iterations_cpu_seconds": ("a run of five, s", "particles"),
         "reference_free_cpu_seconds": ("from the particles alone, six iterations, s", "reference_free"),
         "classify_cpu_seconds": ("`classify` into ten classes, s", "classified"),
     }
