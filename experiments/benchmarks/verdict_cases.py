@@ -31,7 +31,7 @@ from torchsag.verdict.contrast import DarkAverage
 from torchsag.verdict.copies import CopiesInBothHalves, close_positions
 from torchsag.verdict.resolution import CommonNoise, FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone
 from torchsag.verdict.sample import SearchRadius
-from torchsag.verdict.symmetry import SymmetryInMap
+from torchsag.verdict.symmetry import SymmetryInMap, SymmetryNotUsed
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
 
@@ -246,6 +246,25 @@ def other_axes(seed: int) -> list[Finding | None]:
     return [SymmetryInMap()(bring_back(GROEL, pose), Symmetry("D7"))]
 
 
+def known_symmetry(seed: int) -> list[Finding | None]:
+    """A map with errors reported by the symmetry that it has, or a capped one by the cap's."""
+    volume, name = ((GROEL, "D7"), (CAPPED, "C7"), (RIBOSOME, "C1"))[seed % 3]
+    return [SymmetryNotUsed()(volume_with_noise(volume, seed), Symmetry(name), with_truth=True)]
+
+
+def forgotten_symmetry(seed: int) -> list[Finding | None]:
+    """The same by less symmetry."""
+    volume, name = ((GROEL, "C1"), (GROEL, "C7"), (CAPPED, "C1"))[seed % 3]
+    return [SymmetryNotUsed()(volume_with_noise(volume, seed), Symmetry(name), with_truth=True)]
+
+
+def volume_with_noise(volume: DensityMap, seed: int) -> DensityMap:
+    """A reference with 1 to 5 % of noise."""
+    (noise,) = draw(seed, 0.01, 0.05)
+    grain = torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+    return replace(volume, density=volume.density + noise * volume.density.std() * grain)
+
+
 def wedge_batch(count: int) -> ParticleBatch:
     """Particles of which only the wedge matters."""
     return in_memory(torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(0))).load(range(count))
@@ -305,6 +324,7 @@ GOOD: dict[str, Case] = {
     "half-maps of bright particles": lambda seed: half_maps_of(1.0, seed),
     "places half a box apart": lambda seed: picked(seed, False),
     "symmetric maps": symmetric,
+    "maps by their own symmetry": known_symmetry,
     "random orientations": all_views,
     "classes at random": lambda seed: classes(seed, False),
     "volumes of any scale": lambda seed: values(seed, "none"),
@@ -325,6 +345,7 @@ BAD: dict[str, tuple[str, Case]] = {
     "mask_raises_fsc": ("mask of the average's own largest voxels", own_voxels),
     "symmetry_not_in_reference": ("ribosome with C2 to O", unsymmetric),
     "symmetry_axes_differ": ("GroEL turned by 15 to 45 degrees", other_axes),
+    "symmetry_not_used": ("GroEL by C1 or C7, capped by C1, beside errors", forgotten_symmetry),
     "orientation_gap": ("views within 10 degrees", one_view),
     "wedge_explains_class": ("classes by direction", lambda seed: classes(seed, True)),
     "outlier_voxels": ("one voxel of 40 to a million deviations", lambda seed: values(seed, "hot")),
