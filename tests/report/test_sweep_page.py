@@ -48,3 +48,17 @@ def test_a_sweep_of_which_nothing_is_known_but_how_it_ended(tmp_path):
     Job("seed=1", {"seed": "1"}).write(tmp_path)
     SweepPage()(tmp_path)
     assert "1 of 1 jobs ended well." in (tmp_path / "sweep.html").read_text()
+
+
+def test_settings_are_paired_over_the_seeds_they_share(tmp_path):
+    noise = [0.0, 5.0, 1.0, 9.0]
+    for seed, level in enumerate(noise):
+        aligned(tmp_path, {"method": "sag", "seed": str(seed)}, [level, level + 1], level + 1)
+        aligned(tmp_path, {"method": "chen_frm", "seed": str(seed)}, [level, level + 1], level + 2 + 0.1 * (seed % 2))
+    aligned(tmp_path, {"method": "chen_frm", "seed": "9"}, [1.0, 2.0], 100.0)
+    SweepPage()(tmp_path)
+    (row,) = table((tmp_path / "sweep.html").read_text(), "Paired over seeds")[1:]
+    assert row[:3] == ["method=chen_frm", "method=sag", "4"]
+    low, mean, high = float(row[4]), float(row[3]), float(row[5])
+    assert 0.9 < low < mean < high < 1.3
+    assert row[6] == "method=sag"

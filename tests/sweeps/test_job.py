@@ -65,3 +65,13 @@ def test_locks_leave_nothing(tmp_path):
         assert any(tmp_path.iterdir())
     remove_locks(tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+def test_what_varied_in_one_sweep_and_was_set_in_another_is_in_all_jobs(tmp_path):
+    Job("method=sag", {"method": "sag"}, known={"seed": "0", "method": "sag", "chunk": "8"}).write(tmp_path)
+    Job("seed=1", {"seed": "1"}, known={"seed": "1", "method": "chen_frm"}).write(tmp_path)
+    Job("margin=2", {"method.margin": "2"}, known={"seed": "0", "method": "sag"}).write(tmp_path)
+    found = {job.folder: job.settings for job in jobs_below(tmp_path)}
+    assert found["method=sag"] == {"method": "sag", "seed": "0"}
+    assert found["seed=1"] == {"method": "chen_frm", "seed": "1"}
+    assert found["margin=2"] == {"method": "sag", "seed": "0", "method.margin": "2"}

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,7 @@ def _job(allowed: tuple[str, ...], config: DictConfig) -> float:
         job = Job(name, _varied(hydra))
         try:
             command = str(hydra.job.config_name)
+            job = replace(job, known=_settings(config, hydra.runtime.choices))
             plain = resolve(command, config, hydra.runtime.choices)
             import_allowed(plain, allowed)
             job = replace(job, mark=mark_of(plain))
@@ -152,6 +153,23 @@ def _varied(hydra: Any) -> dict[str, str]:
     fixed = set(hydra.job.config.override_dirname.exclude_keys)
     words = parse(list(hydra.overrides.task))
     return {key_of(o): str(o.input_line).partition("=")[2] for o in words if o.key_or_group not in fixed}
+
+
+def _settings(config: DictConfig, choices: Mapping[str, str | None]) -> dict[str, str]:
+    """All that is set in a job, by the words that would set it: components by their names, numbers and texts."""
+    known = {group: str(name) for group, name in choices.items() if name and not group.startswith("hydra")}
+    for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
+        if isinstance(value, (str, int, float)) and not key.rpartition(".")[2].startswith("_"):
+            known.setdefault(key, str(value).lower() if isinstance(value, bool) else str(value))
+    return known
+
+
+def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _root(error: BaseException) -> BaseException:

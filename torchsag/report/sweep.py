@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,8 @@ class SweepPage:
         """
         jobs, rows = jobs_below(folder), results_below(folder)
         measured = _measured(folder, [job for job in jobs if not job.error])
-        sections = [_jobs(jobs, rows), *_medians(measured), _over_seeds(rows), *_tests(measured), _failures(jobs)]
+        over_seeds = [_over_seeds(jobs), *_tests_over_seeds(jobs)]
+        sections = [_jobs(jobs, rows), *_medians(measured), *over_seeds, *_tests(measured), _failures(jobs)]
         write_text(folder / SWEEP_PAGE, render(self.title, _headline(jobs), sections))
 
 
@@ -139,24 +141,52 @@ def _with_interval(values: Sequence[float]) -> list[Any]:
     return [len(values), float(np.median(values)) if values else None, low, high]
 
 
-def _over_seeds(rows: Sequence[Mapping[str, Any]]) -> Section | None:
+def _over_seeds(jobs: Sequence[Job]) -> Section | None:
     """Jobs that differ in their seed alone are repetitions of one experiment."""
-    rows = [row for row in rows if not row.get("error") and row.get("merit") is not None]
-    varied = [key for job in rows for key in job if key == "seed"]
-    if not varied or len({row.get("seed") for row in rows}) < 2:
+    if len({seed for merits in _merits_by_seed(jobs).values() for seed in merits}) < 2:
         return None
-    groups: dict[str, dict[str, float]] = {}
-    for row in rows:
-        parts = [word for word in str(row["job"]).split(",") if not word.startswith("seed=")]
-        groups.setdefault(",".join(parts) or "all", {})[str(row["job"])] = float(row["merit"])
     cells = []
-    for label, merits in groups.items():
+    for label, merits in _merits_by_seed(jobs).items():
         values = list(merits.values())
         low, high = mean_interval(values) or (None, None)
         cells.append([label, len(values), float(np.mean(values)), low, high])
     caption = "Mean merit over seeds (smaller is better), with Student's 95 % interval"
     table = Table(caption, ["settings", "seeds", "mean merit", "from", "to"], cells)
     return Section("Over seeds", table=table)
+
+
+def _merits_by_seed(jobs: Sequence[Job]) -> dict[str, dict[str, float]]:
+    """Merits of jobs that ended well, by what is set besides the seed, and by seed."""
+    found: dict[str, dict[str, float]] = {}
+    for job in jobs:
+        if job.error or job.merit is None or not math.isfinite(job.merit) or "seed" not in job.settings:
+            continue
+        others = ", ".join(f"{key}={value}" for key, value in job.settings.items() if key != "seed")
+        found.setdefault(others or "all", {})[job.settings["seed"]] = job.merit
+    return found
+
+
+def _tests_over_seeds(jobs: Sequence[Job]) -> list[Section]:
+    """Every two settings on the seeds that both have: what varies from seed to seed alike cancels."""
+    cells: list[list[Any]] = []
+    merits = _merits_by_seed(jobs)
+    pairs = list(itertools.combinations(merits, 2)) if len(merits) <= _MOST_TESTED else []
+    for first, second in pairs:
+        seeds = sorted(merits[first].keys() & merits[second].keys())
+        if len(seeds) < 2:
+            continue
+        differences = [merits[first][seed] - merits[second][seed] for seed in seeds]
+        low, high = mean_interval(differences) or (None, None)
+        sure = low is not None and high is not None and (low > 0 or high < 0)
+        better = second if float(np.mean(differences)) > 0 else first
+        cells.append([first, second, len(seeds), float(np.mean(differences)), low, high, better if sure else ""])
+    if not cells:
+        return []
+    columns = ["settings", "less settings", "seeds", "mean difference", "from", "to", "better"]
+    caption = "Differences of merit at the same seed (smaller is better), with Student's 95 % interval"
+    if len(cells) > 1:
+        caption += f"; {len(cells)} pairs: one in twenty would seem to differ by chance"
+    return [Section("Paired over seeds", table=Table(caption, columns, cells))]
 
 
 def _tests(measured: Mapping[tuple[str, str], Values]) -> list[Section]:

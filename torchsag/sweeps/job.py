@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Job:
         See `torchsag.runs.outcome.Outcome`.
     mark
         Of everything its result depends on; see `mark_of`.
+    known
+        What else was set, whether it varied or not, by the words that would vary it.
     """
 
     folder: str
@@ -54,6 +56,7 @@ class Job:
     error: str = ""
     merit: float | None = None
     mark: str = ""
+    known: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, out: Path) -> None:
         """Leave the record in the job's folder below `out`."""
@@ -77,9 +80,17 @@ class Job:
 
 
 def jobs_below(out: Path) -> list[Job]:
-    """The jobs that left a record, by folder."""
+    """The jobs that left a record, by folder; all with the settings that vary in any of them."""
     found = [Job.read(path.parent) for path in sorted(out.rglob(_RECORD))]
-    return [job for job in found if job is not None]
+    jobs = [job for job in found if job is not None]
+    varied = list(dict.fromkeys(key for job in jobs for key in job.settings))
+    return [replace(job, settings=_known_of(job, varied)) for job in jobs]
+
+
+def _known_of(job: Job, keys: list[str]) -> dict[str, str]:
+    """Values of these keys as they varied or, in a sweep where they did not, as they were set."""
+    everything = {**job.known, **job.settings}
+    return {key: everything[key] for key in keys if key in everything}
 
 
 def take_over(out: Path, job: Job) -> Job | None:
