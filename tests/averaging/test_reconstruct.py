@@ -47,7 +47,7 @@ def test_a_missing_wedge_is_made_up_for_by_the_other_particles(blobs):
 def test_weights_and_strengths_enter_as_in_the_least_squares_formula(blobs):
     n, structure, poses = 16, blobs(4.0), Poses.identity(2)
     particles = structure.particles(poses, n)
-    particles.volumes[1] *= 3.0  # a particle that is three times as bright for its weight
+    particles.spectra[1] *= 3.0  # a particle that is three times as bright for its weight
     strength = torch.tensor([1.0, 0.25])
     average = _sums(particles, poses, strength=strength).finish()[0].density
     inner = (slice(4, -4),) * 3
