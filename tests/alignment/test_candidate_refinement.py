@@ -79,16 +79,19 @@ def test_yaml_lists_every_field_and_builds(name):
     "method",
     [
         SAGAligner(search=STAY),
-        BasicSAGAligner(search=STAY, max_passes=20.0),
+        pytest.param(BasicSAGAligner(search=STAY, max_passes=20.0), marks=pytest.mark.slow),
         SAGAligner(search=STAY, partition=XSlices()),
         SAGAligner(search=STAY, loss=RobustDistance()),
         general(),
         general(optimizer=LevenbergMarquardt(), partition=WholeVolume()),
-        general(
-            loss=CrossCorrelation(),
-            partition=WholeVolume(),
-            optimizer=TorchOptimizer("torch.optim.Adam", {"lr": 0.03}, batch_fraction=1.0),
-            max_passes=80.0,
+        pytest.param(
+            general(
+                loss=CrossCorrelation(),
+                partition=WholeVolume(),
+                optimizer=TorchOptimizer("torch.optim.Adam", {"lr": 0.03}, batch_fraction=1.0),
+                max_passes=80.0,
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["sag", "sag_basic", "x_slices", "robust", "curvature", "levenberg_marquardt", "correlation"],

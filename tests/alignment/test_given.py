@@ -51,7 +51,9 @@ def test_double_precision_is_taken_as_single(prepared, particles):
     assert torch.equal(prepared(particles.to(torch.float64)).scores, prepared(particles).scores)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "sag" else name for name in METHODS]
+)
 def test_neither_autocast_nor_the_default_precision_has_a_say(name, reference, particles):
     expected = component("method", name).prepare(reference, Symmetry("C1"))(particles)
     try:

@@ -98,7 +98,7 @@ def require_consistent(out, name, err):
         assert name in err
 
 
-@pytest.mark.parametrize("command", ["align", "average"])
+@pytest.mark.parametrize("command", ["align", pytest.param("average", marks=pytest.mark.slow)])
 def test_without_skip_bad_a_particle_that_vanishes_ends_the_run_in_one_sentence(
     fresh, tmp_path, monkeypatch, capfd, command
 ):
@@ -109,7 +109,9 @@ def test_without_skip_bad_a_particle_that_vanishes_ends_the_run_in_one_sentence(
     assert not (tmp_path / "out" / "poses.star").exists()
 
 
-@pytest.mark.parametrize("command", [pytest.param("classify", marks=pytest.mark.slow), "align", "average"])
+@pytest.mark.parametrize(
+    "command", ["align", *(pytest.param(command, marks=pytest.mark.slow) for command in ("average", "classify"))]
+)
 def test_a_disk_that_goes_away_ends_the_run_in_one_sentence(fresh, tmp_path, monkeypatch, capfd, command):
     """All particles at once, as a network drive does."""
     spoil_after(monkeypatch, 5, lambda: [path.unlink() for path in fresh.glob("p*.mrc")])

@@ -77,6 +77,7 @@ def test_another_structure_is_found(particles):
     assert "no_better_than_chance" in codes(particles, GroelPhantom().density(N, VOXEL))
 
 
+@pytest.mark.slow
 def test_another_structure_of_opposite_contrast_is_chance_too(particles):
     other = GroelPhantom().density(N, VOXEL)
     assert codes(particles, replace(other, density=-other.density)) == {"no_better_than_chance": "wrong"}
