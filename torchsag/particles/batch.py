@@ -27,7 +27,7 @@ from torchsag.recording import is_transformed
 from torchsag.requirements import require_box, require_kind, require_positive, require_tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParticleBatch:
     """A few particles ready for computation.
 
@@ -132,6 +132,14 @@ class ParticleBatch:
 
     def __len__(self) -> int:
         return self.spectra.shape[0]
+
+    def __repr__(self) -> str:
+        z, y, x = self.box
+        prior = "" if self.poses is None else "; with prior poses"
+        return (
+            f"ParticleBatch({len(self)} particles of {z} x {y} x {x} voxels of {self.voxel_size:g} angstrom, "
+            f"{len(self.weights)} weights; {self.weights.dtype} on {self.weights.device}{prior})"
+        )
 
     @cached_property
     def volumes(self) -> Float[Tensor, "particles z y x"]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Integer
@@ -15,6 +15,7 @@ from torch import Tensor
 from torchsag.axes import ArrayLike, HalfWeights
 from torchsag.errors import InputError
 from torchsag.geometry import Poses
+from torchsag.geometry.coordinates import destination
 from torchsag.particles.batch import ParticleBatch
 from torchsag.particles.gridded import GriddedParticles
 from torchsag.particles.in_memory import as_held, held_canonical
@@ -24,13 +25,17 @@ from torchsag.particles.particle_error import ParticleError
 from torchsag.particles.reading import ParticleReading
 from torchsag.particles.sampling import Sampling, resampled
 from torchsag.particles.sources import DensitySource, TiltRange, VolumeReader, VolumeSource, WeightSource
+from torchsag.particles.table import Column, place_columns, pose_columns
 from torchsag.particles.tilt_stack import AssemblyStore, TiltStack
 from torchsag.particles.transform_store import TransformStore
 from torchsag.particles.weight_cache import WeightCache
 from torchsag.particles.weighting import Weighting
 
+if TYPE_CHECKING:
+    import pandas  # pyright: ignore[reportMissingTypeStubs]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ParticleSet:
     """A list of particles, handed out in one box and at one voxel size, that are read as they are needed.
 
@@ -191,6 +196,45 @@ class ParticleSet:
             samplings=None if self.samplings is None else tuple(self.samplings[i] for i in keep),
         )
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """What the list says, one row for each particle.
+
+        Returns
+        -------
+        ``name`` and ``row`` (of the list, from zero); where the list says so ``tomogram``, ``half``, ``class``, place
+        ``{x,y,z}_angstrom`` in the tomogram, and the prior pose: ZYZ Euler angles ``{rot,tilt,psi}_deg`` and
+        ``shift_{x,y,z}_angstrom`` of the particle's centre from that of the box.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        try:
+            import pandas  # pyright: ignore[reportMissingTypeStubs]
+        except ImportError as error:
+            raise InputError("particles: expected pandas for a table; pip install 'torchsag[table]'") from error
+        columns: dict[str, Column] = {"name": self.names, "row": self.rows}
+        if self.tomograms is not None:
+            columns["tomogram"] = self.tomograms
+        for name, numbers in (("half", self.halves), ("class", self.classes)):
+            if numbers is not None:
+                columns[name] = numbers.tolist()
+        if self.places is not None:
+            columns |= place_columns(self.places)
+        if self.poses is not None:
+            columns |= pose_columns(self.poses, self.voxel_size)
+        return pandas.DataFrame(columns)
+
+    def __repr__(self) -> str:
+        z, y, x = self.box
+        known = ("poses", "box_frames", "halves", "classes", "tomograms", "places")
+        said = ", ".join(name for name in known if getattr(self, name) is not None)
+        return (
+            f"ParticleSet({len(self)} particles of {z} x {y} x {x} voxels of {self.voxel_size:g} angstrom"
+            f"{said and '; ' + said})"
+        )
+
     def load(self, indices: Sequence[int], device: torch.device | str = "cpu") -> ParticleBatch:
         """Read some particles, in the set's box and voxel size, in the form ``W * signal + white noise``.
 
@@ -207,6 +251,7 @@ class ParticleSet:
             If some of them cannot be used; its `faults` name all of those in `indices`.
         """
         indices = chosen_rows(indices, len(self), "particles")
+        destination("particles", device)
         if not indices:
             raise InputError("particles: expected at least one particle to load, got none")
         if self.kept is None or self.last_shell is None:
