@@ -38,6 +38,14 @@ def test_unknown_choice_far_from_all_says_where_ones_own_is_looked_for(own_proje
         compose_command("align", [*REQUIRED, OWN[0], "method=mine"])
 
 
+def test_a_word_for_nothing_says_how_to_go_without(own_project):
+    with pytest.raises(InputError, match=r"^report: expected one of .*got 'none'; to go without one write ~report$"):
+        compose_command("align", [*REQUIRED, OWN[0], "report=none"])
+    assert "report" not in compose_command("align", [*REQUIRED, *OWN, "~report"])
+    with pytest.raises(InputError, match=r"^method: expected one of .*got 'none'; one of your own is found"):
+        compose_command("align", [*REQUIRED, OWN[0], "method=none"])  # which no alignment can go without
+
+
 def test_several_values_need_multirun(own_project):
     with pytest.raises(InputError, match="add -m"):
         compose_command("align", [*REQUIRED, *OWN, "seed=1,2"])

@@ -59,6 +59,24 @@ def test_the_tomogram_itself_tells_its_size(table, tmp_path):
     assert _written(tmp_path / "out.star")[0] == [120.0, -240.0, 60.0]
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["8.mrc"], "^tomograms: expected a file of tomogram 7 of .*, got 8.mrc; name it 7.mrc$"),
+        (["7.mrc", "7.rec"], "^tomograms: 7.mrc, 7.rec in .* could all be tomogram 7 of "),
+        (None, "^tomograms: no such file or folder: .*; check the path$"),
+    ],
+)
+def test_what_is_said_of_tomograms_names_the_key_of_this_command(table, tmp_path, files, message):
+    folder = tmp_path / "tomograms"
+    if files is not None:
+        folder.mkdir()
+    for name in files or ():
+        (folder / name).touch()
+    with pytest.raises(InputError, match=message):
+        convert_list(table, tmp_path / "out.star", voxel_size_angstrom=12.0, tomograms=folder)
+
+
 def test_tomograms_of_warptools_leave_the_particles_voxels(table, tmp_path):
     star = _tomograms(tmp_path / "tomograms.star")
     star.write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from torchsag.app.catalogue import conf_folder
 from torchsag.app.suggest import did_you_mean
+from torchsag.app.targets import locate
 from torchsag.app.yaml_limits import bounded_yaml, require_bounded
 from torchsag.errors import InputError
 
 # Groups whose components come from packages of their own, and the extras that bring these.
 _PLUGINS = {"hydra/launcher": "launchers", "hydra/sweeper": "optuna"}
+_NOTHING = ("none", "no", "off", "false", "nothing")
 
 
 @contextmanager
@@ -142,8 +145,11 @@ def explain(command: str, overrides: Sequence[Override], error: Exception) -> st
     if missing := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
         group, name = missing.groups()
         options = re.findall(r"^\t(\S+)$", message, flags=re.MULTILINE)
-        own = f"; one of your own is found in FOLDER/{group}/{name}.yaml by 'hydra.searchpath=[file://FOLDER]'"
-        return f"{group}: expected one of {', '.join(options)}, got {name!r}{did_you_mean(name, options) or own}"
+        hint = did_you_mean(name, options)
+        if name.lower() in _NOTHING and _may_be_left_out(command, group):
+            hint = f"; to go without one write ~{group}"
+        hint = hint or f"; one of your own is found in FOLDER/{group}/{name}.yaml by 'hydra.searchpath=[file://FOLDER]'"
+        return f"{group}: expected one of {', '.join(options)}, got {name!r}{hint}"
     if unknown := re.search(r"(?:Could not override|Error merging override) '?([\w.@/]+)", message):
         key = unknown.group(1)
         known = _known_keys(command, overrides, key)
@@ -151,6 +157,15 @@ def explain(command: str, overrides: Sequence[Override], error: Exception) -> st
             hint = did_you_mean(key, known) or f"; `torchsag {command} --help` lists them"
             return f"unknown configuration key {key!r} for {command}{hint}"
     return f"configuration: {_first_line(error)}"
+
+
+def _may_be_left_out(command: str, group: str) -> bool:
+    """Whether the command's class has None for this component where nobody gives one."""
+    target = re.search(
+        r"^_target_: *(\S+)", (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    fields = {} if target is None else {one.name: one for one in dataclasses.fields(locate("_target_", target[1], ()))}
+    return group in fields and fields[group].default is None
 
 
 def _known_keys(command: str, overrides: Sequence[Override], unknown: str) -> list[str]:

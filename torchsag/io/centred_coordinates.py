@@ -138,7 +138,7 @@ def _from_star(listing: ParticleList, path: Path) -> Extents | None:
 
 def _from_headers(listing: ParticleList, tomograms: Path) -> Extents:
     extents: dict[Path, list[float]] = {}
-    files = tomogram_files(listing, tomograms)
+    files = tomogram_files(listing, tomograms, key="tomograms")
     for file in dict.fromkeys(files):
         header = read_volume_header(file)
         if header.voxel_size is None:

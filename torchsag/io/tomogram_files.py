@@ -15,7 +15,7 @@ from torchsag.io.volumes import is_volume
 RECONSTRUCTED = "rlnTomoReconstructedTomogram"
 
 
-def tomogram_files(listing: ParticleList, given: Path | None) -> list[Path]:
+def tomogram_files(listing: ParticleList, given: Path | None, key: str = "tomogram") -> list[Path]:
     """The file of each particle's tomogram.
 
     Parameters
@@ -25,6 +25,8 @@ def tomogram_files(listing: ParticleList, given: Path | None) -> list[Path]:
         (``rlnTomoReconstructedTomogram``).
     given
         The one tomogram, or a folder where files have the names of tomograms.
+    key
+        What the caller calls `given`, for what is said of it.
 
     Raises
     ------
@@ -33,25 +35,25 @@ def tomogram_files(listing: ParticleList, given: Path | None) -> list[Path]:
     """
     names = listing.tomograms
     if given is not None and not given.exists():
-        raise InputError(f"tomogram: no such file or folder: {given}; check the path")
+        raise InputError(f"{key}: no such file or folder: {given}; check the path")
     if given is not None and not given.is_dir():
         others = sorted(set(names or ()))
         if len(others) > 1:
             raise InputError(
-                f"tomogram: {listing.path} names {len(others)} tomograms ({', '.join(others[:3])}, ...) and one file "
+                f"{key}: {listing.path} names {len(others)} tomograms ({', '.join(others[:3])}, ...) and one file "
                 f"is given, {given}; give the folder that holds them, or a list of one tomogram"
             )
         return [given] * len(listing.names)
     if names is None:
-        raise InputError(f"{listing.path}: names no tomograms; give the one it belongs to with tomogram=FILE")
+        raise InputError(f"{listing.path}: names no tomograms; give the one it belongs to with {key}=FILE")
     reconstructed = {} if given is not None else _reconstructed(listing)
-    found = {name: _file(listing, name, given, reconstructed) for name in dict.fromkeys(names)}
+    found = {name: _file(listing, name, given, reconstructed, key) for name in dict.fromkeys(names)}
     return [found[name] for name in names]
 
 
-def _file(listing: ParticleList, name: str, folder: Path | None, reconstructed: dict[str, str]) -> Path:
+def _file(listing: ParticleList, name: str, folder: Path | None, reconstructed: dict[str, str], key: str) -> Path:
     if folder is not None:
-        return _in_folder(listing, name, folder)
+        return _in_folder(listing, name, folder, key)
     said = reconstructed.get(name, name)
     for start in listing.folders:
         if said and is_volume(start / said) and (start / said).is_file():
@@ -59,11 +61,11 @@ def _file(listing: ParticleList, name: str, folder: Path | None, reconstructed: 
     what = f"{said}, tomogram {name}" if said != name else name or "a tomogram without a name"
     raise InputError(
         f"{listing.path}: no such tomogram file: {what}; check the path, or give the folder that holds the tomograms "
-        "with tomogram=FOLDER"
+        f"with {key}=FOLDER"
     )
 
 
-def _in_folder(listing: ParticleList, name: str, folder: Path) -> Path:
+def _in_folder(listing: ParticleList, name: str, folder: Path, key: str) -> Path:
     """``NAME.mrc`` before ``NAME_10.00Apx.mrc`` and ``rec_NAME.mrc``, of all suffixes."""
     stem = (
         Path(name).stem if Path(name).suffix in (".tomostar", ".mrc", ".rec", ".st", ".em", ".map") else Path(name).name
@@ -75,11 +77,11 @@ def _in_folder(listing: ParticleList, name: str, folder: Path) -> Path:
             return files[0]
         if files:
             raise InputError(
-                f"tomogram: {_names(files)} in {folder} could all be tomogram {name} of {listing.path}; keep one, or "
+                f"{key}: {_names(files)} in {folder} could all be tomogram {name} of {listing.path}; keep one, or "
                 "give a folder with one"
             )
     raise InputError(
-        f"tomogram: expected a file of tomogram {name} of {listing.path} in {folder}, got {_names(volumes) or 'none'}; "
+        f"{key}: expected a file of tomogram {name} of {listing.path} in {folder}, got {_names(volumes) or 'none'}; "
         f"name it {stem}.mrc"
     )
 
