@@ -3,8 +3,7 @@
     python experiments/benchmarks/real_tilt_stacks.py --stacks SET.star --reference MAP [--volumes LIST --poses POSES]
 
 `torchsag align` with its defaults, on the stacks of an optimisation set (or a list) and on ready volumes of the same
-particles. Poses are compared with those of the list, the authors'; where the run found that the stacks show the mirror
-image of the reference, with those that the list has for the mirror image. The averages are compared with the authors'
+particles. Poses are compared with those of the list, the authors'. The averages are compared with the authors'
 map by Fourier shell, as they are and within a mask drawn around that map. Nothing here is adapted to the data. Figures
 into ``real_tilt_stacks.json``.
 """
@@ -31,8 +30,6 @@ from torchsag.runs.truth import true_poses
 
 MASK_ANGSTROM = 40.0  # resolution at which the mask is drawn
 NEAR = 10.0  # degrees
-# Lists of the other hand count z backwards, `DensityMap.mirrored` counts x: half a turn about y lies between them.
-HALF_TURN = torch.diag(torch.tensor([-1.0, 1.0, -1.0], dtype=torch.float64))
 
 
 def main() -> None:
@@ -69,11 +66,10 @@ def judged(particles: Path, path: Path, reference: DensityMap, listed: Poses, ou
         raise SystemExit("torchsag align failed")
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     mirrored = metrics["reference_mirrored"]
-    known = reference.mirrored() if mirrored else reference
+    known = reference.mirrored("z") if mirrored else reference
     found = read_particles(out / "poses.star").poses
     assert found is not None
-    rotations = found.rotations.double() @ (HALF_TURN if mirrored else torch.eye(3, dtype=torch.float64))
-    off = rotation_angle(rotations.mT @ listed.rotations.double()) * (180 / math.pi)
+    off = rotation_angle(found.rotations.double().mT @ listed.rotations.double()) * (180 / math.pi)
     average = read_map(out / "average.mrc")
     mask = MaskFromMap()(known, MASK_ANGSTROM)
     return {

@@ -10,11 +10,11 @@ from tilt_projects import Project
 
 import torchsag
 from torchsag.fourier import half_frequencies
-from torchsag.geometry import Symmetry
+from torchsag.geometry import Symmetry, rotation_distance
 from torchsag.imaging.placement import place_spectrum
 from torchsag.io import read_particles
 from torchsag.particles import DensityMap
-from torchsag.runs.hand import shows_mirror_image
+from torchsag.runs.hand import mirror_image, shows_mirror_image
 from torchsag.spectra.gridding import ContinuousSpectrum
 
 ANGLES = tuple((37.0 * k, 20.0 + 19 * k, -50.0 + 61 * k) for k in range(8))
@@ -52,17 +52,17 @@ def test_the_hand_is_found(stacks):
     particles, reference = stacks
     method = _ScoreAtListedPoses()
     assert not shows_mirror_image(particles, reference, method, Symmetry("C1"), torch.device("cpu"))
-    assert shows_mirror_image(particles, reference.mirrored(), method, Symmetry("C1"), torch.device("cpu"))
+    assert shows_mirror_image(particles, reference.mirrored("z"), method, Symmetry("C1"), torch.device("cpu"))
 
 
 def test_few_particles_and_a_structure_that_is_its_own_mirror_image_leave_the_reference(stacks):
     particles, reference = stacks
     method = _ScoreAtListedPoses()
     assert not shows_mirror_image(
-        particles.select(range(4)), reference.mirrored(), method, Symmetry("C1"), torch.device("cpu")
+        particles.select(range(4)), reference.mirrored("z"), method, Symmetry("C1"), torch.device("cpu")
     )
     assert method.prepared == 0
-    achiral = DensityMap(reference.density + reference.mirrored().density, 8.0)
+    achiral = DensityMap(reference.density + reference.mirrored("z").density, 8.0)
     assert not shows_mirror_image(particles, achiral, method, Symmetry("C1"), torch.device("cpu"))
 
 
@@ -87,3 +87,16 @@ def test_a_reference_that_was_mirrored_unasked_is_a_doubt_of_the_verdict(stacks,
     said = {finding["code"]: finding["severity"] for finding in verdict["findings"]}
     assert ("hand_opposite" in said) == doubted
     assert said.get("hand_opposite", "doubt") == "doubt"
+
+
+@pytest.mark.parametrize(("symmetry", "axis"), [*((name, "z") for name in ("C1", "C7", "D7", "O", "I")), ("T", "x")])
+def test_the_mirror_image_counts_z_backwards_unless_that_turns_the_axes_of_a_group(symmetry, axis):
+    reference = DensityMap(torch.randn(6, 6, 6, generator=torch.Generator().manual_seed(1)), 4.0)
+    assert torch.equal(mirror_image(reference, Symmetry(symmetry)).density, reference.mirrored(axis).density)
+
+
+def test_poses_from_a_reference_of_the_other_hand_are_those_of_the_list(stacks):
+    particles, reference = stacks
+    found = torchsag.align(particles, reference.mirrored("z"), mirror=True)
+    apart = rotation_distance(found.poses.rotations.double(), particles.poses.rotations)
+    assert float(apart.max()) < 0.1

@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     Project(structure.centres, structure.heights, angles=ANGLES, origins=still, positions=still).write_relion5(folder)
     whole = DensityMap(structure.map(N), VOXEL)
     write_map(folder / "same.mrc", whole)
-    write_map(folder / "other.mrc", whole.mirrored())
+    write_map(folder / "other.mrc", whole.mirrored("z"))
     return folder
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -58,13 +58,13 @@ class DensityMap:
         z, y, x = self.density.shape
         return z, y, x
 
-    def mirrored(self) -> DensityMap:
-        """The map of the other hand: x counted backwards about the box centre.
+    def mirrored(self, axis: Literal["x", "y", "z"] = "x") -> DensityMap:
+        """The map of the other hand: an axis counted backwards about the box centre.
 
         Of the three axes x alone leaves the axes of every point group where RELION has them (z would turn T's).
         """
-        n = self.box[2]
-        return DensityMap(self.density.flip(-1).roll(1 - n % 2, -1), self.voxel_size)
+        place = "zyx".index(axis)
+        return DensityMap(self.density.flip(place).roll(1 - self.box[place] % 2, place), self.voxel_size)
 
     def to(self, *args: Any, **kwargs: Any) -> DensityMap:
         """The same map in another dtype or on another device."""

@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 _SAMPLE = 16
 _LEAST = 5  # with fewer particles the spread of the differences is not known
 _CERTAIN = 4.0  # standard errors
+_SAME_AXES = 1e-6  # entries of equal rotations differ by less
 _MIRRORED = (
     "the particles show the mirror image of the reference, so they are aligned to that; poses and average are in the "
     "hand that the tilt angles say. One of the two is wrong: mirror=true or false decides, see docs/particles.md"
@@ -54,7 +55,19 @@ def in_hand_of(
         mirrored = workers.broadcast(found)
         if mirrored and workers.is_root:
             _LOG.warning("%s", _MIRRORED)
-    return (reference.mirrored(), True) if mirrored else (reference, False)
+    return (mirror_image(reference, symmetry), True) if mirrored else (reference, False)
+
+
+def mirror_image(reference: DensityMap, symmetry: Symmetry) -> DensityMap:
+    """The reference as tilt images show it whose angles have the other sign: z counted backwards.
+
+    So poses are those that a list of the other hand has. Where that would turn the axes of a group, those of T, x is.
+    """
+    backwards = torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64))
+    mates = symmetry.rotations
+    apart = (backwards @ mates @ backwards)[:, None] - mates
+    kept = bool((apart.abs().amax((-1, -2)).amin(1) < _SAME_AXES).all())
+    return reference.mirrored("z" if kept else "x")
 
 
 def judge_hand(mirror: bool | None, mirrored: bool) -> Finding | None:
@@ -84,7 +97,8 @@ def shows_mirror_image(
     if batch is None or len(rows) < _LEAST:
         return False
     given, mirrored = (
-        method.prepare(one, symmetry, device)(batch).scores.double().cpu() for one in (reference, reference.mirrored())
+        method.prepare(one, symmetry, device)(batch).scores.double().cpu()
+        for one in (reference, mirror_image(reference, symmetry))
     )
     return _is_larger(mirrored - given)
 

@@ -331,5 +331,5 @@ def _outcome(out: Path, metrics: dict[str, Any]) -> Outcome:
             rows.append((label, f"{summary[name]:.{digits}f}"))
     notes = [*files_made(out, ("poses.star", "average.mrc", "metrics.json"))]
     if metrics["reference_mirrored"]:
-        notes.append("poses and average.mrc are of the mirror image of the reference")
+        notes.append("poses and average.mrc are of the mirror image of the reference, z (of T x) counted backwards")
     return Outcome(f"align with {metrics['method']}", ("", "value"), tuple(rows), tuple(notes))
