@@ -117,7 +117,7 @@ def test_align_gives_its_verdict_and_takes_every_setting_without_a_folder(simula
     wrong = torchsag.align(simulated.particles, dark, method="fast_matching")
     assert right.verdict.trust == "yes"
     assert "contrast_opposite" in {finding.code for finding in wrong.verdict.findings}
-    mirrored = torchsag.align(simulated.particles, simulated.reference.mirrored(), mirror=True, strict=True)
+    mirrored = torchsag.align(simulated.particles, simulated.reference.mirrored("z"), mirror=True, strict=True)
     torch.testing.assert_close(mirrored.scores, right.scores, atol=1e-3, rtol=0)
     assert not any(tmp_path.iterdir())
 
