@@ -65,7 +65,7 @@ def require_same(one, other):
 
 
 def require_same_poses(one, other):
-    """Poses and scores to the last digit, covariances and the average to rounding: threads add in orders of their own."""
+    """Poses and scores to the last digit, the rest to rounding: threads add in orders of their own."""
     for name, row in one[0].items():
         assert row[:-1] == other[0][name][:-1]
         first, second = (np.array(json.loads(found[0][name][-1])) for found in (one, other))
