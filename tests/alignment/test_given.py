@@ -1,6 +1,7 @@
 """Contract: what every aligner refuses, and what it takes in other precisions, in its own call as at the front door."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -45,6 +46,15 @@ def test_particles_that_do_not_fit_are_refused_in_one_sentence(prepared, referen
     for said, given in cases.items():
         with pytest.raises(InputError, match=said):
             prepared(given)
+
+
+def test_particles_on_another_device_are_told_where_to_go(prepared, particles):
+    message = (
+        "particles: expected them on the device of the prepared reference, cpu, got meta; "
+        "move them with .to('cpu'), or prepare there: prepare(reference, symmetry, device='meta')"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        prepared(particles.to("meta"))
 
 
 def test_double_precision_is_taken_as_single(prepared, particles):

@@ -47,7 +47,7 @@ def checked_batch(particles: Any, reference: DensityMap) -> ParticleBatch:
     Raises
     ------
     InputError
-        If they are none, or their grid is not the reference's.
+        If they are none, their grid is not the reference's, or they lie on another device.
     """
     if not isinstance(particles, ParticleBatch):
         raise InputError(
@@ -60,6 +60,12 @@ def checked_batch(particles: Any, reference: DensityMap) -> ParticleBatch:
         raise InputError(
             f"particle {particles.names[0]}: expected the reference's box of {reference.box} voxels of "
             f"{reference.voxel_size:g} angstrom, got {particles.box} of {particles.voxel_size:g}"
+        )
+    here, there = particles.spectra.device, reference.density.device
+    if here != there:
+        raise InputError(
+            f"particles: expected them on the device of the prepared reference, {there}, got {here}; move them with "
+            f".to({str(there)!r}), or prepare there: prepare(reference, symmetry, device={str(here)!r})"
         )
     _require_finite(particles)
     return particles if particles.spectra.dtype == torch.complex64 else particles.to(torch.float32)
