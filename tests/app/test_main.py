@@ -104,3 +104,19 @@ def test_an_interrupted_command_promises_only_what_is_true(monkeypatch, capsys, 
     monkeypatch.setattr("torchsag.app.main._dispatch", interrupted)
     assert main(words) == 130
     assert ("carries on" in capsys.readouterr().err) == promised
+
+
+@pytest.mark.parametrize(
+    "variables", [{"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, {"PMI_RANK": "0", "PMI_SIZE": "2"}]
+)
+def test_a_command_that_shares_no_work_refuses_several_processes(monkeypatch, capsys, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["bench"]) == 2
+    assert "bench: expected one process, got 2" in capsys.readouterr().err
+
+
+def test_one_process_of_a_launcher_is_one_process(monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
+    assert main(["bench"]) == 0

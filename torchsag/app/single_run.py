@@ -19,7 +19,7 @@ from torchsag.app.machinery import refuse_foreign_machinery
 from torchsag.app.missing_files import check_files
 from torchsag.app.targets import import_allowed
 from torchsag.errors import InputError, printable
-from torchsag.launch import threads_per_process
+from torchsag.launch import Launch, threads_per_process
 
 if TYPE_CHECKING:
     from torchsag.runs.outcome import Outcome
@@ -53,6 +53,8 @@ def execute(
         When the user started it, by `time.perf_counter`; None for now.
     """
     began = time.perf_counter() if began is None else began
+    if "parallel" not in config:
+        _require_one_process(command)
     check_files(config)
     threads = config.get("threads")
     set_threads(threads_per_process() if threads is None else threads)
@@ -78,6 +80,16 @@ def execute(
         return None
     show(outcome)
     return outcome
+
+
+def _require_one_process(command: str) -> None:
+    """Refuse to do the same several times over in one folder."""
+    count = Launch.of(os.environ).size
+    if count > 1:
+        raise InputError(
+            f"{command}: expected one process, got {count}; it does not share its work, so start it without mpiexec, "
+            "srun or torchrun"
+        )
 
 
 def set_threads(threads: int | None) -> None:
