@@ -8,14 +8,17 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from torchsag.recording import is_recorded
+
 
 def oversampled_spectrum(
     volume: Float[Tensor, "*batch z y x"], oversampling: int, reach: int
 ) -> Complex[Tensor, "*batch uz uy ux"]:
     """Samples of the transform of cubic volumes, phase origin at the box centre, `oversampling` to a Fourier voxel.
 
-    The same as transforming the volume padded to `oversampling` times its box, one axis at a time, so that each step
-    works on what the one before has kept: two to six times as fast for the bands of an alignment (measured).
+    The same as transforming the volume padded to `oversampling` times its box, as a product of matrices along one axis
+    after the other: 1.6 to 3 times as fast as fast transforms that know of the padding, for boxes of 32 to 192 voxels
+    and the bands of an alignment (measured).
 
     Parameters
     ----------
@@ -26,39 +29,37 @@ def oversampled_spectrum(
     reach
         Samples kept on each side of the origin: ``-reach .. reach`` along z and y, ``0 .. reach`` along x.
     """
-    along_y, turns = _unturned(volume, oversampling, reach)
-    return (along_y * turns * turns[:, None] * turns[reach:, None, None]).movedim(-3, -1)
+    volumes = volume.reshape(-1, *volume.shape[-3:])
+    ones = torch.ones(len(volumes), dtype=volume.dtype.to_complex(), device=volume.device)
+    made = oversampled_channels(volumes, oversampling, reach, ones)
+    return made.movedim(-1, 0).reshape(*volume.shape[:-3], *made.shape[:-1])
 
 
 def oversampled_channels(
     volumes: Float[Tensor, "channels z y x"], oversampling: int, reach: int, factors: Complex[Tensor, " channels"]
 ) -> Complex[Tensor, "uz uy ux channels"]:
-    """`oversampled_spectrum` of each volume times its factor, channels last: written once, where it belongs."""
-    along_y, turns = _unturned(volumes, oversampling, reach)
-    width = 2 * reach + 1
-    made = along_y.new_empty(width, width, reach + 1, len(volumes))
-    plane = turns * turns[:, None]
-    for channel, factor in enumerate(factors):
-        phases = (turns[reach:] * factor)[:, None, None] * plane
-        torch.mul(along_y[channel], phases, out=made[..., channel].movedim(-1, 0))
-    return made
+    """`oversampled_spectrum` of each volume times its factor, channels last."""
+    n = volumes.shape[-1]
+    waves = _waves(n, oversampling, reach, volumes)
+    along_x = _along_x(volumes, factors[:, None, None] * waves[reach:])
+    along_z = (waves @ along_x.movedim(0, -1).reshape(n, -1)).unflatten(-1, (n, -1))
+    return (waves @ along_z).unflatten(-1, (reach + 1, len(volumes)))
 
 
-def _unturned(volume: Tensor, oversampling: int, reach: int) -> tuple[Tensor, Tensor]:
-    """The transform about the first voxel, axes x, z, y, and along an axis the phases to the box centre."""
-    n = volume.shape[-1]
-    padded = oversampling * n
-    half = torch.fft.rfft(volume, n=padded, dim=-1)[..., : reach + 1]
-    along_z = _kept(torch.fft.fft(half.movedim(-3, -1), n=padded, dim=-1), reach)  # axes y, x, z
-    along_y = _kept(torch.fft.fft(along_z.movedim(-3, -1), n=padded, dim=-1), reach)  # axes x, z, y
-    return along_y, _to_centre(torch.arange(-reach, reach + 1, device=volume.device), n, padded, volume.dtype)
+def _along_x(
+    volumes: Float[Tensor, "channels z y x"], waves: Complex[Tensor, "channels ux x"]
+) -> Complex[Tensor, "channels z y ux"]:
+    if is_recorded(volumes):  # autocast would lower the gradient of a product of real matrices, not of complex ones
+        return volumes.to(waves.dtype) @ waves.mT[:, None]
+    pairs = torch.view_as_real(waves.mT.contiguous()).flatten(-2)
+    with torch.autocast(volumes.device.type, enabled=False):
+        made = volumes.flatten(1, 2) @ pairs
+    return torch.view_as_complex(made.unflatten(-1, (-1, 2))).unflatten(1, volumes.shape[1:3])
 
 
-def _kept(spectrum: Tensor, reach: int) -> Tensor:
-    return torch.cat([spectrum[..., spectrum.shape[-1] - reach :], spectrum[..., : reach + 1]], -1)
-
-
-def _to_centre(index: Tensor, n: int, padded: int, dtype: torch.dtype) -> Tensor:
-    """Phases that move the origin from the first voxel to the box centre."""
-    angle = 2 * math.pi / padded * (n // 2) * index.double()
-    return torch.polar(torch.ones_like(angle), angle).to(dtype.to_complex())
+def _waves(n: int, oversampling: int, reach: int, like: Tensor) -> Complex[Tensor, "samples n"]:
+    """``exp(-2 pi i u x / (oversampling n))`` of sample u at voxel x from the box centre."""
+    samples = torch.arange(-reach, reach + 1, device=like.device, dtype=torch.float64)
+    voxels = torch.arange(n, device=like.device, dtype=torch.float64) - n // 2
+    angle = -2 * math.pi / (oversampling * n) * samples[:, None] * voxels
+    return torch.polar(torch.ones_like(angle), angle).to(like.dtype.to_complex())
