@@ -1,6 +1,7 @@
 """Sums over Fourier blocks: the obvious sums, the derivatives, the fused kernel."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -156,6 +157,38 @@ def test_fused_kernel_with_a_weight_that_is_zero_everywhere():
         table.to(torch.float32), band, observed, poses.to(torch.float32), particle, torch.arange(2)
     )
     assert bool((found == 0).all())
+
+
+def _of_two_maps():
+    """Each particle an image of one of two maps; beside the problem the tables of both."""
+    table, band, observed, poses, particle = _single_precision(4)
+    other = FourierTable.from_density(BLOBS.density().flip(0), 6)
+    maps = torch.tensor([1, 0, 1])
+    problem = (band, replace(observed, maps=maps), poses, particle)
+    return FourierTable.stacked([table, other]), problem, maps[particle], (table, other)
+
+
+def test_each_particle_is_compared_with_its_own_map():
+    both, (band, observed, poses, particle), maps, tables = _of_two_maps()
+    terms = torch.arange(4)
+    alone = [reference_block_sums(t, band, observed, poses, particle, terms) for t in tables]
+    expected = torch.where((maps == 0)[:, None, None], *alone)
+    torch.testing.assert_close(reference_block_sums(both, band, observed, poses, particle, terms), expected)
+    small = replace(single(observed), maps=observed.maps)
+    found = fused_block_sums(both.to(torch.float32), band, small, poses.to(torch.float32), particle, terms)
+    _assert_close_by_component(found, expected)
+
+
+def test_several_maps_want_to_know_whose_image_a_particle_is():
+    both, (band, observed, poses, particle), _, _ = _of_two_maps()
+    unknown, nobody = replace(observed, maps=None), replace(single(observed), maps=torch.tensor([0, 2, 1]))
+    with pytest.raises(ValueError, match="which of 2 maps"):
+        reference_block_sums(both, band, unknown, poses, particle, torch.arange(4))
+    small, single_poses = both.to(torch.float32), poses.to(torch.float32)
+    with pytest.raises(ValueError, match="which of 2 maps"):
+        fused_block_sums(small, band, single(unknown), single_poses, particle, torch.arange(4))
+    with pytest.raises(IndexError, match="map does not exist"):
+        fused_block_sums(small, band, nobody, single_poses, particle, torch.arange(4))
 
 
 def test_threads_do_not_matter():

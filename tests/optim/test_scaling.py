@@ -69,6 +69,13 @@ def test_length_scaling_counts_rotations_in_voxels():
     assert torch.equal(longer[0].diagonal(), torch.tensor([0.05] * 3 + [1.0] * 5, dtype=torch.float64))
 
 
+def test_each_problem_may_have_a_length_of_its_own():
+    basis, _ = LengthScaling(torch.tensor([20.0, 10.0])).basis(LinearLeastSquares.random(2, 8), torch.zeros(2, 6))
+    assert torch.equal(basis[:, 0, 0], torch.tensor([0.05, 0.1]))
+    with pytest.raises(InputError, match="length"):
+        LengthScaling(torch.tensor([20.0, 0.0]))
+
+
 def test_scalings_offer_the_protocol_and_refuse_nonsense():
     assert isinstance(Whitening(), Scaling)
     assert isinstance(LengthScaling(1.0), Scaling)

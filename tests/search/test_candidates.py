@@ -5,7 +5,7 @@ import math
 import torch
 
 from torchsag.geometry import Poses, Symmetry
-from torchsag.search.candidates import Limits
+from torchsag.search.candidates import Candidates, Limits
 
 
 def _limits(symmetry="C1"):
@@ -32,3 +32,13 @@ def test_each_pose_is_held_to_its_own_particle():
     centres = _poses((0, 0, 0, 0, 0, 0), (1.0, 0, 0, 5.0, 0, 0))
     limits = Limits(centres, 0.1, 1.0, Symmetry("C1"))
     assert limits.allow(centres[torch.tensor([1, 1])], torch.tensor([1, 0])).tolist() == [True, False]
+
+
+def test_candidates_one_after_another_and_back():
+    centres = _poses((0, 0, 0, 0, 0, 0), (1.0, 0, 0, 5.0, 0, 0), (0, 1.0, 0, 0, 0, 2.0))
+    limits = Limits(centres, 0.1, 1.0, Symmetry("C1"))
+    whole = Candidates(Poses(centres.rotations[:, None], centres.shifts[:, None]), torch.arange(3.0)[:, None], limits)
+    turned = Candidates.concatenate([whole[torch.tensor([2])], whole[torch.tensor([1, 0])]])
+    assert turned.scores[:, 0].tolist() == [2, 1, 0]
+    assert torch.equal(turned.limits.centres.shifts, turned.poses.shifts[:, 0])
+    assert torch.equal(turned[torch.tensor([2, 1, 0])].poses.rotations, whole.poses.rotations)

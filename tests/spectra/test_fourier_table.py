@@ -80,6 +80,16 @@ def test_sample_has_the_gradient_of_what_it_samples():
         assert _relative(leaf.grad[:, axis], expected) < 0.01
 
 
+def test_several_tables_in_one_are_cut_and_told_apart_as_each_by_itself():
+    tables = [FourierTable.from_density(volume, 6) for volume in (Blobs(16).density(), Blobs(16).density().flip(2))]
+    both = FourierTable.stacked(tables)
+    assert (tables[0].maps, both.maps) == (1, 2)
+    for number, table in enumerate(tables):
+        assert torch.equal(both.single(number).samples, table.samples)
+        assert torch.equal(both.within(4).single(number).samples, table.within(4).samples)
+        assert both.within(4).single(number).max_shell == 4
+
+
 def test_precision_is_the_density_s_and_can_be_changed():
     table = FourierTable.from_density(Blobs(16).density().float(), 5)
     assert table.samples.dtype == torch.float32

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from torchsag.geometry import Poses, Symmetry
@@ -123,6 +123,29 @@ class PosingAligner(PreparedAligner, Protocol):
 
     def posing(self) -> PreparedAligner:
         """The aligner that finds the same poses, with no better uncertainties than come for nothing."""
+        ...
+
+
+@runtime_checkable
+class JointAligner(Protocol):
+    """Aligns each particle to one of several references, those of all in one batch."""
+
+    def __call__(self, particles: ParticleBatch, references: Integer[Tensor, " particles"], /) -> AlignmentResult:
+        """Align a batch, each particle to the reference of its number."""
+        ...
+
+
+@runtime_checkable
+class JoinableAligner(PreparedAligner, Protocol):
+    """A prepared aligner that, joined with others of its method, is faster than one after the other."""
+
+    @property
+    def kind(self) -> Hashable:
+        """What aligners have in common that can be joined, beside method, symmetry and device."""
+        ...
+
+    def joined(self, others: Sequence[PreparedAligner]) -> JointAligner:
+        """One aligner of this reference, of number 0, and of those of others of its kind, of numbers 1, 2, .."""
         ...
 
 

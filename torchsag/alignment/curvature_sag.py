@@ -32,39 +32,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
+from torchsag.alignment.coarse_to_fine import CoarseToFine
 from torchsag.alignment.given import checked_batch, checked_reference
+from torchsag.alignment.joint_curvature_sag import JointCurvatureSAG
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
 from torchsag.imaging.masks import spherical_mask
 from torchsag.imaging.reference import as_model, radius_of_gyration
-from torchsag.likelihood.ambiguity import ambiguity
-from torchsag.likelihood.contenders import Contenders
-from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
-from torchsag.likelihood.fourier_blocks import BlockSums
 from torchsag.likelihood.information import information_lost, information_moved, shell_of_information
 from torchsag.likelihood.levels import Level
 from torchsag.likelihood.noise_shape import NoiseShape, noise_shape
-from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
-from torchsag.likelihood.observations import Observations, observe
-from torchsag.likelihood.posterior import EVALUATIONS, posterior_covariance
 from torchsag.likelihood.reference_amplitude import fit_by_shell, weighted_by_amplitude
 from torchsag.likelihood.reference_strength import ReferenceStrength, standing_out, strength_of
-from torchsag.optim import CurvatureSAG, LengthScaling, Preconditioned
+from torchsag.optim import CurvatureSAG
 from torchsag.particles import DensityMap, ParticleBatch, of_unit_size
-from torchsag.search.candidates import Candidates, Limits, Search
+from torchsag.search.candidates import Search
 from torchsag.search.rotational_matching import RotationalMatching
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 from torchsag.timing import stage
-from torchsag.trajectory import note
 
 _log = logging.getLogger(__name__)
 
-_SAME_ANGLE = math.radians(3.0)  # candidates closer than this after a level have found the same optimum
-_SAME_SHIFT = 1.0  # voxels
 _CALIBRATIONS = 3  # at most
-_ARRIVED = 0.5  # standard errors: what is left adds at most 2 % to the root mean square error
 _SAME_INFORMATION = 0.03
 _ALL_OF_IT = 0.05  # of the pose information
 # With exact references at SNR 0.1 to 0.003 the difference was at most 0.03, with others at least 0.16.
@@ -277,39 +268,52 @@ class PreparedCurvatureSAG:
 
     def _choose_bands(self) -> None:
         device, box = self._reference.density.device, self._reference.box[0]
-        optimizer = Preconditioned(self._method.optimizer, LengthScaling(self._length))
-        self._levels = [
-            Level(self._table.within(shell), FourierBand.of(box, shell, num_blocks=8, device=device), optimizer, passes)
+        length = torch.tensor([self._length], device=device)
+        self._levels = tuple(
+            Level(
+                self._table.within(shell),
+                FourierBand.of(box, shell, num_blocks=8, device=device),
+                self._method.optimizer,
+                passes,
+                length,
+            )
             for shell, passes in zip(self._shells(), self._method.passes, strict=True)
-        ]
-        self._shell_band = FourierBand.by_shell(box, self._levels[-1].band.max_shell, device)
+        )
+
+    @property
+    def _coarse_to_fine(self) -> CoarseToFine:
+        box, device = self._reference.box[0], self._reference.density.device
+        return CoarseToFine(
+            levels=self._levels,
+            by_shell=FourierBand.by_shell(box, self.last_shell, device),
+            keep=self._method.keep,
+            margin=self._method.margin,
+            symmetry=self._symmetry,
+            excess=self._noise.excess / self._independent,
+            posterior=self._posterior,
+        )
 
     @exact
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch."""
         with stage("transform"):
-            particles = self._as_images(particles)
-            measured = [observe(particles, level.band) for level in self._levels]
-            by_shell = observe(particles, self._shell_band)
-        with stage("search"):
-            candidates = self._search(particles)
-        contenders = _contenders(candidates)
-        spectrum = total_spectrum(by_shell, self._shell_band)
-        observed = whitened(measured[0], self._levels[0].band, spectrum)
-        contenders, sums = self._levels[0].measure(observed, contenders, 0)
-        spent = torch.zeros_like(contenders.score[: len(particles)])
-        for number, level in enumerate(self._levels):
-            with stage(f"refinement {number + 1}"):
-                if number > 0:
-                    contenders = self._thin(observed, contenders, self._method.keep[number - 1])
-                    spectrum = self._residual_spectrum(by_shell, contenders)
-                    observed = whitened(measured[number], level.band, spectrum)
-                moved = _within(candidates.limits, contenders, level.refine(observed, contenders))
-                contenders, sums = level.measure(observed, moved, 2 if level is self._levels[-1] else 0)
-                spent = spent + self._spent(number, contenders, len(particles))
-            note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
-        with stage("judging"):
-            return self._result(observed, contenders, sums, candidates.limits.centres, spent)
+            images = self._as_images(particles)
+        return self._coarse_to_fine(images, self._search)
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """See `torchsag.alignment.aligner.JoinableAligner`."""
+        learnt = tuple(self._strength.amplitude.tolist()), self._noise.excess, id(self._noise.power)
+        return self._coarse_to_fine.bands, self._posterior, *learnt
+
+    def joined(self, others: Sequence[PreparedAligner]) -> JointCurvatureSAG:
+        """See `torchsag.alignment.aligner.JoinableAligner`."""
+        aligners = [self, *(other for other in others if isinstance(other, PreparedCurvatureSAG))]
+        return JointCurvatureSAG(
+            images=self._as_images,
+            searches=tuple(aligner._search for aligner in aligners),
+            coarse_to_fine=CoarseToFine.joined([aligner._coarse_to_fine for aligner in aligners]),
+        )
 
     def _as_images(self, particles: ParticleBatch) -> ParticleBatch:
         """The particles as images of the reference."""
@@ -317,16 +321,6 @@ class PreparedCurvatureSAG:
         if self._mask is not None:
             particles = particles.masked(self._mask)
         return self._noise.whitened(weighted_by_amplitude(particles, self._strength.amplitude))
-
-    def _spent(self, number: int, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
-        """Evaluations of a level and their judgement, in those of the last band."""
-        part = len(self._levels[number].band.frequencies) / len(self._levels[-1].band.frequencies)
-        each = torch.bincount(contenders.particle, minlength=count).to(contenders.score)
-        return part * (self._method.passes[number] + 1) * each
-
-    def _residual_spectrum(self, by_shell: Observations, contenders: Contenders) -> Float[Tensor, "particles shells"]:
-        best = contenders[contenders.best(len(by_shell))]
-        return residual_spectrum(by_shell, self._shell_band, self._levels[-1].table, best.poses, best.particle)
 
     def _shells(self) -> list[int]:
         """Bands from what a refinement from `basin_deg` away needs to what the reference can tell."""
@@ -347,51 +341,6 @@ class PreparedCurvatureSAG:
         reach = self._given.box[0] * self._given.voxel_size
         return shell if limit is None else min(shell, max(2, int(reach / limit)))
 
-    def _noise_variance(self, observed: Observations, score: Tensor) -> Float[Tensor, " particles"]:
-        return noise_variance(observed, score) * (self._noise.excess / self._independent)
-
-    def _thin(self, observed: Observations, contenders: Contenders, most: int) -> Contenders:
-        best = contenders.score[contenders.best(len(observed))]
-        margin = self._method.margin * self._noise_variance(observed, best)
-        return contenders.thin(len(observed), most, margin, _SAME_ANGLE, _SAME_SHIFT, self._symmetry)
-
-    def _result(
-        self, observed: Observations, contenders: Contenders, sums: BlockSums, centres: Poses, spent: Tensor
-    ) -> AlignmentResult:
-        count, level = len(observed), self._levels[-1]
-        best = contenders.best(count)
-        chosen, sums = contenders[best], sums[best]
-        variance = self._noise_variance(observed, chosen.score)
-        bound = pose_covariance(sums, chosen.amplitude, variance)
-        covariances = bound
-        if self._posterior:
-            covariances = posterior_covariance(level, observed, chosen.poses, chosen.particle, variance, bound)
-        power = observed.power.sum(-1).clamp_min(torch.finfo(variance.dtype).tiny)
-        return AlignmentResult(
-            # Of equivalent poses always the same one, whatever rounding preferred.
-            poses=replace(chosen.poses, rotations=self._symmetry.nearest(chosen.poses.rotations, centres.rotations)),
-            scores=chosen.score * power.rsqrt(),
-            covariances=covariances,
-            ambiguity=ambiguity(contenders, chosen, variance, covariances, _SAME_ANGLE, _SAME_SHIFT, self._symmetry),
-            converged=remaining_step(sums, variance, bound) < _ARRIVED,
-            passes=spent + EVALUATIONS * self._posterior,
-        )
-
 
 def _rounded(amplitude: Float[Tensor, " shells"]) -> str:
     return " ".join(f"{value:.2f}" for value in amplitude.tolist())
-
-
-def _contenders(candidates: Candidates) -> Contenders:
-    each = candidates.scores.shape[1]
-    scores = candidates.scores.flatten()
-    contenders = Contenders.of(candidates.poses, torch.arange(len(candidates.scores), device=scores.device))
-    # Repeats that only fill a row are worth nothing, but a particle must keep its first candidate.
-    first = torch.arange(len(scores), device=scores.device) % each == 0
-    return contenders[scores.isfinite() | first]
-
-
-def _within(limits: Limits, before: Contenders, after: Contenders) -> Contenders:
-    """What refinement led out of the limits stays where it was."""
-    allowed = limits.allow(after.poses, after.particle)
-    return replace(after, poses=after.poses.where(allowed, before.poses), converged=after.converged & allowed)

@@ -166,6 +166,8 @@ def reference_block_sums(
 
     A pose that is not finite, or stretches the band beyond the table, has no sums: they are NaN.
     """
+    if table.maps > 1:
+        return _of_each_map(table, band, observed, poses, particle, terms)
     starts = band.starts.tolist()
     stretch = 1 + 0.5 / max(table.max_shell, 1)
     usable = (poses.rotations.norm(dim=-2) <= stretch).all(-1) & (poses.shifts.abs() < 1e30).all(-1)
@@ -173,6 +175,19 @@ def reference_block_sums(
         [_one_block(table, band, observed, poses, particle, slice(starts[b], starts[b + 1])) for b in terms.tolist()], 1
     )
     return torch.where(usable[:, None, None], raw, torch.full_like(raw, torch.nan))
+
+
+def _of_each_map(
+    table: FourierTable, band: FourierBand, observed: Observations, poses: Poses, particle: Tensor, terms: Tensor
+) -> Float[Tensor, "poses terms 35"]:
+    if observed.maps is None:
+        raise ValueError(f"block sums: expected to be told which of {table.maps} maps each particle is an image of")
+    maps = observed.maps[particle]
+    raw = poses.shifts.new_empty(len(poses), len(terms), SUMS[-1])
+    for number in maps.unique().tolist():
+        rows = (maps == number).nonzero()[:, 0]
+        raw[rows] = reference_block_sums(table.single(number), band, observed, poses[rows], particle[rows], terms)
+    return raw
 
 
 def _one_block(

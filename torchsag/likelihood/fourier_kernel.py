@@ -45,12 +45,13 @@ def fused_block_sums(
     Of order 0 only the first two of the 35 sums, of order 1 the first fourteen.
     """
     _check_sizes(table, band, observed)
-    _, rows, columns, _ = table.samples.shape
+    rows, columns, _ = table.samples.shape[-3:]
     out = np.zeros((len(poses), len(terms), SUMS[order]), np.float32)
     data = torch.view_as_real(observed.data.contiguous()).numpy()
     rotations = poses.rotations.detach().contiguous().numpy()
     shifts = poses.shifts.detach().contiguous().numpy()
     particles = particle.numpy()
+    maps = torch.zeros(len(data), dtype=torch.long) if observed.maps is None else observed.maps
 
     def run(part: slice) -> None:
         _accumulate(
@@ -64,6 +65,7 @@ def fused_block_sums(
             data,
             observed.weights.numpy(),
             observed.weight_index.numpy(),
+            maps.numpy(),
             particles[part],
             rotations[part],
             shifts[part],
@@ -86,13 +88,15 @@ def fused_block_sums(
 def _check_sizes(table: FourierTable, band: FourierBand, observed: Observations) -> None:
     """The compiled loop trusts that these go together; poses, particles and terms it looks at itself."""
     count = len(band.frequencies)
+    if observed.maps is None and table.maps > 1:
+        raise ValueError(f"block sums: expected to be told which of {table.maps} maps each particle is an image of")
     if observed.data.shape[1] != count or observed.weights.shape[1] != count:
         raise ValueError(
             f"block sums: expected data and weights of the band's {count} coefficients, got "
             f"{observed.data.shape[1]} and {observed.weights.shape[1]}"
         )
     reach = 2 * table.oversampling * (table.max_shell + 1) + 1
-    if tuple(table.samples.shape) != (reach, reach, reach // 2 + 1, CHANNELS) or band.reach > table.max_shell:
+    if tuple(table.samples.shape[-4:]) != (reach, reach, reach // 2 + 1, CHANNELS) or band.reach > table.max_shell:
         raise ValueError(
             f"block sums: expected a table up to shell {band.reach} at least, got one of {tuple(table.samples.shape)} "
             f"samples up to {table.max_shell}"
@@ -167,7 +171,7 @@ def _blend(typingctx, table, offset, row, plane, tx, ty, tz, hx, hy, hz, out, pl
 @unwrap  # a run-time type checker's wrapper would stand between the compiler and the function
 def _accumulate(
     table, rows, columns, oversampling, max_shell, box,
-    frequencies, data, weights, weight_index, particle, rotations, shifts, starts, terms, order, out,
+    frequencies, data, weights, weight_index, maps, particle, rotations, shifts, starts, terms, order, out,
 ):  # fmt: skip
     f32 = np.float32
     one = f32(1)
@@ -176,6 +180,7 @@ def _accumulate(
     half_step = f32(0.5) / fine
     row = np.intp(columns * CHANNELS)
     plane = np.intp(rows * columns * CHANNELS)
+    whole = np.intp(rows * plane)
     shift_scale = f32(2 * math.pi / box)
     edge = max_shell
     # How much a matrix may stretch the band before the table ends; a rotation does not.
@@ -194,6 +199,9 @@ def _accumulate(
         p = particle[q]
         if not (0 <= p < data.shape[0] and 0 <= weight_index[p] < weights.shape[0]):
             raise IndexError("block sums: a pose's particle, or a particle's weight, does not exist")
+        if not 0 <= maps[p] * whole < table.shape[0]:
+            raise IndexError("block sums: a particle's map does not exist")
+        first = np.intp(maps[p] * whole)
         own_weights = weights[weight_index[p]]
         own_data = data[p]
         r = rotations[q]
@@ -246,7 +254,7 @@ def _accumulate(
                     gx, gy, gz = x * fine, y * fine + reach, z * fine + reach
                     cx, cy, cz = np.int32(gx), np.int32(gy), np.int32(gz)
                     t[0, lane], t[1, lane], t[2, lane] = gx - f32(cx), gy - f32(cy), gz - f32(cz)
-                    offset[lane] = cz * plane + cy * row + cx * CHANNELS
+                    offset[lane] = first + cz * plane + cy * row + cx * CHANNELS
                 for lane in range(count):
                     x, y, z = t[0, lane], t[1, lane], t[2, lane]
                     _blend(  # pyright: ignore[reportCallIssue]  # numba supplies the typing context

@@ -31,6 +31,8 @@ class Observations:
         ``sum |Y|^2`` over each block of the band.
     support
         Number of coefficients with ``W > 0``, per particle.
+    maps
+        Which of a table's maps each particle is an image of; None for the only one.
     """
 
     data: Complex[Tensor, "particles coefficients"]
@@ -38,6 +40,7 @@ class Observations:
     weight_index: Integer[Tensor, " particles"]
     power: Float[Tensor, "particles blocks"]
     support: Float[Tensor, " particles"]
+    maps: Integer[Tensor, " particles"] | None = None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -51,6 +54,7 @@ class Observations:
             torch.arange(len(rows), device=self.weight_index.device) if own else self.weight_index[rows],
             self.power[rows],
             self.support[rows],
+            None if self.maps is None else self.maps[rows],
         )
 
 

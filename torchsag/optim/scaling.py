@@ -36,13 +36,18 @@ class LengthScaling:
     Attributes
     ----------
     length
-        What a turn of one radian moves by one voxel each: the radius of gyration of the reference.
+        What a turn of one radian moves by one voxel each: the radius of gyration of the reference. One for all
+        problems, or one for each.
     """
 
-    length: float
+    length: float | Float[Tensor, " problems"]
 
     def __post_init__(self):
-        if not is_real(self.length) or not 0 < self.length < torch.inf:
+        if isinstance(self.length, Tensor):
+            usable = bool(((self.length > 0) & self.length.isfinite()).all())
+        else:
+            usable = is_real(self.length) and 0 < self.length < torch.inf
+        if not usable:
             raise InputError(
                 f"length must be positive and finite (voxels), got {self.length!r}; give the particle's radius"
             )
@@ -50,12 +55,13 @@ class LengthScaling:
     def basis(
         self, objective: Objective, move: Float[Tensor, "problems n"]
     ) -> tuple[Float[Tensor, "problems n n"], int]:
-        """Diagonal, the same for all problems; costs nothing."""
+        """Diagonal; costs nothing."""
         unknowns = move.shape[-1]
         if unknowns < 6:
             raise InputError(f"LengthScaling needs moves of 3 rotations and 3 shifts, got {unknowns} unknowns")
-        scales = move.new_tensor([1 / self.length] * 3 + [1.0] * (unknowns - 3))
-        return torch.diag(scales).expand(len(move), unknowns, unknowns), 0
+        scales = torch.ones_like(move)
+        scales[:, :3] = 1 / torch.as_tensor(self.length).to(move).reshape(-1, 1)
+        return torch.diag_embed(scales), 0
 
 
 @dataclass(frozen=True)

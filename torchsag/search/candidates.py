@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -66,6 +67,19 @@ class Candidates:
     def ranked(self, ranks: slice) -> Candidates:
         """Some of every particle's candidates, by their place in its row."""
         return Candidates(self.poses[:, ranks], self.scores[:, ranks], self.limits)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Candidates]) -> Candidates:
+        """Those of particles one after another, as many of each, within limits that differ in their centres alone."""
+        limits = parts[0].limits
+        centres = Poses.concatenate([part.limits.centres for part in parts])
+        poses = Poses.concatenate([part.poses for part in parts])
+        return Candidates(poses, torch.cat([part.scores for part in parts]), replace(limits, centres=centres))
+
+    def __getitem__(self, rows: Tensor) -> Candidates:
+        """Those of some particles."""
+        limits = replace(self.limits, centres=self.limits.centres[rows])
+        return Candidates(self.poses[rows], self.scores[rows], limits)
 
     def to(self, device: torch.device | str) -> Candidates:
         """The same candidates on another device."""

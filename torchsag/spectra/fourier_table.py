@@ -11,7 +11,8 @@ by ``sinc^2(rho / (n oversampling))`` on average; the stored gradient is divided
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -26,13 +27,13 @@ CHANNELS = 8  # value, d/dx, d/dy, d/dz: real and imaginary part of each
 
 @dataclass(frozen=True)
 class FourierTable:
-    """Samples of a map's transform and of its gradient on a fine grid, channels last.
+    """Samples of a map's transform and of its gradient on a fine grid, channels last; or of several maps'.
 
     Attributes
     ----------
     samples
         Real and imaginary parts of the value and of its gradient along x, y and z, at ``u_x >= 0``; the other half
-        follows from the transform of a real map being Hermitian.
+        follows from the transform of a real map being Hermitian. Of several maps one after another, see `stacked`.
     oversampling
         Grid points per Fourier index.
     max_shell
@@ -41,7 +42,7 @@ class FourierTable:
         Edge of the particle's (cubic) box, voxels.
     """
 
-    samples: Float[Tensor, "uz uy ux 8"]
+    samples: Float[Tensor, "*maps uz uy ux 8"]
     oversampling: int
     max_shell: int
     box: int
@@ -61,13 +62,27 @@ class FourierTable:
         table = oversampled_channels(factors * density, oversampling, reach, phases)
         return FourierTable(torch.view_as_real(table).flatten(-2), oversampling, max_shell, box)
 
+    @staticmethod
+    def stacked(tables: Sequence[FourierTable]) -> FourierTable:
+        """The tables of several maps in one, for `torchsag.likelihood.fourier_blocks`; they are alike in all else."""
+        return replace(tables[0], samples=torch.stack([table.samples for table in tables]))
+
+    @property
+    def maps(self) -> int:
+        """How many maps it holds."""
+        return self.samples[..., 0, 0, 0, 0].numel()
+
+    def single(self, number: int) -> FourierTable:
+        """The table of one of them."""
+        return replace(self, samples=self.samples.reshape(-1, *self.samples.shape[-4:])[number])
+
     def within(self, max_shell: int) -> FourierTable:
         """The part of the table up to a smaller shell: a smaller table is a faster one."""
         cut = self.oversampling * (self.max_shell - max_shell)
         if cut == 0:
             return self
-        middle = slice(cut, self.samples.shape[0] - cut)
-        samples = self.samples[middle, middle, : self.samples.shape[2] - cut].contiguous()
+        middle = slice(cut, -cut)
+        samples = self.samples[..., middle, middle, :-cut, :].contiguous()
         return FourierTable(samples, self.oversampling, max_shell, self.box)
 
     def to(self, *args, **kwargs) -> FourierTable:

@@ -41,6 +41,32 @@ def test_every_particle_meets_the_reference_of_its_part():
     assert aligner(_particles(6)).scores.tolist() == parts
 
 
+class _Joinable(_Marks):
+    """One that, joined, gives its reference's number plus 100; joined with its like alone."""
+
+    def __init__(self, number, kind):
+        super().__init__(number)
+        self.kind = kind
+
+    def joined(self, others):
+        numbers = torch.tensor([one.number for one in (self, *others)])
+        assert {one.kind for one in others} == {self.kind}
+
+        def joint(particles, references):
+            result = self(particles)
+            result.scores[:] = numbers[references] + 100.0
+            return result
+
+        return joint
+
+
+def test_references_that_can_be_served_together_are():
+    parts = [0, 3, 2, 2, 1, 0, 3]
+    aligners = (_Joinable(0, "a"), _Marks(1), _Joinable(2, "b"), _Joinable(3, "a"))
+    aligner = EachToItsOwn(aligners, {f"p{i}": part for i, part in enumerate(parts)})
+    assert aligner(_particles(7)).scores.tolist() == [100, 103, 2, 2, 1, 100, 103]
+
+
 def test_what_a_part_is_aligned_to_does_not_change_with_its_particles():
     poses = Poses(random_rotations(6, torch.Generator().manual_seed(1)), torch.zeros(6, 3))
     groups = torch.tensor([0, 0, 1, 1, 2, 2])

@@ -6,15 +6,21 @@ ten particles in a half that pull is as strong as the signal of tomograms; witho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
 import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import AlignmentResult, PreparedAligner, outermost_shell
+from torchsag.alignment.aligner import (
+    AlignmentResult,
+    JoinableAligner,
+    JointAligner,
+    PreparedAligner,
+    outermost_shell,
+)
 from torchsag.particles import ParticleBatch
 
 
@@ -50,6 +56,25 @@ class EachToItsOwn:
 
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch; fastest where particles of one part stand together."""
-        parts = [self.part_of[name] for name in particles.names]
-        edges = [0, *(i for i in range(1, len(parts)) if parts[i] != parts[i - 1]), len(parts)]
-        return AlignmentResult.concatenate([self.prepared[parts[a]](particles[a:b]) for a, b in pairwise(edges)])
+        part = torch.tensor([self.part_of[name] for name in particles.names], device=particles.weight_index.device)
+        rows = [torch.isin(part, parts).nonzero()[:, 0] for parts, _ in self._groups]
+        results = [
+            align(particles if len(some) == len(part) else particles[some], torch.searchsorted(parts, part[some]))
+            for (parts, align), some in zip(self._groups, rows, strict=True)
+            if len(some)
+        ]
+        return AlignmentResult.concatenate(results)[torch.cat(rows).argsort()]
+
+    @cached_property
+    def _groups(self) -> list[tuple[Integer[Tensor, " parts"], JointAligner]]:
+        """Parts, ascending, whose references are served together, and by what."""
+        kinds: dict[Hashable, list[int]] = {}
+        for number, one in enumerate(self.prepared):
+            kinds.setdefault(one.kind if isinstance(one, JoinableAligner) else number, []).append(number)
+        return [(torch.tensor(parts), self._joined(parts)) for parts in kinds.values()]
+
+    def _joined(self, parts: list[int]) -> JointAligner:
+        first, *others = (self.prepared[number] for number in parts)
+        if others and isinstance(first, JoinableAligner):
+            return first.joined(others)
+        return lambda particles, _: first(particles)
