@@ -107,13 +107,13 @@ def _half_written(out: Path) -> str:
     return ""
 
 
-def run(folder: Path, count: int, seed: int, only: tuple[str, ...] = ()) -> dict[str, Any]:
-    """`count` faults in turn over the commands, or some of them, each followed by a run without."""
+def run(folder: Path, count: int, seed: int, only: tuple[str, ...] = (), first: int = 0) -> dict[str, Any]:
+    """`count` faults in turn from `first` over the commands, or some of them, each followed by a run without."""
     kills.write_inputs(folder / "set")
     chance, defects = random.Random(seed), []
-    table: dict[str, dict[str, int]] = {kind: {"runs": 0, "sound": 0} for kind in FAULTS}
     words, out, log = kills.commands(folder / "set"), folder / "out", folder / "log"
     chosen = {command: its for command, its in words.items() if not only or command in only}
+    table = {command: {kind: {"runs": 0, "sound": 0} for kind in FAULTS} for command in chosen}
     whole: dict[str, tuple[dict[str, bytes], int]] = {}
     for command, its in chosen.items():
         status, operations = kills.child(kills.line(command, its, out), None, out, log)
@@ -122,7 +122,7 @@ def run(folder: Path, count: int, seed: int, only: tuple[str, ...] = ()) -> dict
         whole[command] = kills.results(out), operations
         shutil.rmtree(out)
     pairs = [(command, kind) for kind in FAULTS for command in chosen]
-    for k in range(count):
+    for k in range(first, first + count):
         command, kind = pairs[(k * 7919) % len(pairs)]  # a prime: all of them in turn
         log.write_text("")
         begins = chance.randint(1, whole[command][1])
@@ -132,8 +132,8 @@ def run(folder: Path, count: int, seed: int, only: tuple[str, ...] = ()) -> dict
         if not problem:
             status, _ = kills.child(kills.line(command, chosen[command], out), None, out, log)
             problem = kills.judged(status, log, out, whole[command][0])
-        table[kind]["runs"] += 1
-        table[kind]["sound"] += not problem
+        table[command][kind]["runs"] += 1
+        table[command][kind]["sound"] += not problem
         if problem:
             defects.append({"command": command, "fault": kind, "operation": begins, "problem": problem})
         shutil.rmtree(out, ignore_errors=True)

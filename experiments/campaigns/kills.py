@@ -58,6 +58,11 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "convert": [f"in={folder / 'list.csv'}", "voxel_size_angstrom=10", "threads=1"],
         "map": [f"map={a_map}", "low_pass_angstrom=40", "threads=1"],
         "mask": [f"in={a_map}", "threads=1"],
+        "duplicates": [*listed, "threads=1"],
+        "demo": [
+            "n=4", "simulation.box=16", "simulation.voxel_size_angstrom=20", "snr=1", "~method@methods.sag",
+            "~method@methods.xu_alber", "~method@methods.chen_frm", *_COMMON,
+        ],
         "postprocess": [f"half1={folder / 'p0.mrc'}", f"half2={folder / 'p1.mrc'}", "threads=1", "~report"],
     }  # fmt: skip
 
@@ -155,7 +160,7 @@ def results(out: Path) -> dict[str, bytes]:
     """What has to be the same; logs of time and host are not."""
     kept = [path for path in sorted(out.rglob("*")) if path.suffix in (".star", ".mrc")]
     text = {str(path.relative_to(out)): path.read_bytes() for path in kept}
-    for name in ("fsc.csv", "convergence.csv"):
+    for name in ("fsc.csv", "convergence.csv", "duplicates.csv"):
         if (out / name).exists():
             text[name] = (out / name).read_bytes()
     return text
@@ -166,8 +171,8 @@ def remains(out: Path) -> list[str]:
     return [str(path.relative_to(out)) for path in out.rglob(".*")]
 
 
-def run(folder: Path, count: int, seed: int, ranks: int = 0) -> dict[str, Any]:
-    """`count` kills in turn over the commands, each at a random operation, `ranks` of them of one rank of two."""
+def run(folder: Path, count: int, seed: int, ranks: int = 0, first: int = 0) -> dict[str, Any]:
+    """`count` kills at a random operation, in turn over the commands from `first`, `ranks` of them of a rank of two."""
     write_inputs(folder / "set")
     chance, defects = random.Random(seed), []
     table: dict[str, dict[str, int]] = {}
@@ -181,7 +186,7 @@ def run(folder: Path, count: int, seed: int, ranks: int = 0) -> dict[str, Any]:
         table[command] = {"operations": operations, "kills": 0, "same": 0}
         shutil.rmtree(out)
     for k in range(count - ranks):
-        command = list(words)[k % len(words)]
+        command = list(words)[(first + k) % len(words)]
         expected, operations = whole[command]
         at, number = chance.randint(1, operations), chance.choice(SIGNALS)
         killed, _ = child(line(command, words[command], out), at, out, log, number)

@@ -152,12 +152,12 @@ def _equal(one: Any, other: Any) -> bool:
     return one.shape == other.shape and bool((one == other).all())
 
 
-def run(folder: Path, count: int, seed: int, report: bool = True) -> dict[str, Any]:
-    """`count` damaged files in turn over all kinds: how many of each outcome, and the defects."""
+def run(folder: Path, count: int, seed: int, report: bool = True, first: int = 0) -> dict[str, Any]:
+    """`count` damaged files in turn over all kinds, from turn `first`: how many of each outcome, and the defects."""
     judges = [Judge(kind, file) for kind, file in whole_files(folder, report).items()]
     chance, defects, slowest = random.Random(seed), [], 0.0
     table: dict[str, Counter[str]] = {judge.kind: Counter() for judge in judges}
-    for number in range(count):
+    for number in range(first, first + count):
         judge = judges[number % len(judges)]
         path, damaged = judge.file.path, mutate(judge.bytes, chance)
         path.write_bytes(damaged)
