@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torchsag.errors import InputError
@@ -16,7 +16,15 @@ RECONSTRUCTED = "rlnTomoReconstructedTomogram"
 
 
 def tomogram_files(listing: ParticleList, given: Path | None, key: str = "tomogram") -> list[Path]:
-    """The file of each particle's tomogram.
+    """The file of each particle's tomogram; parameters and errors as `tomogram_file_of`."""
+    names = listing.tomograms or [""] * len(listing.names)
+    of_name = tomogram_file_of(listing, given, key)
+    found = {name: of_name(name) for name in dict.fromkeys(names)}
+    return [found[name] for name in names]
+
+
+def tomogram_file_of(listing: ParticleList, given: Path | None, key: str = "tomogram") -> Callable[[str], Path]:
+    """What tells the file of a tomogram by the name that particles know it by.
 
     Parameters
     ----------
@@ -28,10 +36,14 @@ def tomogram_files(listing: ParticleList, given: Path | None, key: str = "tomogr
     key
         What the caller calls `given`, for what is said of it.
 
+    Returns
+    -------
+    A function of the name; it raises InputError if that tomogram is not there, or several files could be it.
+
     Raises
     ------
     InputError
-        If a tomogram is not there, or several files could be it.
+        If that cannot be said for any tomogram.
     """
     names = listing.tomograms
     if given is not None and not given.exists():
@@ -43,12 +55,11 @@ def tomogram_files(listing: ParticleList, given: Path | None, key: str = "tomogr
                 f"{key}: {listing.path} names {len(others)} tomograms ({', '.join(others[:3])}, ...) and one file "
                 f"is given, {given}; give the folder that holds them, or a list of one tomogram"
             )
-        return [given] * len(listing.names)
+        return lambda name: given
     if names is None:
         raise InputError(f"{listing.path}: names no tomograms; give the one it belongs to with {key}=FILE")
     reconstructed = {} if given is not None else _reconstructed(listing)
-    found = {name: _file(listing, name, given, reconstructed, key) for name in dict.fromkeys(names)}
-    return [found[name] for name in names]
+    return lambda name: _file(listing, name, given, reconstructed, key)
 
 
 def _file(listing: ParticleList, name: str, folder: Path | None, reconstructed: dict[str, str], key: str) -> Path:

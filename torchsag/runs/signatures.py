@@ -21,16 +21,18 @@ def file_signature(path: Path | str) -> str:
     return f"{path.resolve()} {status.st_size} bytes {status.st_mtime_ns}"
 
 
+def signature_if_there(path: Path | str) -> str:
+    """As `file_signature`, also of a file that is missing: whether that ends a run is decided where it is read."""
+    try:
+        return file_signature(path)
+    except InputError:
+        return f"{path} missing"
+
+
 def particle_signatures(particles: ParticleSet) -> list[str]:
     """One mark per particle: its name, its files and its prior pose."""
 
-    @cache
-    def of_file(path: Path) -> str:
-        try:
-            return file_signature(path)
-        except InputError:  # whether that ends the run is decided where the particle is read
-            return f"{path} missing"
-
+    of_file = cache(signature_if_there)
     priors = [b""] * len(particles)
     if particles.poses is not None:
         numbers = particles.poses

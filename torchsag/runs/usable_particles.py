@@ -88,6 +88,12 @@ def seen_by(look: Callable[[ParticleSet, list[int]], Result], particles: Particl
     return found
 
 
+def say_set_aside(faults: Mapping[int, str]) -> None:
+    """Of particles that the run goes without."""
+    for reason in faults.values():
+        _log.warning("set aside: %s", reason)
+
+
 def say_left_out(faults: Mapping[int, str]) -> None:
     """Of particles whose poses stand."""
     for reason in faults.values():

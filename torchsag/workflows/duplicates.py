@@ -23,13 +23,15 @@ from torch import Tensor
 from torchsag.csv_cells import cell
 from torchsag.errors import InputError
 from torchsag.fourier import crop_spectrum, from_half_spectrum, half_shells, shell_sums
-from torchsag.particles import ParticleSet
-from torchsag.runs.metrics import surroundings, write_metrics
+from torchsag.particles import ParticleBatch, ParticleSet
+from torchsag.runs.metrics import surroundings, write_metrics, write_set_aside
 from torchsag.runs.outcome import Outcome
 from torchsag.runs.output_folder import claim, publish
 from torchsag.runs.particle_run import ParticleInput
 from torchsag.runs.progress import progress
 from torchsag.runs.provenance import Provenance
+from torchsag.runs.usable_particles import load_usable, say_set_aside
+from torchsag.verdict.set_aside import SetAside
 
 _CHUNK = 64
 # Standard deviations of the correlation over all displacements that a pair must stand out by: among some ten thousand
@@ -60,12 +62,15 @@ class Duplicates(ParticleInput):
     finest_angstrom, coarsest_angstrom
         The band that is compared; None takes a quarter and a half of the frequencies the box holds. Below it the
         structure that all particles have in common would be compared as well.
+    skip_bad
+        Set particles with unusable data (NaN, all zero, corrupt) aside instead of stopping.
     """
 
     out: str
     least_correlation: float = 0.15
     finest_angstrom: float | None = None
     coarsest_angstrom: float | None = None
+    skip_bad: bool = False
 
     def __post_init__(self):
         if not 0 < self.least_correlation < 1:
@@ -79,17 +84,23 @@ class Duplicates(ParticleInput):
         InputError
             If something given from outside is unusable.
         """
-        particles = self.read()
+        particles = self.read(self.skip_bad)
         first, last = self._band(particles)
         pairs: list[Pair] = []
+        faults: dict[int, str] = {}
         with claim(Path(self.out)):
             with progress("comparing", len(particles)) as advance:
                 for rows in _by_tomogram(particles):
-                    pairs += find_duplicates(particles, rows, first, last, self.least_correlation)
+                    found, lost = find_duplicates(particles, rows, first, last, self.least_correlation, self.skip_bad)
+                    say_set_aside(lost)
+                    pairs, faults = pairs + found, faults | lost
                     advance(len(rows))
+            if len(faults) == len(particles):
+                raise InputError(f"{self.particles}: not one particle could be used; the first: {faults[0]}")
             crossing = _crossing(particles, pairs)
             summary = {
                 "particles": len(particles),
+                "set_aside": len(faults),
                 "pairs": len(pairs),
                 "pairs_across_halves": crossing,
                 "wall_seconds": provenance.seconds,
@@ -98,11 +109,14 @@ class Duplicates(ParticleInput):
                 _write(staging / "duplicates.csv", particles, pairs)
                 metrics = {**surroundings(provenance, 0, torch.device("cpu"), 1), "summary": summary}
                 write_metrics(staging / "metrics.json", metrics)
+                write_set_aside(staging / "set_aside.txt", [faults[row] for row in sorted(faults)])
                 (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
         rows = [("particles", str(len(particles))), ("pairs that share data", str(len(pairs)))]
         if crossing is not None:
             rows.append(("of these across the half-sets", str(crossing)))
-        return Outcome("duplicates", ("", "value"), tuple(rows), (*_advice(pairs), f"{self.out}/duplicates.csv"))
+        aside = SetAside()([faults.get(row, "") for row in range(len(particles))])
+        notes = [*_advice(pairs), *([aside.text] if aside is not None else []), f"{self.out}/duplicates.csv"]
+        return Outcome("duplicates", ("", "value"), tuple(rows), tuple(notes))
 
     def _band(self, particles: ParticleSet) -> tuple[int, int]:
         n = min(particles.box)
@@ -118,18 +132,24 @@ class Duplicates(ParticleInput):
 
 
 def find_duplicates(
-    particles: ParticleSet, rows: list[int], first_shell: int, last_shell: int, least: float
-) -> list[Pair]:
-    """Pairs among some particles, every pair compared at all displacements.
+    particles: ParticleSet, rows: list[int], first_shell: int, last_shell: int, least: float, skip_bad: bool = False
+) -> tuple[list[Pair], dict[int, str]]:
+    """Pairs among some particles, every pair compared at all displacements; and what is wrong with those left out.
 
     The cost grows with the square of their number: under a millisecond a pair in boxes of 64 voxels. Memory: 0.5 MB
     each.
     """
     m = min(3 * last_shell, *particles.box)  # fine enough not to miss a peak between samples
     small = (m, m, m)
-    spectra = torch.cat(
-        [_noise(particles, rows[k : k + _CHUNK], first_shell, last_shell, small) for k in range(0, len(rows), _CHUNK)]
-    )
+    parts: list[Tensor] = []
+    faults: dict[int, str] = {}
+    for k in range(0, len(rows), _CHUNK):
+        batch, _, lost = load_usable(particles, rows[k : k + _CHUNK], skip_bad=skip_bad)
+        faults |= lost
+        parts += [] if batch is None else [_noise(batch, particles.box, first_shell, last_shell, small)]
+    if not parts:
+        return [], faults
+    rows, spectra = [row for row in rows if row not in faults], torch.cat(parts)
     pairs: list[Pair] = []
     for i in range(len(rows) - 1):
         for start in range(i + 1, len(rows), _CHUNK):
@@ -141,14 +161,14 @@ def find_duplicates(
                 Pair(rows[i], rows[start + k], float(peaks[k]), _displacement(int(places[k]), particles.box, small))
                 for k in (peaks >= least_here).nonzero()[:, 0].tolist()
             ]
-    return pairs
+    return pairs, faults
 
 
 def _noise(
-    particles: ParticleSet, rows: list[int], first_shell: int, last_shell: int, small: tuple[int, int, int]
+    batch: ParticleBatch, box: tuple[int, int, int], first_shell: int, last_shell: int, small: tuple[int, int, int]
 ) -> Complex[Tensor, "particles z y kx"]:
     """Spectra over the band, equally strong on every shell, scaled so that a volume correlates to 1 with itself."""
-    low = crop_spectrum(particles.load(rows).spectra, particles.box, small)
+    low = crop_spectrum(batch.spectra, box, small)
     shells = half_shells(small)
     inside = (shells >= first_shell) & (shells <= last_shell)
     power: Float[Tensor, "particles shells"] = shell_sums(low.abs().square(), small)

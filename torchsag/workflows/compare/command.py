@@ -25,12 +25,14 @@ from torchsag.runs.checkpoint import Checkpoint, describe
 from torchsag.runs.device import pick_device
 from torchsag.runs.job import Job, Phase, begin, plan
 from torchsag.runs.live_page import live
-from torchsag.runs.metrics import surroundings, write_metrics
+from torchsag.runs.metrics import surroundings, write_metrics, write_set_aside
 from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import claim, publish
 from torchsag.runs.progress import progress
 from torchsag.runs.provenance import Provenance
 from torchsag.trajectory import Snapshot, Trajectory
+from torchsag.verdict import Finding
+from torchsag.verdict.set_aside import SetAside
 from torchsag.workflows.compare.trials import Trial, Trials, fingerprint
 from torchsag.workflows.compare.yardsticks import average_fsc, bound, convergence, correlation
 
@@ -115,6 +117,7 @@ class Compare:
                 stack.enter_context(logged(self.logger, run, here.hear))
                 stack.enter_context(claim(out, command=provenance.command))
             trials = list(self.trials.make(self.seed, device))
+            self._require_the_same(trials)
             tasks = [(number, name) for number in range(len(trials)) for name in self.methods]
             checkpoint = self._open_checkpoint(out, trials)
             done = self._finished(checkpoint, tasks)
@@ -139,12 +142,22 @@ class Compare:
             with publish(out) as staging:
                 tables.write(staging)
                 where = surroundings(provenance, self.seed, device, self.parallel.size)
+                faults = _faults(trials)
+                if faults is not None:
+                    write_set_aside(staging / "set_aside.txt", faults)
+                    where["set_aside"] = sum(map(bool, faults))
                 write_metrics(staging / "metrics.json", {**where, "summary": tables.summary})
                 (staging / "config.yaml").write_text(provenance.configuration, encoding="utf-8")
                 if self.report is not None:
                     self.report(staging)
             checkpoint.remove()
-        return _outcome(out, tables)
+        return _outcome(out, tables, SetAside()(faults or []))
+
+    def _require_the_same(self, trials: Sequence[Trial]) -> None:
+        """Every process has read the particles for itself; InputError where one of them has gone meanwhile."""
+        mine = [trial.particles.names for trial in trials]
+        if self.parallel.broadcast(mine) != mine:
+            raise InputError("particles: files vanished while the processes read them; repeat the command")
 
     def _open_checkpoint(self, out: Path, trials: Sequence[Trial]) -> Checkpoint | None:
         """What an earlier run on the same particles has finished, on the root; methods may have been added since."""
@@ -233,7 +246,13 @@ def _timed(aligner: PreparedAligner, particles: ParticleBatch, seed: int) -> tup
     return result, time.process_time() - start
 
 
-def _outcome(out: Path, tables: Tables) -> Outcome:
+def _faults(trials: Sequence[Trial]) -> list[str] | None:
+    """What is wrong with each particle that was read; None where none was."""
+    read = [trial.faults for trial in trials if trial.faults is not None]
+    return [fault for faults in read for fault in faults] if read else None
+
+
+def _outcome(out: Path, tables: Tables, aside: Finding | None) -> Outcome:
     """What to show of a comparison."""
     summary = tables.summary
     shown = [key for key in _SHOWN if summary[0][key] is not None]
@@ -244,6 +263,7 @@ def _outcome(out: Path, tables: Tables) -> Outcome:
         for test in tables.tests
         if test["wilcoxon_p_holm"] < 0.05
     ]
+    notes += [aside.text] if aside is not None else []
     notes += files_made(out, TABLES)
     return Outcome("compare", tuple(_SHOWN[key][0] for key in shown), rows, tuple(notes), _merit(summary))
 

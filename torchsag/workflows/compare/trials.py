@@ -17,8 +17,11 @@ from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.runs.hand import in_hand_of
 from torchsag.runs.matching_map import matching_map
 from torchsag.runs.particle_run import ParticleInput
+from torchsag.runs.usable_particles import load_usable, say_set_aside
 from torchsag.simulation import simulate_particles
 from torchsag.simulation.structures import Structure
+
+_LEAST = 2  # particles of which differences between methods can be spoken
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Trial:
         What the particles are images of, where known: the Cramer-Rao bound is its.
     snr
         Signal to noise, where known.
+    faults
+        For every particle that was read what is wrong with it, empty where nothing is; those with a fault are not
+        among `particles`. None where particles are made.
     """
 
     name: str
@@ -47,6 +53,7 @@ class Trial:
     truth: Poses | None = None
     structure: DensityMap | None = None
     snr: float | None = None
+    faults: tuple[str, ...] | None = None
 
 
 def fingerprint(trial: Trial) -> str:
@@ -140,6 +147,8 @@ class ListedTrial(ParticleInput):
         The map to align to, in the particles' box.
     truth_listed
         Whether the poses in the list are true and errors are to be reported.
+    skip_bad
+        Set particles with unusable data (NaN, all zero, corrupt) aside instead of stopping.
     mirror
         Whether to align to the mirror image of the reference; None finds out for tilt stacks, by the default method,
         and takes the reference as it is for volumes.
@@ -148,14 +157,22 @@ class ListedTrial(ParticleInput):
     reference: str
     mirror: bool | None = None
     truth_listed: bool = False
+    skip_bad: bool = False
 
     def make(self, seed: int, device: torch.device) -> Iterator[Trial]:
         """Read."""
-        listed = self.read()
+        listed = self.read(self.skip_bad)
         given = matching_map(self.reference, listed, self.voxel_size_angstrom)
         reference, _ = in_hand_of(listed, given, self.mirror, CurvatureSAGAligner(), Symmetry("C1"), device)
         if self.truth_listed and listed.poses is None:
             raise InputError(f"{self.particles}: expected true poses, got a list without poses")
-        truth = listed.poses if self.truth_listed else None
-        particles = listed.load(range(len(listed)), device)
-        yield Trial("listed", particles, reference.to(device), truth)
+        particles, rows, faults = load_usable(listed, range(len(listed)), device, self.skip_bad)
+        say_set_aside(faults)
+        if particles is None or len(rows) < _LEAST:
+            raise InputError(
+                f"{self.particles}: expected at least {_LEAST} particles that can be used, got {len(rows)} of "
+                f"{len(listed)}; the first of the others: {faults.get(min(faults, default=0), 'there are none')}"
+            )
+        truth = listed.poses[rows] if self.truth_listed and listed.poses is not None else None
+        told = tuple(faults.get(row, "") for row in range(len(listed)))
+        yield Trial("listed", particles, reference.to(device), truth, faults=told)

@@ -29,7 +29,7 @@ from torchsag.workflows.extract.plan import Plan, Writer
 
 _log = logging.getLogger(__name__)
 # Settings that say how a run is carried out; entries of the list and their tomograms have signatures.
-_HOW = {"positions", "tomogram", "tilt_series", "out", "chunk", "resume", "parallel"}
+_HOW = {"positions", "tomogram", "tilt_series", "out", "chunk", "resume", "parallel", "skip_bad"}
 _TOMOGRAMS_ONLY = {"tomogram": None, "rescale": None, "tilt_min_deg": None, "edges": "set_aside"}
 _LARGEST_EDGE = 1024  # voxels of a tomogram: 4 GiB a box
 _SHOWN = 5
@@ -79,6 +79,9 @@ class Extract:
         which the CTF spread out of the box comes back.
     float16
         Half-precision volumes: half the size, three digits.
+    skip_bad
+        Set particles of tomograms or tilt series that are missing or damaged aside instead of stopping; those whose
+        own voxels are unusable are in any case.
     resume
         Carry on from an unfinished run in the same folder; false starts over.
     chunk
@@ -103,6 +106,7 @@ class Extract:
     edges: str = "set_aside"
     premultiply: bool = True
     float16: bool = False
+    skip_bad: bool = False
     resume: bool = True
     chunk: int = 64
     parallel: Workers = field(default_factory=Serial)
@@ -186,6 +190,7 @@ class Extract:
                 background_radius=radius,
                 premultiply=self.premultiply,
                 float16=self.float16,
+                skip_bad=self.skip_bad,
             ).plan(listing)
         tilts = None
         if self.tilt_min_deg is not None and self.tilt_max_deg is not None:
@@ -203,6 +208,7 @@ class Extract:
             background_radius=radius,
             pad=self.edges == "pad",
             float16=self.float16,
+            skip_bad=self.skip_bad,
         ).plan(listing)
 
     def _cut(self, writer: Writer, checkpoint: Checkpoint | None) -> Columns:

@@ -14,13 +14,14 @@ from torchsag.errors import InputError
 from torchsag.io import relion
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.star import Loop
-from torchsag.io.tilt_series_images import read_tilt_images
+from torchsag.io.tilt_series_images import TiltImages, read_tilt_images
 from torchsag.io.tilt_stacks import CENTRED, offsets_from_centre
 from torchsag.io.tomograms import TiltSeries, read_tilt_series
 from torchsag.runs.checkpoint import Columns
 from torchsag.workflows.extract.image_list import write_image_list
 from torchsag.workflows.extract.image_stacks import ImageStackWriter
 from torchsag.workflows.extract.plan import Plan
+from torchsag.workflows.extract.usable_sources import usable_sources
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class FromTiltSeries:
     background_radius: float
     premultiply: bool
     float16: bool
+    skip_bad: bool
 
     def plan(self, listing: ParticleList) -> Plan:
         """Where to cut.
@@ -44,8 +46,8 @@ class FromTiltSeries:
         Raises
         ------
         InputError
-            If a series or a file of it is missing, series differ in pixel size, the list gives no positions or not
-            what they count, or not one particle lies in an image.
+            If a series or a file of it is missing or damaged (with `skip_bad` of all), series differ in pixel size, the
+            list gives no positions or not what they count, or not one particle lies in an image.
         """
         names = listing.tomograms
         if names is None:
@@ -54,24 +56,26 @@ class FromTiltSeries:
             )
         if not self.tomograms.is_file():
             raise InputError(f"tilt_series: no such file: {self.tomograms}; expected a tomograms.star; check the path")
-        folders = (Path(), *listing.folders)
-        series = read_tilt_series(self.tomograms, set(names), folders)
+        series, images, unusable = self._series(listing, names)
         pixel = _common_pixel(self.tomograms, series)
+        rows = [row for row, name in enumerate(names) if name not in unusable]
         writer = ImageStackWriter(
             folder=self.out,
             series=series,
-            images=read_tilt_images(self.tomograms, series, folders),
-            tomograms=names,
-            offsets=self._offsets(listing, series),
-            numbers=range(len(names)),
+            images=images,
+            tomograms=[names[row] for row in rows],
+            offsets=self._offsets(listing, series, rows),
+            numbers=rows,
             box=self.box,
             binning=self.binning,
             invert=self.invert,
             background_radius=self.background_radius,
             premultiply=self.premultiply,
             float16=self.float16,
+            skip_bad=self.skip_bad,
         )
         writer, outside = _divide(listing, writer)
+        outside += [f"entry {k + 1} in {name}: {unusable[name]}" for k, name in enumerate(names) if name in unusable]
         most = max(len(one.sources) for one in writer.images.values())
         return Plan(
             writer=writer,
@@ -83,11 +87,29 @@ class FromTiltSeries:
             figures={"box": self.box, "voxel_size_angstrom": pixel * self.binning},
         )
 
-    def _offsets(self, listing: ParticleList, series: dict[str, TiltSeries]) -> Float[Tensor, "particles 3"]:
-        """Where particles lie, angstrom from the centres of their tomograms."""
+    def _series(
+        self, listing: ParticleList, names: Sequence[str]
+    ) -> tuple[dict[str, TiltSeries], dict[str, TiltImages], dict[str, str]]:
+        """The series and their images, by the name of the tomogram, and what is wrong with the others."""
+        folders = (Path(), *listing.folders)
+
+        def look(some: set[str]) -> tuple[dict[str, TiltSeries], dict[str, TiltImages]]:
+            series = read_tilt_series(self.tomograms, some, folders)
+            return series, read_tilt_images(self.tomograms, series, folders)
+
+        if not self.skip_bad:  # all in one go: the list of tomograms is read once
+            series, images = look(set(names))
+            return series, images, {}
+        found, unusable = usable_sources(names, lambda name: look({name}), skip_bad=True)
+        series = {name: one[name] for name, (one, _) in found.items()}
+        return series, {name: one[name] for name, (_, one) in found.items()}, unusable
+
+    def _offsets(
+        self, listing: ParticleList, series: dict[str, TiltSeries], rows: Sequence[int]
+    ) -> Float[Tensor, "particles 3"]:
+        """Where some particles lie, angstrom from the centres of their tomograms."""
         name = relion.particle_block_name(listing.blocks)
         table = None if name is None else listing.blocks[name]
-        rows = range(len(listing.names))
         tells = "rlnTomoTiltSeriesPixelSize" in relion.optics_table(listing.blocks).columns
         centred = isinstance(table, Loop) and all(key in table.columns for key in CENTRED)
         if isinstance(table, Loop) and (centred or (tells and listing.path.suffix == ".star")):
@@ -103,7 +125,8 @@ class FromTiltSeries:
             where = where + _shifts(listing, 1.0)
         elif listing.shifts is not None:
             where = where + _shifts(listing, None) * sizes[:, None]
-        return where - torch.stack([_middle(self.tomograms, series[one]) for one in listing.tomograms or ()])
+        names = listing.tomograms or ()
+        return where[list(rows)] - torch.stack([_middle(self.tomograms, series[names[row]]) for row in rows])
 
     def _voxel_sizes(self, listing: ParticleList, tells: bool) -> Float[Tensor, " particles"]:
         count = len(listing.names)
@@ -141,7 +164,7 @@ def _common_pixel(path: Path, series: dict[str, TiltSeries]) -> float:
 
 def _divide(listing: ParticleList, writer: ImageStackWriter) -> tuple[ImageStackWriter, list[str]]:
     """The writer of those that lie in at least one image, and a sentence for each other one."""
-    seen = [any(writer.visible(row)) for row in writer.numbers]
+    seen = [any(writer.visible(row)) for row in range(len(writer.numbers))]
     edge = writer.box * writer.binning
     if not any(seen):
         low, high = writer.offsets.amin(0).tolist(), writer.offsets.amax(0).tolist()
@@ -151,12 +174,15 @@ def _divide(listing: ParticleList, writer: ImageStackWriter) -> tuple[ImageStack
         )
     outside = [
         f"{writer.name(row)}: its box of {edge} pixels lies inside none of the images"
-        for row in writer.numbers
-        if not seen[row]
+        for row, inside in enumerate(seen)
+        if not inside
     ]
-    rows = [row for row in writer.numbers if seen[row]]
+    rows = [row for row, inside in enumerate(seen) if inside]
     kept = replace(
-        writer, numbers=rows, offsets=writer.offsets[rows], tomograms=[writer.tomograms[row] for row in rows]
+        writer,
+        numbers=[writer.numbers[row] for row in rows],
+        offsets=writer.offsets[rows],
+        tomograms=[writer.tomograms[row] for row in rows],
     )
     return kept, outside
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag.errors import InputError
 from torchsag.fourier import from_half_spectrum, half_frequencies, phase_ramp, to_half_spectrum
 from torchsag.fourier.resize import resample
 from torchsag.io.mrc import write_mrc
@@ -24,8 +25,8 @@ from torchsag.io.tomograms import TiltSeries
 from torchsag.io.volumes import map_volume
 from torchsag.particles import VolumeSource
 from torchsag.runs.checkpoint import Columns
-from torchsag.runs.signatures import file_signature
-from torchsag.workflows.extract.subvolumes import LEAST_CONTRAST, mark
+from torchsag.runs.signatures import signature_if_there
+from torchsag.workflows.extract.subvolumes import LEAST_CONTRAST, beyond_numbers, mark
 
 _ENLARGED = 2  # boxes in which images are multiplied by their CTF, in boxes that are kept
 
@@ -58,6 +59,8 @@ class ImageStackWriter:
         Whether images are multiplied by what they pass on of the signal.
     float16
         Whether images are stored in half precision.
+    skip_bad
+        Whether particles are set aside whose images can no longer be read.
     """
 
     folder: Path
@@ -72,6 +75,7 @@ class ImageStackWriter:
     background_radius: float
     premultiply: bool
     float16: bool
+    skip_bad: bool = False
 
     def __call__(self, rows: range) -> Columns:
         """Cut and write `rows`; returns which images each is in, and what is wrong with those that are not written."""
@@ -85,7 +89,7 @@ class ImageStackWriter:
     def marks(self) -> list[str]:
         """By what a resumed run knows a particle: its entry, its place and its images as they are now."""
         changed = {
-            name: "|".join(file_signature(path) for path in dict.fromkeys(source.path for source in images.sources))
+            name: "|".join(signature_if_there(path) for path in dict.fromkeys(source.path for source in images.sources))
             for name, images in self.images.items()
         }
         particles = zip(self.numbers, self.offsets.tolist(), self.tomograms, strict=True)
@@ -107,9 +111,14 @@ class ImageStackWriter:
         used = [tilt for tilt, flag in enumerate(seen) if flag]
         flags = json.dumps([int(flag) for flag in seen]).replace(" ", "")
         pixel = series.pixel_size * self.binning
-        images = self._cut(row, used)
-        if not bool(images.isfinite().all()):
-            return flags, f"{self.name(row)}: its images hold values that are not finite"
+        try:
+            images = self._cut(row, used)
+        except InputError as error:
+            if not self.skip_bad:
+                raise InputError(f"{error}; or add skip_bad=true to set its particles aside") from error
+            return flags, f"{self.name(row)}: {error}"
+        if reason := beyond_numbers(images):
+            return flags, f"{self.name(row)}: one of its images: {reason}"
         images = normalised(-images if self.invert else images, self.background_radius)
         if images is None:
             return flags, f"{self.name(row)}: one of its images has no contrast where noise is measured"

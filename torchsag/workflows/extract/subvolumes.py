@@ -12,12 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from torchsag.errors import InputError
 from torchsag.fourier.resize import resample
 from torchsag.io import write_map
 from torchsag.io.volumes import map_volume
 from torchsag.particles import DensityMap
+from torchsag.particles.scale import LARGEST
 from torchsag.runs.checkpoint import Columns
-from torchsag.runs.signatures import file_signature
+from torchsag.runs.signatures import signature_if_there
 
 # Less contrast than this beside its largest value is rounding: an empty corner of the tomogram.
 LEAST_CONTRAST = 1e-6
@@ -51,6 +53,8 @@ class SubvolumeWriter:
         Whether a box may reach over the border.
     float16
         Whether volumes are stored in half precision.
+    skip_bad
+        Whether particles are set aside whose tomogram can no longer be read.
     """
 
     folder: Path
@@ -64,6 +68,7 @@ class SubvolumeWriter:
     background_radius: float
     pad: bool
     float16: bool
+    skip_bad: bool = False
 
     def __call__(self, rows: range) -> Columns:
         """Cut and write `rows`; returns what is wrong with those that could not be used."""
@@ -75,16 +80,21 @@ class SubvolumeWriter:
 
     def marks(self) -> list[str]:
         """By what a resumed run knows a particle: its entry, its place and its tomogram as it is now."""
-        changed = {path: file_signature(path) for path in dict.fromkeys(self.tomograms)}
+        changed = {path: signature_if_there(path) for path in dict.fromkeys(self.tomograms)}
         particles = zip(self.numbers, self.centres, self.tomograms, strict=True)
         return [mark(f"{number}|{centre}|{changed[path]}") for number, centre, path in particles]
 
     def _write(self, row: int) -> str:
         # Mapped anew for each: what was looked at would stay in memory as long as the map.
-        tomogram = map_volume(self.tomograms[row])
+        try:
+            tomogram = map_volume(self.tomograms[row])
+        except InputError as error:
+            if not self.skip_bad:
+                raise InputError(f"{error}; or add skip_bad=true to set its particles aside") from error
+            return f"{self.name(row)}: {error}"
         volume = torch.from_numpy(cut(tomogram, self.centres[row], self.box * self.binning, self.pad))
-        if not bool(volume.isfinite().all()):
-            return f"{self.name(row)}: holds values that are not finite"
+        if reason := beyond_numbers(volume):
+            return f"{self.name(row)}: {reason}"
         if self.binning > 1:
             volume = resample(volume, (self.box, self.box, self.box))
         volume = normalised(-volume if self.invert else volume, self.background_radius)
@@ -119,6 +129,14 @@ def fits(shape: tuple[int, int, int], centre: tuple[int, int, int], edge: int, p
     """Whether a cube lies inside a tomogram of this shape (z, y, x), or with `pad` its centre does."""
     low, high = (0, 0) if pad else (edge // 2, edge - edge // 2 - 1)
     return all(low <= c < n - high for c, n in zip(reversed(centre), shape, strict=True))
+
+
+def beyond_numbers(volume: Tensor) -> str:
+    """What is wrong with values before they are normalised, after which none is large; empty if nothing is."""
+    if not bool(volume.isfinite().all()):
+        return "holds values that are not finite"
+    largest = float(volume.abs().max())
+    return f"expected values below {LARGEST:g}, got {largest:g}; is the byte order right?" if largest > LARGEST else ""
 
 
 def normalised(volume: Float[Tensor, "z y x"], radius: float) -> Float[Tensor, "z y x"] | None:
