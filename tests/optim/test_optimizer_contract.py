@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,15 @@ from torchsag.optim import LengthScaling, Optimizer, Preconditioned, State, mini
 _STEMS = sorted(file.stem for file in (Path(__file__).parents[2] / "conf" / "optimizer").glob("*.yaml"))
 
 
-@cache
-def _config(stem):
-    return compose_command("align", ["particles=p", "reference=r", "out=o", f"+optimizer@tried={stem}"])["tried"]
+_CONFIGS = compose_command(
+    "align", ["particles=p", "reference=r", "out=o", *(f"+optimizer@tried.{stem}={stem}" for stem in _STEMS)]
+)["tried"]
 
 
 # Second-order methods are judged on an objective as it is; the others on scaled unknowns, as they are meant to be used.
 _SECOND_ORDER = {"sag_curvature", "levenberg_marquardt"}
-_NEEDS_CURVATURE = _SECOND_ORDER | {stem for stem in _STEMS if "Whitening" in str(_config(stem))}
-_NEEDS_TERMS = {s for s in _STEMS if any(m in str(_config(s)) for m in (".sag.", ".sag_m", ".saga.", ".svrg."))}
+_NEEDS_CURVATURE = _SECOND_ORDER | {stem for stem in _STEMS if "Whitening" in str(_CONFIGS[stem])}
+_NEEDS_TERMS = {s for s in _STEMS if any(m in str(_CONFIGS[s]) for m in (".sag.", ".sag_m", ".saga.", ".svrg."))}
 
 
 def _imported(target):
@@ -40,7 +39,7 @@ def _built(node):
 
 
 def _optimizer(stem):
-    return _built(_config(stem))
+    return _built(_CONFIGS[stem])
 
 
 def test_finds_the_optimizers():
@@ -49,7 +48,7 @@ def test_finds_the_optimizers():
 
 @pytest.mark.parametrize("stem", _STEMS)
 def test_yaml_lists_every_field_and_builds_an_optimizer(stem):
-    config = _config(stem)
+    config = _CONFIGS[stem]
     fields = {field.name for field in dataclasses.fields(_imported(config["_target_"]))}
     assert set(config) - {"_target_"} == fields
     assert isinstance(_optimizer(stem), Optimizer)
@@ -101,10 +100,10 @@ def test_same_seed_same_answer(stem):
 def test_registers_point_clouds(stem):
     problem, truth = CloudRegistration.random(problems=3, terms=6, angle=0.2, shift=2.0)
     optimizer = _optimizer(stem)
-    if stem not in _SECOND_ORDER and "scaling" not in _config(stem):
+    if stem not in _SECOND_ORDER and "scaling" not in _CONFIGS[stem]:
         optimizer = Preconditioned(optimizer, LengthScaling(20.0))
     budget = 20 if stem in _SECOND_ORDER | {"torch_lbfgs"} else 50
-    if "Adam" in str(_config(stem)):
+    if "Adam" in str(_CONFIGS[stem]):
         budget = 250  # Adam walks at its own pace, whatever the slope.
     found = minimize(optimizer, problem, torch.zeros(3, 6).double(), budget)
     errors = (found.move - truth) * torch.tensor([20.0] * 3 + [1.0] * 3)
@@ -143,10 +142,10 @@ def test_refuses_a_loss_that_is_no_sum(stem):
             ("name", "torch.optim.lr_scheduler"),
             ("arguments", {"no_such_argument": 1}),
         ]
-        if field in _config(stem)
+        if field in _CONFIGS[stem]
     ],
 )
 def test_refuses_values_out_of_range(stem, field, value):
-    kind = _imported(_config(stem)["_target_"])
+    kind = _imported(_CONFIGS[stem]["_target_"])
     with pytest.raises(InputError):
         kind(**{field: value})
