@@ -9,6 +9,7 @@ from small_data import write_set
 from torchsag.app.main import main
 from torchsag.io.star import read_star
 from torchsag.particles.particle_set import ParticleSet
+from torchsag.workflows.classify.state import ClassificationState
 
 COUNT = 14
 QUICK = ["threads=1", "~report", "device=cpu", "chunk=4", "cache_gigabytes=0"]
@@ -119,3 +120,70 @@ def test_a_disk_that_goes_away_ends_the_run_in_one_sentence(fresh, tmp_path, mon
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("torchsag: ")]
     assert ".mrc" in line
     assert not (tmp_path / "out" / "poses.star").exists()
+
+
+class Killed(BaseException):
+    """The run ends here."""
+
+
+@pytest.fixture
+def listed(fresh):
+    """With poses in the list, so that no common average has to be found."""
+    rows = (fresh / "list.csv").read_text().splitlines()
+    columns = ",rot_deg,tilt_deg,psi_deg"
+    text = [rows[0] + columns, *(f"{row},{17 * k},{5 * k},{3 * k}" for k, row in enumerate(rows[1:]))]
+    (fresh / "list.csv").write_text("\n".join(text) + "\n")
+    return fresh
+
+
+def classify_words(folder, out, *more):
+    given = [word for word in words("classify", folder, out) if not word.startswith(("reference=", "common_iter"))]
+    return [*given, "common_iterations=0", "start=listed_poses", *more]
+
+
+@pytest.fixture
+def killed(listed, tmp_path, monkeypatch):
+    """A classification killed after its second round."""
+    count, save = [0], ClassificationState.save
+
+    def counted(self, where):
+        save(self, where)
+        count[0] += 1
+        if count[0] == 2:
+            raise Killed
+
+    with monkeypatch.context() as here:
+        here.setattr(ClassificationState, "save", counted)
+        with pytest.raises(Killed):
+            main(classify_words(listed, tmp_path / "out"))
+    return listed
+
+
+def test_a_killed_classification_carries_on_without_a_particle_that_has_gone(killed, tmp_path, capfd):
+    (killed / "p5.mrc").unlink()
+    capfd.readouterr()
+    assert main(classify_words(killed, tmp_path / "out")) == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("torchsag: ")]
+    assert "p5.mrc" in line
+    assert main(classify_words(killed, tmp_path / "out", "skip_bad=true")) == 0
+    require_consistent(tmp_path / "out", "p5.mrc", capfd.readouterr().err)
+    assert not (tmp_path / "out" / ".checkpoint").exists()
+
+
+def test_a_killed_classification_does_not_carry_on_with_another_particle_of_the_same_name(killed, tmp_path, capfd):
+    shutil.copy(killed / "p6.mrc", killed / "p5.mrc")
+    capfd.readouterr()
+    assert main(classify_words(killed, tmp_path / "out", "skip_bad=true")) == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("torchsag: ")]
+    assert "p5.mrc has been changed" in line
+    assert "resume=false" in line
+
+
+def test_a_killed_classification_whose_disk_has_gone_ends_in_one_sentence(killed, tmp_path, capfd):
+    for number in range(1, COUNT):
+        (killed / f"p{number}.mrc").unlink()
+    capfd.readouterr()
+    assert main(classify_words(killed, tmp_path / "out", "skip_bad=true")) == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("torchsag: ")]
+    assert "too few for 2 classes" in line
+    assert (tmp_path / "out" / ".checkpoint" / "state.npz").exists()

@@ -29,10 +29,10 @@ def signature_if_there(path: Path | str) -> str:
         return f"{path} missing"
 
 
-def particle_signatures(particles: ParticleSet) -> list[str]:
-    """One mark per particle: its name, its files and its prior pose."""
+def particle_signatures(particles: ParticleSet, as_listed: bool = False) -> list[str]:
+    """One mark per particle: its name, its files and its prior pose; `as_listed` whatever has become of the files."""
 
-    of_file = cache(signature_if_there)
+    of_file = str if as_listed else cache(signature_if_there)
     priors = [b""] * len(particles)
     if particles.poses is not None:
         numbers = particles.poses

@@ -6,12 +6,13 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Integer
 from torch import Tensor
@@ -42,6 +43,7 @@ from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
 from torchsag.verdict.set_aside import SetAside
 from torchsag.workflows.average.command import Average
+from torchsag.workflows.classify import begun_with
 from torchsag.workflows.classify.loop import ClassificationLoop
 from torchsag.workflows.classify.phases import CLOSING, COMMON, phases
 from torchsag.workflows.classify.results import FinishedClassification
@@ -49,6 +51,8 @@ from torchsag.workflows.classify.settings import ClassificationSettings
 from torchsag.workflows.classify.state import ClassificationState
 
 _log = logging.getLogger(__name__)
+
+_USABLE = "particles that could be read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +142,7 @@ class Classify(ClassificationSettings, ParticleRun):
         with ExitStack() as stack:
             if self.parallel.is_root:
                 stack.enter_context(claim(Path(self.out), command=provenance.command))
-            checkpoint = self._begin(particles)
+            checkpoint, gone = self._begin(particles)
             if checkpoint is not None:
                 seeds = range(self.seed, self.seed + self.repeats)
                 job.plan(
@@ -155,7 +159,7 @@ class Classify(ClassificationSettings, ParticleRun):
             particles = kept_while_running(particles, Path(self.out), self.cache_gigabytes)
             state = self.parallel.broadcast(None if checkpoint is None else ClassificationState.load(checkpoint.folder))
             state = ClassificationState(poses[usable, None]) if state is None else state
-            finished = self._finish(particles, usable, state, checkpoint)
+            finished = self._finish(particles, usable, state, checkpoint, gone)
             loop, state = finished.loop, finished.state
             check = None if self.wedge_pca is None else finished.principal_components(self.wedge_pca, self.seed)
             if checkpoint is None:
@@ -184,8 +188,12 @@ class Classify(ClassificationSettings, ParticleRun):
         usable: Integer[Tensor, " usable"],
         state: ClassificationState,
         checkpoint: Checkpoint | None,
+        gone: Mapping[int, str],
     ) -> FinishedClassification:
-        """All that is left to do; particles that cannot be used any more are left behind, if that is allowed."""
+        """All that is left to do; particles that cannot be used any more are left behind, if that is allowed.
+
+        `gone`: rows of those that have become so since the run was begun, and why.
+        """
         usable = usable[~torch.isin(usable, torch.tensor([row for row, _ in state.lost], dtype=torch.long))]
         if len(state.poses) != len(usable):
             raise InputError(f"out={self.out}: holds an unfinished run of other particles; add resume=false")
@@ -196,7 +204,13 @@ class Classify(ClassificationSettings, ParticleRun):
             if checkpoint is not None:
                 now.save(checkpoint.folder)
 
+        faults = {at: gone[row] for at, row in enumerate(usable.tolist()) if row in gone}
         while True:
+            if faults:
+                rows, usable = usable.tolist(), self._left(len(particles), usable, faults, checkpoint is not None)
+                if checkpoint is not None:
+                    self._loop(particles, usable).forget_views()
+                save(reached[0].without(faults, rows, self.repeats))
             loop = self._loop(particles, usable)
             try:
                 state, scene = loop(reached[0], save, checkpoint)
@@ -205,19 +219,21 @@ class Classify(ClassificationSettings, ParticleRun):
             except ParticleError as error:
                 if not self.skip_bad:
                     raise
-                rows = usable.tolist()
-                left = [row for position, row in enumerate(rows) if position not in error.faults]
-                if len(left) < self.classes:
-                    raise InputError(
-                        f"{self.particles}: {len(left)} of {len(particles)} particles can still be used, too few for "
-                        f"{self.classes} classes; the first of the others: {error}"
-                    ) from error
-                for reason in error.faults.values() if checkpoint is not None else ():
-                    _log.warning("set aside: %s", reason)
-                if checkpoint is not None:
-                    loop.forget_views()
-                save(reached[0].without(error.faults, rows, self.repeats))
-                usable = torch.tensor(left)
+                faults = error.faults
+
+    def _left(
+        self, count: int, usable: Integer[Tensor, " usable"], faults: Mapping[int, str], said: bool
+    ) -> Integer[Tensor, " left"]:
+        """The rows that can still be used, once those at these positions no longer can."""
+        left = [row for position, row in enumerate(usable.tolist()) if position not in faults]
+        if len(left) < self.classes:
+            raise InputError(
+                f"{self.particles}: {len(left)} of {count} particles can still be used, too few for {self.classes} "
+                f"classes; the first of the others: {next(iter(faults.values()))}"
+            )
+        for reason in faults.values() if said else ():
+            _log.warning("set aside: %s", reason)
+        return torch.tensor(left)
 
     def _add_lost(self, lost: Sequence[tuple[int, str]]) -> None:
         """Those that were lost on the way, to the list of those that never could be used."""
@@ -248,19 +264,29 @@ class Classify(ClassificationSettings, ParticleRun):
             HalvesOfListedPoses()(particles.halves is not None, used, self.start.common_frame),
         ]
 
-    def _begin(self, particles: ParticleSet) -> Checkpoint | None:
-        return self.open_checkpoint(
-            reference="" if self.reference is None else file_signature(self.reference),
-            # Views and memberships go by row: they are of use for the very same particles alone.
-            particles=hashlib.sha256(" ".join(particle_signatures(particles)).encode()).hexdigest(),
-        )
+    def _begin(self, particles: ParticleSet) -> tuple[Checkpoint | None, dict[int, str]]:
+        """The checkpoint, and what is wrong with particles that have gone since it was begun."""
+        settings = {
+            "reference": "" if self.reference is None else file_signature(self.reference),
+            # Views and memberships go by row: they are of use for the very same list alone.
+            "particles": hashlib.sha256(" ".join(particle_signatures(particles, as_listed=True)).encode()).hexdigest(),
+        }
+        checkpoint = self.open_checkpoint(**settings)
+        gone: dict[int, str] = {}
+        if checkpoint is not None and begun_with.is_known(checkpoint):
+            gone = begun_with.gone_since(checkpoint, particles, Path(self.out), self.chunk, self.skip_bad)
+        elif checkpoint is not None:  # of anything else that is there nobody knows what files it was made from
+            checkpoint = replace(self, resume=False).open_checkpoint(**settings)
+            assert checkpoint is not None
+            begun_with.note_files(checkpoint, particles)
+        return checkpoint, self.parallel.broadcast(gone)
 
     def _first_poses(
         self, particles: ParticleSet, provenance: Provenance, checkpoint: Checkpoint | None
     ) -> tuple[Poses, Integer[Tensor, " usable"]]:
         """Poses in the frame of a common average, and the rows of particles that can be used."""
         if self.common_iterations == 0:
-            return self.start(particles, self.seed), self._usable(particles)
+            return self.start(particles, self.seed), self._usable(particles, checkpoint)
         folder = Path(self.out) / "common"
         done = None if checkpoint is None else (checkpoint.folder / "common").exists()
         if not self.parallel.broadcast(done):
@@ -299,8 +325,12 @@ class Classify(ClassificationSettings, ParticleRun):
             **{field.name: getattr(self, field.name) for field in fields(ParticleRun) if field.name not in own},
         )
 
-    def _usable(self, particles: ParticleSet) -> Integer[Tensor, " usable"]:
-        """Rows of particles that can be read; the others end the run unless they may be set aside."""
+    def _usable(self, particles: ParticleSet, checkpoint: Checkpoint | None) -> Integer[Tensor, " usable"]:
+        """Rows of particles that can be read as the run begins; the others end it unless they may be set aside."""
+        known = None if checkpoint is None else checkpoint.kept(_USABLE)
+        known = self.parallel.broadcast(None if known is None else known["rows"].tolist())
+        if known is not None:
+            return torch.tensor(known)
 
         def faults(rows: range) -> dict[int, str]:
             return load_usable(particles, rows, skip_bad=self.skip_bad)[2]
@@ -316,6 +346,8 @@ class Classify(ClassificationSettings, ParticleRun):
         good = [row for row in range(count) if row not in bad]
         if not good:
             raise InputError(f"{self.particles}: every particle was set aside; the first: {next(iter(bad.values()))}")
+        if checkpoint is not None:
+            checkpoint.keep(_USABLE, {"rows": np.array(good)})
         return torch.tensor(good)
 
     def _loop(self, particles: ParticleSet, usable: Integer[Tensor, " usable"]) -> ClassificationLoop:
