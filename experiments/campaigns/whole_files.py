@@ -130,16 +130,41 @@ def _picks(folder: Path) -> dict[str, WholeFile]:
         "eman2": ("TS_1_info.json", json.dumps(eman)),
         "data portal": ("points.ndjson", "\n".join(map(json.dumps, portal)) + "\n"),
         "peet": ("TS_1.csv", _PEET),
+        "emclarity": ("TS_1_bin6.csv", _EMCLARITY),
+        "eman2 lst": ("aliptcls3d_01.lst", _EMAN_LST),
     }
+    (folder / "info").mkdir()
+    for name in ("TS_1", "TS_2"):
+        (folder / "info" / f"{name}_info.json").write_text(json.dumps({"apix_unbin": 2.5}))
     for kind, (name, text) in texts.items():
         (folder / name).write_text(text)
-        found[kind] = WholeFile(folder / name, _positions, b"\n" if kind in ("data portal", "peet") else None)
+        found[kind] = WholeFile(folder / name, _positions, b"\n" if kind in _BY_LINE else None)
     table = {"object_id": [0, 0, 1], "contour_id": [0, 0, 0], "x": [10.5, 20.25, 3.0], "y": [11.5, 21.0, 4.0]}
     imodmodel.write(pd.DataFrame({**table, "z": [12.0, 22.0, 5.0]}), folder / "TS_1.mod")
     found["imod"] = WholeFile(folder / "TS_1.mod", _positions)
     return found
 
 
+_BY_LINE = ("data portal", "peet", "emclarity", "eman2 lst")
+_EMCLARITY = """\
+5.25 6 0 1 1 1 1 1 1 0 101.5 202.0 33.25 10 50 30 0.797059 0.466895 0.383022 -0.589069 0.461389 0.663414 0.133022 \
+-0.754407 0.642788 1
+4.50 6 0 2 1 1 1 1 1 0 55.0 66.0 77.0 -100 120 75 -0.520569 -0.171021 0.836516 0.040288 0.973723 0.224144 -0.852869 \
+0.150384 -0.500000 2
+4.25 6 0 3 1 1 1 1 1 0 75.0 61.5 70.0 0 0 90 0.0 1.0 0.0 -1.0 0.0 0.0 0.0 0.0 1.0 1
+"""
+_EMAN_LST = """#LSX
+# This file is in fast LST format.
+# 250
+0\tparticles3d/TS_1__ribo.hdf\t{"class":0,"coord":[10.0,-20.0,5.5],"score":-0.31,"xform.align3d":{"__class__":\
+"Transform","matrix":"[0.565247,-0.402887,-0.719846,2.25,0.75874,0.59638,0.262003,-3.5,0.323744,-0.694272,0.642788,\
+1.25]"}}
+3\tparticles3d/TS_2__ribo_bin2.hdf\t{"class":1,"coord":[1.0,2.0,3.0],"score":-0.12,"xform.align3d":{"__class__":\
+"Transform","matrix":"[-0.516676,-0.839862,0.166366,-1.5,-0.606797,0.496285,0.620885,0.75,-0.604023,0.219846,\
+-0.766044,4]"}}
+4\tparticles3d/TS_2__ribo_bin2.hdf\t{"class":0,"coord":[4.0,2.5,-3.0],"score":-0.2,"xform.align3d":{"__class__":\
+"Transform","matrix":"[1,0,0,0.5,0,1,0,0,0,0,1,0]"}}
+"""
 _PEET = """CCC,reserved,reserved,pIndex,wedgeWT,NA,NA,NA,NA,NA,xOffset,yOffset,zOffset,NA,NA,reserved,EulerZ(1),\
 EulerZ(3),EulerX(2),class
 0.5,0,0,3,0,0,0,0,0,0,1.5,-2,0.25,0,0,0,-29.8,3.9,121.0,2

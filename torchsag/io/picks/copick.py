@@ -29,6 +29,11 @@ def read_copick(path: Path, document: Any) -> ParticleList:
         If it is none of copick, in another unit than angstrom, empty, or a value in it can be no position or rotation.
     """
     points = document.get("points") if isinstance(document, dict) else None
+    if isinstance(document, dict) and document and all(key.startswith("('") for key in document):
+        raise InputError(
+            f"{path}: alignments of EMAN2's older programs, which hold no positions; make a .lst of them with "
+            "e2spt_json2lst.py and e2spt_gathermeta.py"
+        )
     if not isinstance(points, list):
         raise InputError(f"{path}: expected picks of copick or EMAN2, with points or boxes_3d; got neither")
     if document.get("unit", "angstrom") != "angstrom":

@@ -6,7 +6,6 @@ its numbers count, as cryohub 0.6.4 reads them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,8 @@ import torch
 from torchsag.errors import InputError
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.picks.json_text import numbers
-from torchsag.io.picks.places import pick_names
+from torchsag.io.picks.places import centred_at, pick_names
 from torchsag.io.plausible import LARGEST_NUMBER, whole
-from torchsag.io.relion_document import texts, with_table
-from torchsag.io.star import Loop
-from torchsag.io.tilt_stacks import CENTRED
 from torchsag.particles import Corrected
 
 _BOXES, _PIXEL = "boxes_3d", "apix_unbin"
@@ -48,21 +44,16 @@ def read_eman(path: Path, document: dict[str, Any]) -> ParticleList:
         )
     entries = [_box(path, row, box) for row, box in enumerate(boxes)]
     values = torch.tensor(entries, dtype=torch.float64)
-    listing = with_table(
-        ParticleList(
-            path=path,
-            folders=(path.parent,),
-            names=names,
-            weighting=Corrected(),
-            tomograms=[path.stem.removesuffix("_info")] * len(names),
-            scores=values[:, 3],
-            classes=whole(path, values[:, 4], "class", -LARGEST_NUMBER),
-        )
+    listing = ParticleList(
+        path=path,
+        folders=(path.parent,),
+        names=names,
+        weighting=Corrected(),
+        tomograms=[path.stem.removesuffix("_info")] * len(names),
+        scores=values[:, 3],
+        classes=whole(path, values[:, 4], "class", -LARGEST_NUMBER),
     )
-    particles = listing.blocks["particles"]
-    assert isinstance(particles, Loop)
-    centred = {name: texts(column * pixel, 6) for name, column in zip(CENTRED, values[:, :3].unbind(-1), strict=True)}
-    return replace(listing, blocks={**listing.blocks, "particles": Loop({**particles.columns, **centred})})
+    return centred_at(listing, values[:, :3] * pixel)
 
 
 def _box(path: Path, row: int, box: Any) -> list[float]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.picks.copick import read_copick
 from torchsag.io.picks.eman import is_eman, read_eman
+from torchsag.io.picks.eman_lst import read_lst
+from torchsag.io.picks.emclarity import is_emclarity, read_subtomograms
 from torchsag.io.picks.imod import read_model
 from torchsag.io.picks.json_text import read_json
 from torchsag.io.picks.peet import is_motive_list, read_motive_list
@@ -16,7 +18,8 @@ from torchsag.io.picks.portal import read_points
 def read_picks(path: Path) -> ParticleList | None:
     """Read what picking programs write; None for every other list.
 
-    IMOD (``.mod``), PEET (``.csv``), copick and EMAN2 (``.json``), the CryoET Data Portal (``.ndjson``).
+    IMOD (``.mod``), PEET and emClarity (``.csv``), copick (``.json``), EMAN2 (``.json``, ``.lst``), the CryoET Data
+    Portal (``.ndjson``).
 
     Raises
     ------
@@ -28,8 +31,12 @@ def read_picks(path: Path) -> ParticleList | None:
         return read_model(path)
     if suffix == ".ndjson":
         return read_points(path)
+    if suffix == ".lst":
+        return read_lst(path)
     if suffix == ".csv" and is_motive_list(path):
         return read_motive_list(path)
+    if suffix == ".csv" and is_emclarity(path):
+        return read_subtomograms(path)
     if suffix != ".json":
         return None
     document = read_json(path)

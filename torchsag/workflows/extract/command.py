@@ -44,7 +44,8 @@ class Extract:
     ----------
     positions
         Positions: a .star of RELION 3 to 5, WarpTools or STOPGAP, .tbl of Dynamo, .em of AV3, .xml of PyTom, .csv with
-        x, y, z, or picks: .mod of IMOD, .csv of PEET, .json of copick or EMAN2, .ndjson of the CryoET Data Portal.
+        x, y, z, or picks: .mod of IMOD, .csv of PEET or emClarity, .json of copick or EMAN2, .lst of EMAN2, .ndjson of
+        the CryoET Data Portal.
     out
         Folder for everything.
     tomogram
