@@ -181,13 +181,17 @@ def _accumulate(
     row = np.intp(columns * CHANNELS)
     plane = np.intp(rows * columns * CHANNELS)
     whole = np.intp(rows * plane)
+    high, wide = np.int32(rows), np.int32(columns)
     shift_scale = f32(2 * math.pi / box)
     edge = max_shell
     # How much a matrix may stretch the band before the table ends; a rotation does not.
     stretch = one + f32(0.5) / f32(max(max_shell, 1))
-    phases = np.empty((6, 2 * edge + 1), np.float32)
+    wave_x = np.empty((2 * edge + 1, 2), np.float32)
+    wave_y = np.empty((2 * edge + 1, 2), np.float32)
+    wave_z = np.empty((2 * edge + 1, 2), np.float32)
     chosen = np.empty(_LANE, np.int64)
-    offset = np.empty(_LANE, np.intp)
+    offset = np.empty(_LANE, np.int32)
+    k = np.empty((3, _LANE), np.float32)
     u = np.empty((3, _LANE), np.float32)
     t = np.empty((3, _LANE), np.float32)
     d = np.empty((2, _LANE), np.float32)
@@ -212,11 +216,10 @@ def _accumulate(
         r10, r11, r12 = r[1, 0], r[1, 1], r[1, 2]
         r20, r21, r22 = r[2, 0], r[2, 1], r[2, 2]
         # exp(+2 pi i k.t / n) as a product of three one-dimensional tables: no sine or cosine per coefficient.
-        for axis in range(3):
-            step = 2 * math.pi * shifts[q, axis] / box
-            for k in range(-edge, edge + 1):
-                phases[2 * axis, k + edge] = math.cos(step * k)
-                phases[2 * axis + 1, k + edge] = math.sin(step * k)
+        for wave, shift in ((wave_x, shifts[q, 0]), (wave_y, shifts[q, 1]), (wave_z, shifts[q, 2])):
+            step = 2 * math.pi * shift / box
+            for number in range(2 * edge + 1):
+                wave[number, 0], wave[number, 1] = math.cos(step * (number - edge)), math.sin(step * (number - edge))
         for b in range(terms.shape[0]):
             sums = out[q, b]
             if not 0 <= terms[b] < starts.shape[0] - 1:
@@ -230,35 +233,35 @@ def _accumulate(
                     count += 1 if own_weights[i] > 0 else 0
                     i += 1
                 for lane in range(count):
-                    j = chosen[lane]
+                    j = np.uintp(chosen[lane])
                     w[lane] = own_weights[j]
                     ix, iy, iz = frequencies[j, 0], frequencies[j, 1], frequencies[j, 2]
-                    kx, ky, kz = f32(ix), f32(iy), f32(iz)
-                    x = r00 * kx + r10 * ky + r20 * kz
-                    y = r01 * kx + r11 * ky + r21 * kz
-                    z = r02 * kx + r12 * ky + r22 * kz
-                    ax, bx = phases[0, ix + edge], phases[1, ix + edge]
-                    ay, by = phases[2, iy + edge], phases[3, iy + edge]
-                    az, bz = phases[4, iz + edge], phases[5, iz + edge]
+                    k[0, lane], k[1, lane], k[2, lane] = f32(ix), f32(iy), f32(iz)
+                    ax, bx = wave_x[np.uintp(ix + edge), 0], wave_x[np.uintp(ix + edge), 1]
+                    ay, by = wave_y[np.uintp(iy + edge), 0], wave_y[np.uintp(iy + edge), 1]
+                    az, bz = wave_z[np.uintp(iz + edge), 0], wave_z[np.uintp(iz + edge), 1]
                     cos_xy, sin_xy = ax * ay - bx * by, ax * by + bx * ay
                     cos, sin = cos_xy * az - sin_xy * bz, cos_xy * bz + sin_xy * az
                     re, im = own_data[j, 0], own_data[j, 1]
+                    d[0, lane], d[1, lane] = re * cos - im * sin, re * sin + im * cos
+                for lane in range(count):
+                    kx, ky, kz = k[0, lane], k[1, lane], k[2, lane]
+                    x = r00 * kx + r10 * ky + r20 * kz
+                    y = r01 * kx + r11 * ky + r21 * kz
+                    z = r02 * kx + r12 * ky + r22 * kz
                     # The table holds u_x >= 0; elsewhere all of it, data and u alike, is mirrored.
                     side = one if x >= 0 else -one
-                    d[0, lane] = re * cos - im * sin
-                    d[1, lane] = side * (re * sin + im * cos)
-                    x *= side
-                    y *= side
-                    z *= side
+                    d[1, lane] *= side
+                    x, y, z = x * side, y * side, z * side
                     u[0, lane], u[1, lane], u[2, lane] = x, y, z
                     gx, gy, gz = x * fine, y * fine + reach, z * fine + reach
                     cx, cy, cz = np.int32(gx), np.int32(gy), np.int32(gz)
                     t[0, lane], t[1, lane], t[2, lane] = gx - f32(cx), gy - f32(cy), gz - f32(cz)
-                    offset[lane] = first + cz * plane + cy * row + cx * CHANNELS
+                    offset[lane] = np.int32((cz * high + cy) * wide + cx)
                 for lane in range(count):
                     x, y, z = t[0, lane], t[1, lane], t[2, lane]
                     _blend(  # pyright: ignore[reportCallIssue]  # numba supplies the typing context
-                        table, offset[lane], row, plane, x, y, z,
+                        table, first + np.intp(offset[lane]) * CHANNELS, row, plane, x, y, z,
                         half_step * x * (one - x), half_step * y * (one - y), half_step * z * (one - z),
                         model, np.intp(lane),
                     )  # fmt: skip

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from torchsag.spectra.bounds import within_box
+from torchsag.spectra.bounds import mark_within
 from torchsag.spectra.kaiser_bessel import WIDTH, kaiser_bessel
 from torchsag.spectra.tables import MARGIN
 
@@ -150,7 +150,7 @@ def _window_sum(typingctx, table, offset, row, plane, wx, wy, wz):
 # A run-time type checker's wrapper would stand between the compiler and the functions, hence `unwrap`.
 @numba.njit(fastmath=True, cache=True, nogil=True, inline="always")
 @unwrap
-def _window(window, fraction):
+def taps(window, fraction):
     """The window's four weights about a fraction between two samples."""
     place = fraction * np.float32(window.shape[0] - 2)
     step = int(place)
@@ -164,42 +164,53 @@ def _window(window, fraction):
 
 @numba.njit(fastmath=True, cache=True, nogil=True, inline="always")
 @unwrap
-def _read(table, shape, weight, limits, turn, shift, window, half, x, y, z):
-    """Weight, real and imaginary part at a place of one particle, and whether that lies within the table."""
-    one, zero = np.float32(1.0), np.float32(0.0)
-    sign = one
-    if x < 0:
-        x, y, z, sign = -x, -y, -z, -one
-    if not within_box(x, y, z, limits[0], limits[1], limits[2], limits[3]):
-        return zero, zero, zero, False
-    ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-    fx, fy, fz = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
-    ix, iy, iz = ix + MARGIN, iy + half, iz + half
+def windowed(table, shape, ix, iy, iz, wx, wy, wz):
+    """Real and imaginary part of a table under the window of a cell, given its taps along each axis."""
+    row = np.intp(2 * shape[2])
+    plane = np.intp(shape[1]) * row
+    first = np.intp(iz - 1) * plane + np.intp(iy - 1) * row + np.intp(2 * (ix - 1))
+    return _window_sum(table, first, row, plane, wx, wy, wz)  # pyright: ignore[reportCallIssue]  # numba's context
 
-    w = zero
+
+@numba.njit(fastmath=True, cache=True, nogil=True, inline="always")
+@unwrap
+def trilinear(weight, ix, iy, iz, fx, fy, fz):
+    """A weight between the eight corners of a cell."""
+    one, total = np.float32(1.0), np.float32(0.0)
     for a in range(2):
         wz = fz if a else one - fz
         for b in range(2):
             wy = fy if b else one - fy
             row = weight[iz + a, iy + b]
-            w += wz * wy * (row[ix] * (one - fx) + row[ix + 1] * fx)
-    if w == 0:
-        return w, zero, zero, True
+            total += wz * wy * (row[ix] * (one - fx) + row[ix + 1] * fx)
+    return total
 
-    row = np.intp(2 * shape[2])
-    plane = np.intp(shape[1]) * row
-    first = np.intp(iz - 1) * plane + np.intp(iy - 1) * row + np.intp(2 * (ix - 1))
-    wx, wy, wz = _window(window, fx), _window(window, fy), _window(window, fz)
-    re, im = _window_sum(table, first, row, plane, wx, wy, wz)  # pyright: ignore[reportCallIssue]  # numba's context
+
+@numba.njit(fastmath=True, cache=True, nogil=True, inline="always")
+@unwrap
+def _read(table, shape, weight, turn, shift, window, half, x, y, z):
+    """Weight, real and imaginary part at a place of one particle, which lies within the table."""
+    sign = np.float32(1.0)
+    if x < 0:
+        x, y, z, sign = -x, -y, -z, -sign
+    ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+    fx, fy, fz = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
+    ix, iy, iz = ix + MARGIN, iy + half, iz + half
+
+    w = trilinear(weight, ix, iy, iz, fx, fy, fz)
+    if w == 0:
+        return w, np.float32(0.0), np.float32(0.0)
+
+    re, im = windowed(table, shape, ix, iy, iz, taps(window, fx), taps(window, fy), taps(window, fz))
     # Undoing the shift at (x, y, z), which is the point or its mirror image, then mirroring the value back.
     angle = (x * shift[0] + y * shift[1] + z * shift[2]) * turn
     cos, sin = math.cos(angle), math.sin(angle)
-    return w, re * cos - im * sin, sign * (re * sin + im * cos), True
+    return w, re * cos - im * sin, sign * (re * sin + im * cos)
 
 
 @numba.njit(fastmath=True, cache=True, nogil=True)
 @unwrap
-def _limits(shape, n):
+def limits_of(shape, n):
     """Where the window around a point lies in the table: from one sample before its cell to two after it."""
     half = n // 2 + MARGIN
     return (
@@ -213,19 +224,24 @@ def _limits(shape, n):
 def _fill(out_value, out_weight, inputs, begin, end, n, window):
     """Fill ``[particles, begin:end]``; float32 throughout. A point outside of the table reads no number."""
     spectra, shape, weights, weight_index, rotations, shifts, points = inputs
-    limits, half, turn = _limits(shape, n), n // 2 + MARGIN, np.float32(2 * math.pi / n)
+    limits, half, turn = limits_of(shape, n), n // 2 + MARGIN, np.float32(2 * math.pi / n)
+    inside = np.empty(end - begin, np.bool_)
     for p in range(spectra.shape[0]):
         if not 0 <= weight_index[p] < weights.shape[0]:
             raise IndexError("gather: a particle's weight does not exist")
         table, weight, r, shift = spectra[p], weights[weight_index[p]], rotations[p], shifts[p]
+        mark_within(inside, r, points, begin, limits)
         for q in range(begin, end):
+            if not inside[q - begin]:
+                out_weight[p, q] = np.nan
+                out_value[p, q] = complex(np.nan, np.nan)
+                continue
             qx, qy, qz = points[q, 0], points[q, 1], points[q, 2]
             x = r[0, 0] * qx + r[0, 1] * qy + r[0, 2] * qz
             y = r[1, 0] * qx + r[1, 1] * qy + r[1, 2] * qz
             z = r[2, 0] * qx + r[2, 1] * qy + r[2, 2] * qz
-            w, re, im, inside = _read(table, shape, weight, limits, turn, shift, window, half, x, y, z)
-            out_weight[p, q] = w if inside else np.nan
-            out_value[p, q] = complex(re, im) if inside else complex(np.nan, np.nan)
+            out_weight[p, q], re, im = _read(table, shape, weight, turn, shift, window, half, x, y, z)
+            out_value[p, q] = complex(re, im)
 
 
 @numba.njit(fastmath=True, cache=True, nogil=True)
@@ -233,24 +249,27 @@ def _fill(out_value, out_weight, inputs, begin, end, n, window):
 def _add(numerator, denominator, owners, factors, inputs, begin, end, n, window):
     """Add to ``[groups, begin:end]`` in double precision. A point outside of a table makes its sums no number."""
     spectra, shape, weights, weight_index, rotations, shifts, points = inputs
-    limits, half, turn = _limits(shape, n), n // 2 + MARGIN, np.float32(2 * math.pi / n)
+    limits, half, turn = limits_of(shape, n), n // 2 + MARGIN, np.float32(2 * math.pi / n)
+    inside = np.empty(end - begin, np.bool_)
     for p in range(spectra.shape[0]):
         if not 0 <= weight_index[p] < weights.shape[0]:
             raise IndexError("gather: a particle's weight does not exist")
         if not 0 <= owners[p] < numerator.shape[0]:
             raise IndexError("gather: a particle's group does not exist")
         table, weight, r, shift = spectra[p], weights[weight_index[p]], rotations[p], shifts[p]
+        mark_within(inside, r, points, begin, limits)
         top, bottom, factor = numerator[owners[p]], denominator[owners[p]], factors[p]
         for q in range(begin, end):
+            if not inside[q - begin]:
+                top[q] = complex(np.nan, np.nan)
+                bottom[q] = np.nan
+                continue
             qx, qy, qz = points[q, 0], points[q, 1], points[q, 2]
             x = r[0, 0] * qx + r[0, 1] * qy + r[0, 2] * qz
             y = r[1, 0] * qx + r[1, 1] * qy + r[1, 2] * qz
             z = r[2, 0] * qx + r[2, 1] * qy + r[2, 2] * qz
-            w, re, im, inside = _read(table, shape, weight, limits, turn, shift, window, half, x, y, z)
-            if not inside:
-                top[q] = complex(np.nan, np.nan)
-                bottom[q] = np.nan
-            elif w != 0:
+            w, re, im = _read(table, shape, weight, turn, shift, window, half, x, y, z)
+            if w != 0:
                 scaled = factor * np.float64(w)
                 top[q] += complex(scaled * np.float64(re), scaled * np.float64(im))
                 bottom[q] += scaled * np.float64(w)
