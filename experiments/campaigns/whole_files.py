@@ -139,6 +139,11 @@ def _picks(folder: Path) -> dict[str, WholeFile]:
     for kind, (name, text) in texts.items():
         (folder / name).write_text(text)
         found[kind] = WholeFile(folder / name, _positions, b"\n" if kind in _BY_LINE else None)
+    (folder / "crop.tbl").write_text("".join(f"{k} 1 1 0 0 0 10 {k} 30" + " 0" * 14 + f" {k} 2 3\n" for k in (1, 2)))
+    (folder / "crop.vll").write_text(
+        "a.mrc\n> crop.tbl\nb.mrc\n* ftype = 1\n* ytilt = -50 57\n* apix = 6.0\n> crop.tbl\n"
+    )
+    found["dynamo volume list"] = WholeFile(folder / "crop.vll", _positions)
     table = {"object_id": [0, 0, 1], "contour_id": [0, 0, 0], "x": [10.5, 20.25, 3.0], "y": [11.5, 21.0, 4.0]}
     imodmodel.write(pd.DataFrame({**table, "z": [12.0, 22.0, 5.0]}), folder / "TS_1.mod")
     found["imod"] = WholeFile(folder / "TS_1.mod", _positions)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.io.atomic import write_text
+from torchsag.io.dynamo_volumes import tomogram_names
 from torchsag.io.foreign import (
     name_folders,
     number_table,
@@ -25,7 +26,6 @@ from torchsag.io.foreign import (
     particle_numbers,
     poses_and_positions,
     read_text,
-    read_tomogram_map,
     single_ranges,
     tomogram_numbers,
     write_tomogram_map,
@@ -58,7 +58,7 @@ def read_table(path: Path | str, volumes: Path | None = None) -> ParticleList:
 
     tags = whole(path, column(1, "tag"), "column 1 (tag)").tolist()
     tomograms = whole(path, column(20, "tomo"), "column 20 (tomo)").tolist()
-    known = read_tomogram_map(path)
+    known = tomogram_names(path)
     shifts, positions = (
         torch.stack([column(first + k, f"{sign}{axis}", LARGEST_LENGTH) for k, axis in enumerate("xyz")], -1)
         for first, sign in ((4, "d"), (24, ""))

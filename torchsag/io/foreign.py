@@ -137,13 +137,13 @@ def tomogram_numbers(listing: ParticleList, largest: int = LARGEST_NUMBER) -> li
     Numbers beyond `largest`, which the list could not give back, do not count.
     """
     names = listing.tomograms if listing.tomograms is not None else ["1"] * len(listing.names)
-    own = {name: _own_number(name) for name in dict.fromkeys(names)}
+    own = {name: tomogram_number(name) for name in dict.fromkeys(names)}
     if any(number is None or number > largest for number in own.values()) or len(set(own.values())) < len(own):
         own = {name: k for k, name in enumerate(own, start=1)}
     return [own[name] or 0 for name in names]
 
 
-def _own_number(name: str) -> int | None:
+def tomogram_number(name: str) -> int | None:
     """21 of ``021``, ``21.000000`` and ``021.tomostar``; None for other names."""
     match = re.fullmatch(r"0*(\d{1,9})(\.0+|\.tomostar|\.mrc|\.rec|\.em)?", name, re.ASCII)
     return int(match[1]) if match else None
@@ -156,7 +156,7 @@ def write_tomogram_map(path: Path | str, listing: ParticleList, largest: int = L
     """
     numbers = tomogram_numbers(listing, largest)
     names = dict(zip(numbers, listing.tomograms or (), strict=False))
-    if any(_own_number(name) != number for number, name in names.items()):
+    if any(tomogram_number(name) != number for number, name in names.items()):
         target = Path(path).with_suffix(".doc")
         write_text(target, "".join(f"{number} {name}\n" for number, name in names.items()))
         _LOG.info("%s: which tomogram each number of %s stands for", target, path)
@@ -172,15 +172,23 @@ def read_tomogram_map(path: Path) -> dict[int, str]:
     """
     places = (path.with_suffix(".doc"), path.parent / "indices_column20.doc")
     file = next((place for place in places if place.is_file()), None)
+    return {} if file is None else parse_tomogram_map(file)
+
+
+def parse_tomogram_map(file: Path) -> dict[int, str]:
+    """Names of tomograms by number, from a ``.doc``; errors as `read_tomogram_map`."""
     names: dict[int, str] = {}
-    for number, line in enumerate(read_text(file).split("\n") if file else (), start=1):
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
         words = line.split(None, 1)
         if words and (len(words) != 2 or not words[0].isascii() or not words[0].isdigit()):
             raise InputError(
                 f"{file}: line {number}: expected the number of a tomogram and its name, got {line[:40]!r}"
             )
-        if words:
-            names[int(words[0])] = words[1].strip()
+        if not words:
+            continue
+        known = names.setdefault(int(words[0]), words[1].strip())
+        if known != words[1].strip():
+            raise InputError(f"{file}: line {number}: tomogram {words[0]} stands there before, as {known}")
     return names
 
 

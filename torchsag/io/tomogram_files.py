@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torchsag.errors import InputError
+from torchsag.io.dynamo_volumes import TABLE_MAP, VOLUME_LIST, listed_names
+from torchsag.io.foreign import tomogram_number
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.star import Block, Loop, read_star
 from torchsag.io.tilt_stacks import find_tomograms
@@ -32,7 +34,8 @@ def tomogram_file_of(listing: ParticleList, given: Path | None, key: str = "tomo
         The list; its names of tomograms may be files, or names in a ``tomograms.star`` that tells the files
         (``rlnTomoReconstructedTomogram``).
     given
-        The one tomogram, or a folder where files have the names of tomograms.
+        The one tomogram, a folder where files have the names of tomograms, or Dynamo's volume list or table map, for
+        lists that know tomograms by number.
     key
         What the caller calls `given`, for what is said of it.
 
@@ -48,6 +51,9 @@ def tomogram_file_of(listing: ParticleList, given: Path | None, key: str = "tomo
     names = listing.tomograms
     if given is not None and not given.exists():
         raise InputError(f"{key}: no such file or folder: {given}; check the path")
+    if given is not None and given.suffix.lower() in (VOLUME_LIST, TABLE_MAP):
+        known = listed_names(given)
+        return lambda name: _numbered(listing, known, name, given, key)
     if given is not None and not given.is_dir():
         others = sorted(set(names or ()))
         if len(others) > 1:
@@ -74,6 +80,21 @@ def _file(listing: ParticleList, name: str, folder: Path | None, reconstructed: 
         f"{listing.path}: no such tomogram file: {what}; check the path, or give the folder that holds the tomograms "
         f"with {key}=FOLDER"
     )
+
+
+def _numbered(listing: ParticleList, known: dict[int, str], name: str, given: Path, key: str) -> Path:
+    """By Dynamo's volume list or table map."""
+    number = tomogram_number(name)
+    said = name if name in known.values() else None if number is None else known.get(number)
+    if said is None:
+        raise InputError(
+            f"{key}: tomogram {name or 'without a name'} of {listing.path} is not in {given}, which has "
+            f"{', '.join(map(str, list(known)[:5]))}{', ...' if len(known) > 5 else ''}; add it"
+        )
+    for place in (given.parent / said, listing.path.parent / said, Path(said)):
+        if os.path.isfile(place):
+            return place
+    raise InputError(f"{given}: no such tomogram file: {said}; check the path")
 
 
 def _in_folder(listing: ParticleList, name: str, folder: Path, key: str) -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torchsag.io.dynamo_volumes import VOLUME_LIST
 from torchsag.io.particle_list import ParticleList
 from torchsag.io.picks.copick import read_copick
+from torchsag.io.picks.dynamo_crop import read_crop_list
 from torchsag.io.picks.eman import is_eman, read_eman
 from torchsag.io.picks.eman_lst import read_lst
 from torchsag.io.picks.emclarity import is_emclarity, read_subtomograms
@@ -19,7 +21,7 @@ def read_picks(path: Path) -> ParticleList | None:
     """Read what picking programs write; None for every other list.
 
     IMOD (``.mod``), PEET and emClarity (``.csv``), copick (``.json``), EMAN2 (``.json``, ``.lst``), the CryoET Data
-    Portal (``.ndjson``).
+    Portal (``.ndjson``), volume lists of Dynamo (``.vll``).
 
     Raises
     ------
@@ -31,6 +33,8 @@ def read_picks(path: Path) -> ParticleList | None:
         return read_model(path)
     if suffix == ".ndjson":
         return read_points(path)
+    if suffix == VOLUME_LIST:
+        return read_crop_list(path)
     if suffix == ".lst":
         return read_lst(path)
     if suffix == ".csv" and is_motive_list(path):

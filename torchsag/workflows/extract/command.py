@@ -45,12 +45,12 @@ class Extract:
     positions
         Positions: a .star of RELION 3 to 5, WarpTools or STOPGAP, .tbl of Dynamo, .em of AV3, .xml of PyTom, .csv with
         x, y, z, or picks: .mod of IMOD, .csv of PEET or emClarity, .json of copick or EMAN2, .lst of EMAN2, .ndjson of
-        the CryoET Data Portal.
+        the CryoET Data Portal, .vll of Dynamo.
     out
         Folder for everything.
     tomogram
-        The tomogram (.mrc, .rec, .st, .map, .em), or a folder with files named as the list names tomograms; None finds
-        them by the list and its tomograms.star.
+        The tomogram (.mrc, .rec, .st, .map, .em), a folder with files named as the list names tomograms, or Dynamo's
+        .vll or .doc; None finds them by the list and its tomograms.star.
     tilt_series
         A tomograms.star of RELION 4 or 5: cut tilt images out of its aligned series, in place of volumes out of
         tomograms.
