@@ -227,8 +227,11 @@ def test_a_scatter_adds_within_its_grid_and_refuses_what_lies_outside():
     values = torch.randn(2, 40, dtype=torch.complex64, generator=generator)
     positions = torch.rand(40, 3, generator=generator) * torch.tensor([size / 2, size, size]) - torch.tensor([0, 6, 6])
     positions[:3] = torch.tensor([[0.0, 0, 0], [size / 2, 5.5, -6], [size / 2 - 1e-3, -6, 5.99]])
-    kernel, twin = scatter_numba(values, positions, tap_table(), shape), scatter_torch(values, positions, shape)
-    _agree(torch.view_as_real(kernel), torch.view_as_real(twin))
+    signal, power = values[0], values[1].real
+    kernel, other = scatter_numba(signal, power, positions, tap_table(), shape[1:])
+    twin = scatter_torch(values, positions, shape)
+    _agree(torch.view_as_real(kernel), torch.view_as_real(twin[0]))
+    _agree(other, twin[1].real)
     for bad in BAD:
         for axis in range(3):
             if axis and abs(bad) < 1e4:
@@ -236,7 +239,7 @@ def test_a_scatter_adds_within_its_grid_and_refuses_what_lies_outside():
             away = positions.clone()
             away[7, axis] = bad
             with pytest.raises(IndexError, match="outside of the grid"):
-                scatter_numba(values, away, tap_table(), shape)
+                scatter_numba(signal, power, away, tap_table(), shape[1:])
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])

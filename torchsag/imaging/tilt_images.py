@@ -25,7 +25,7 @@ from torchsag.axes import HalfWeights, Volumes
 from torchsag.fourier import half_frequencies, to_half_spectrum
 from torchsag.imaging.ctf import Microscope
 from torchsag.imaging.dose import remaining_signal
-from torchsag.spectra.scatter import back_project
+from torchsag.spectra.matched_scatter import back_project_matched
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +108,8 @@ def matched_sum(
     signal = spectra[:, inside] * (1 if premultiplied else transfer[:, inside])
     # Half of each image stands for all of it; but u = 0 is listed with both signs of v.
     once = torch.where(half_frequencies((1, n, n), images.device)[0, ..., 0][inside] == 0, 0.5, 1.0)
-    values = torch.stack([signal * once, (power * once).to(signal)]).flatten(1)
-    volume, response = back_project(values, points.reshape(-1, 3), (n, n, n))
+    parts = (signal * once).flatten(), (power * once).flatten()
+    volume, response = back_project_matched(*parts, points.reshape(-1, 3), (n, n, n))
     weight = to_half_spectrum(response).real.clamp_min(0)
     return volume, weight, torch.maximum(weight, to_half_spectrum(response * _overlap(response)).real)
 

@@ -8,12 +8,11 @@ the lattice of the box, coefficient k is then ``sum_j v_j D(k - k_j)`` with D th
 from __future__ import annotations
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor
 
 from torchsag.axes import Box, Volumes
-from torchsag.spectra.gridding import WIDTH, kernel_taps, kernel_transform, padded_size, tap_table
-from torchsag.spectra.scatter_numba import scatter_numba
+from torchsag.spectra.gridding import WIDTH, kernel_taps, kernel_transform, padded_size
 
 _AXES = (-3, -2, -1)
 
@@ -38,18 +37,9 @@ def back_project(
     half = torch.where(mirrored[:, None], -frequencies, frequencies)
     turned = torch.where(mirrored, values.conj(), values)
     size = padded_size(n)
-    grid = _scatter(turned, half * size, size)
-    return _centred(_complete(grid, size), n)
-
-
-def _scatter(
-    values: Complex[Tensor, "channels points"], positions: Float[Tensor, "points 3"], size: int
-) -> Complex[Tensor, "channels pz py px"]:
-    """Sums on the padded grid; axis x holds the frequencies ``-WIDTH .. size / 2 + WIDTH``."""
-    shape = (len(values), size, size, size // 2 + 1 + 2 * WIDTH)
-    if values.device.type == "cpu" and values.dtype == torch.complex64:
-        return scatter_numba(values, positions.float(), tap_table(), shape)
-    return scatter_torch(values, positions, shape)
+    # Axis x holds the frequencies ``-WIDTH .. size / 2 + WIDTH``.
+    grid = scatter_torch(turned, half * size, (len(values), size, size, size // 2 + 1 + 2 * WIDTH))
+    return centred(complete(grid, size), n)
 
 
 def scatter_torch(
@@ -68,19 +58,20 @@ def scatter_torch(
     return grid.reshape(shape)
 
 
-def _complete(grid: Tensor, size: int) -> Complex[Tensor, "channels pz py px"]:
+def complete(grid: Tensor, size: int) -> Shaped[Tensor, "channels pz py px"]:
     """The half-spectrum of a real volume: each sample's mirror image added where it falls into this half."""
     last = size // 2
     core = grid[..., WIDTH : WIDTH + last + 1]
     opposite = (-torch.arange(size, device=grid.device)) % size
+    down = opposite[:, None]
     # Copies, so that nothing is added twice.
-    below, above = grid[..., : WIDTH + 1].flip(-1), grid[..., WIDTH + last :].flip(-1)
-    core[..., : WIDTH + 1] += below[..., opposite, :, :][..., opposite, :].conj()
-    core[..., last - WIDTH :] += above[..., opposite, :, :][..., opposite, :].conj()
+    below, above = grid[..., down, opposite, : WIDTH + 1].flip(-1), grid[..., down, opposite, WIDTH + last :].flip(-1)
+    core[..., : WIDTH + 1] += below.conj()
+    core[..., last - WIDTH :] += above.conj()
     return core
 
 
-def _centred(spectrum: Complex[Tensor, "channels pz py px"], n: int) -> Volumes:
+def centred(spectrum: Complex[Tensor, "channels pz py px"], n: int) -> Volumes:
     """The inner voxels of the padded volume, transformed one axis at a time so that what is not kept costs nothing."""
     size = spectrum.shape[-2]
     volume = _middle(torch.fft.ifft(spectrum, dim=-3), -3, n)
