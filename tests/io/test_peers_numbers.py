@@ -1,13 +1,18 @@
 """What libraries that others maintain read from small lists; their numbers were printed by running them."""
 
+from pathlib import Path
+from xml.etree import ElementTree
+
 import emfile
+import gemmi
 import numpy as np
 import pytest
 import torch
 
 from torchsag.geometry import zyz_to_matrix
-from torchsag.io import av3, dynamo, stopgap
-from torchsag.particles import TiltRange
+from torchsag.io import av3, dynamo, pytom, stopgap
+from torchsag.io.particle_list import ParticleList
+from torchsag.particles import TiltRange, Transfer
 
 
 def _close(ours, theirs, atol=1e-9):
@@ -105,3 +110,83 @@ def test_stopgap_list_as_cryocat_reads_it(tmp_path):
     assert (listing.tomograms, listing.classes.tolist()) == (["3", "3"], [1, 2])
     _close(listing.scores, [0.4, 0.5])
     _close(listing.positions + listing.shifts, [[100.5, 198.75, 52.0], [110.0, 210.0, 60.0]])  # get_coordinates()
+
+
+# What the peers make of these angles they make of what is written, too: lists of five particles that torchsag wrote
+# were read by dynamotable 0.3.0 and eulerangles 1.0.2, cryoCAT 0.7.1 and PyTom's structures.py, rotations within 1e-7.
+ANGLES = [[-29.80023, 3.911201, 120.999041], [10.0, 20.0, 30.0], [-170.5, 95.25, 150.0]]  # phi, psi, theta
+
+
+def _listing():
+    positions = torch.tensor([[100, 200.5, 50], [101, 200.5, 50], [102, 200.5, 50]], dtype=torch.float64)
+    shifts = torch.tensor([[0.5, -1.25, 2], [0, 0, 0], [-3.5, 0.25, -0.125]], dtype=torch.float64)
+    return ParticleList(
+        Path("list"), (), ["p_17.em", "p_18.em", "p_305.em"], Transfer(), tilt_ranges=[TiltRange(-60, 54)] * 3,
+        rotations=torch.tensor(AV3_ROTATIONS, dtype=torch.float64), shifts=shifts, positions=positions,
+        classes=torch.tensor([1, 2, 1]), halves=torch.tensor([1, 2, 1]), tomograms=["3", "3", "4"],
+        scores=torch.tensor([0.4, 0.5, 0.25]).double(),
+    )  # fmt: skip
+
+
+def test_dynamo_table_is_written_as_dynamotable_reads_it(table, tmp_path):
+    """Columns by dynamotable's names: tag, dx dy dz, tdrot tilt narot, cc, ftype to ymaxtilt, tomo, class, x y z."""
+    dynamo.write_table(tmp_path / "written.tbl", table)
+    used = [0, *range(3, 10), 12, 13, 14, 19, 21, 23, 24, 25]
+    written, read = (np.loadtxt(tmp_path / name)[:, used] for name in ("written.tbl", "t.tbl"))
+    np.testing.assert_allclose(written, read, atol=1e-9, rtol=0)
+
+
+def test_av3_list_is_written_as_cryocat_reads_it(tmp_path):
+    listing = _listing()
+    av3.write_motive_list(tmp_path / "motl.em", listing)
+    _, values = emfile.read(str(tmp_path / "motl.em"))
+    rows = np.squeeze(values)
+    np.testing.assert_allclose(rows[:, 16:19], ANGLES, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(rows[:, 7:10] + rows[:, 10:13], listing.positions + listing.shifts, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(rows[:, [3, 4, 19]], [[17, 3, 1], [18, 3, 2], [305, 4, 1]])
+    np.testing.assert_allclose(rows[:, 0], listing.scores, atol=1e-7)
+
+
+def test_stopgap_list_is_written_as_cryocat_reads_it(tmp_path):
+    listing = _listing()
+    stopgap.write_motive_list(tmp_path / "motl.star", listing)
+    block = gemmi.cif.read(str(tmp_path / "motl.star")).sole_block()
+
+    def columns(*names):
+        return np.array([[float(value) for value in block.find_loop(f"_{name}")] for name in names]).T
+
+    np.testing.assert_allclose(columns("phi", "psi", "the"), ANGLES, atol=5e-6, rtol=0)
+    places = columns("orig_x", "orig_y", "orig_z") + columns("x_shift", "y_shift", "z_shift")
+    np.testing.assert_allclose(places, listing.positions + listing.shifts, atol=1e-6, rtol=0)
+    numbers = columns("subtomo_num", "tomo_num", "class")
+    np.testing.assert_allclose(numbers, [[17, 3, 1], [18, 3, 2], [305, 4, 1]])
+    np.testing.assert_allclose(columns("score")[:, 0], listing.scores, atol=1e-6)
+    assert list(block.find_loop("_halfset")) == ["A", "B", "A"]
+
+
+# PyTom (github main of April 2025): pytom.agnostic.structures.Rotation(-29.80023, 3.911201, 120.999041).toMatrix(), its
+# compiled volumes replaced by arrays; its deg2rad has seven digits.
+PYTOM_ROTATION = [
+    [0.8482836180460439, 0.5263044429906564, 0.058468253291923414],
+    [0.31454947976689174, -0.4119788849460564, -0.8551795268462534],
+    [-0.4259970987378803, 0.7438259417678972, -0.5150237278223302],
+]
+
+
+def test_pytom_list_as_pytom_reads_it_and_back(tmp_path):
+    """ParticleList.fromXMLFile of what is written gives these numbers and missing angles of 30 and 36."""
+    listing = _listing()
+    pytom.write_particle_list(tmp_path / "list.xml", listing)
+    particles = list(ElementTree.parse(tmp_path / "list.xml").iter("Particle"))
+    for tag, keys, expected, within in (
+        ("Rotation", "Z1 Z2 X", torch.tensor(ANGLES).double(), 5e-6),
+        ("Shift", "X Y Z", listing.shifts, 1e-6),
+        ("PickPosition", "X Y Z", listing.positions, 1e-6),
+    ):
+        found = [[float(one.find(tag).attrib[key]) for key in keys.split()] for one in particles]
+        np.testing.assert_allclose(found, expected, atol=within, rtol=0)
+    wedges = [one.find(".//SingleTiltWedge").attrib for one in particles]
+    assert [(float(one["Angle1"]), float(one["Angle2"])) for one in wedges] == [(30.0, 36.0)] * 3
+    back = pytom.read_particle_list(tmp_path / "list.xml")
+    _close(back.rotations[0], PYTOM_ROTATION, atol=1e-7)
+    assert [one.find("Class").attrib["Name"] for one in particles] == ["1", "2", "1"]
