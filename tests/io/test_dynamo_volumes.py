@@ -72,6 +72,14 @@ def test_tables_are_cropped_from_the_tomogram_they_stand_below(project):
     assert tomogram_files(listing, None) == files
 
 
+def test_orientations_are_those_of_the_tables(project):
+    listing, table = read_positions(project / "project.vll"), read_list(project / "myTable1.tbl")
+    assert listing.rotations is not None
+    assert listing.shifts is not None
+    assert torch.equal(listing.rotations[:2], table.rotations)
+    assert torch.equal(listing.shifts[:2], table.shifts)
+
+
 def test_voxel_sizes_that_every_tomogram_tells_are_those_of_the_list(project):
     text = WIKI.replace("> myTable1.tbl", "* apix = 4.5\n> myTable1.tbl")
     (project / "project.vll").write_text(text)

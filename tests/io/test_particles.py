@@ -115,6 +115,16 @@ def test_names_start_in_the_project_folder(write_volumes, tmp_path, monkeypatch)
     assert len(read_particles(path)) == 1
 
 
+@pytest.mark.parametrize("place", ["beside", "where it ran"])
+def test_pytom_volumes_are_found_where_it_ran(write_volumes, tmp_path, place):
+    folder = write_volumes(folder=tmp_path / "project")
+    lists = folder if place == "beside" else folder / "alignment" / "run1"
+    lists.mkdir(parents=True, exist_ok=True)
+    wedge = '<Wedge Type="SingleTiltWedge"><SingleTiltWedge Angle1="30" Angle2="30" CutoffRadius="0"/></Wedge>'
+    (lists / "list.xml").write_text(f'<ParticleList><Particle Filename="p0.mrc">{wedge}</Particle></ParticleList>')
+    assert read_particles(lists / "list.xml").load([0]).volumes.shape == (1, 6, 6, 6)
+
+
 def test_poses_in_voxels(write_volumes):
     folder = write_volumes()
     columns = "rlnImageName rlnOriginXAngst rlnOriginYAngst rlnOriginZAngst rlnRandomSubset rlnClassNumber rlnTomoName"

@@ -1,5 +1,6 @@
 """What libraries that others maintain read from small lists; their numbers were printed by running them."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -134,6 +135,15 @@ def test_dynamo_table_is_written_as_dynamotable_reads_it(table, tmp_path):
     used = [0, *range(3, 10), 12, 13, 14, 19, 21, 23, 24, 25]
     written, read = (np.loadtxt(tmp_path / name)[:, used] for name in ("written.tbl", "t.tbl"))
     np.testing.assert_allclose(written, read, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(("write", "name"), [(av3.write_motive_list, "a.em"), (stopgap.write_motive_list, "a.star")])
+def test_lists_without_a_place_for_wedges_say_so(tmp_path, caplog, write, name):
+    write(tmp_path / name, _listing())
+    assert "has no place for the wedge, which 3 particles of list have" in caplog.text
+    caplog.clear()
+    write(tmp_path / name, replace(_listing(), tilt_ranges=None))
+    assert not caplog.text
 
 
 def test_av3_list_is_written_as_cryocat_reads_it(tmp_path):

@@ -21,6 +21,7 @@ from torchsag.io.foreign import (
     particle_numbers,
     poses_and_positions,
     read_tomogram_map,
+    say_wedges_are_lost,
     tomogram_numbers,
     write_tomogram_map,
 )
@@ -98,3 +99,4 @@ def write_motive_list(path: Path | str, listing: ParticleList, voxel_size: float
     motives[:, 19] = classes
     write_em(path, motives[None].numpy())
     write_tomogram_map(path, listing, _LARGEST_WHOLE)
+    say_wedges_are_lost(listing, path, "give AV3's programs the tilt range")

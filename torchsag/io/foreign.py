@@ -241,6 +241,15 @@ def single_ranges(listing: ParticleList, target: Path | str) -> list[TiltRange |
     return ranges
 
 
+def say_wedges_are_lost(listing: ParticleList, target: Path | str, instead: str) -> None:
+    """Warn where a list without a place for wedges is written of particles that have one."""
+    lost = sum(one is not None for one in listing.tilt_ranges or listing.weight_names or ())
+    if lost:
+        _LOG.warning(
+            "%s: has no place for the wedge, which %d particles of %s have; %s", target, lost, listing.path, instead
+        )
+
+
 def number_table(path: Path, text: str, least: int) -> Float[Tensor, "rows columns"]:
     """A table of at least `least` whitespace-separated numbers a line.
 

@@ -23,6 +23,7 @@ from torchsag.io.foreign import (
     particle_numbers,
     poses_and_positions,
     read_tomogram_map,
+    say_wedges_are_lost,
     tomogram_numbers,
     write_tomogram_map,
 )
@@ -115,3 +116,4 @@ def write_motive_list(path: Path | str, listing: ParticleList, voxel_size: float
         )
     write_text(path, "\n".join(lines) + "\n")
     write_tomogram_map(path, listing)
+    say_wedges_are_lost(listing, path, "STOPGAP wants a wedge list of each tomogram's tilts, which it makes itself")
