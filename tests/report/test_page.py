@@ -91,3 +91,10 @@ def test_result_that_cannot_be_trusted_is_not_quoted():
     assert "24 Å" not in bad.sentence
     assert good.sentence.endswith("24 Å.")
     assert verdict_headline({}, "24 Å").sentence == "24 Å."
+
+
+def test_long_keys_as_headings_may_break_after_a_dot():
+    table = Table("numbers", ["method.search.max_shift", "a <b>"], [[1.0, "x"]])
+    page = render("A page", Headline("Fine."), [Section("Numbers", table=table)])
+    assert ">method.<wbr>search.<wbr>max_shift</th>" in page
+    assert ">a &lt;b&gt;</th>" in page

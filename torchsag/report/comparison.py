@@ -9,11 +9,11 @@ from pathlib import Path
 from torchsag.evaluation.comparison_tables import Row, Tables
 from torchsag.io import write_text
 from torchsag.report.comparison_charts import Plot, plots
-from torchsag.report.page import Headline, Picture, Section, Table, render
+from torchsag.report.comparison_headline import headline
+from torchsag.report.page import Picture, Section, Table, render
 from torchsag.report.png_chart import save_png
 from torchsag.report.running import write_running
 from torchsag.report.svg_chart import panels
-from torchsag.report.wording import digits
 from torchsag.runs.job import Moment
 
 _SO_FAR = {
@@ -51,7 +51,7 @@ class ComparisonPage:
             save_png(folder / f"{name}.png", plot.charts)
         sections = [_section(plot, number < 2) for number, plot in enumerate(drawn.values())]
         sections += [_numbers(tables.summary), _tests(tables.tests)]
-        write_text(folder / "report.html", render(self.title, _headline(tables.summary, known), sections))
+        write_text(folder / "report.html", render(self.title, headline(tables.summary, tables.tests, known), sections))
 
     def running(self, folder: Path, moment: Moment, due: float) -> None:
         """Write the page of a comparison that goes on."""
@@ -60,38 +60,6 @@ class ComparisonPage:
         table = Table("Methods and trials that are done", ["trial and method", *_SO_FAR.values()], rows)
         sections = [Section("So far", table=table)] if rows else []
         write_running(folder, self.title, moment, due, sections)
-
-
-def _headline(summary: Sequence[Row], known: bool) -> Headline:
-    """Which method came nearest to the truth, or correlates best where there is none; a list by trial if many."""
-    trials = list(dict.fromkeys(row["trial"] for row in summary))
-    best = {trial: _best([row for row in summary if row["trial"] == trial], known) for trial in trials}
-    does = "errs least" if known else "correlates best"
-    winners = list(dict.fromkeys(row["method"] for row in best.values()))
-    if len(winners) == 1:
-        where = f" in all {len(trials)} trials" if len(trials) > 1 else ""
-        sentence = f"{winners[0]} {does}{where}."
-    else:
-        sentence = f"No method {does} everywhere."
-    if not known:
-        sentence += " No true poses are known."
-    return Headline(sentence, findings=[f"{trial}: {_said(row, known)}." for trial, row in best.items()])
-
-
-def _best(rows: Sequence[Row], known: bool) -> Row:
-    if known:
-        return min(rows, key=lambda row: row["median_rotation_error_deg"])
-    return max(rows, key=lambda row: row["mean_ccc"])
-
-
-def _said(row: Row, known: bool) -> str:
-    if not known:
-        return f"{row['method']}, correlation {digits(row['mean_ccc'])}"
-    bound = row["bound_rotation_deg"]
-    own = row.get("bound_with_reference_rotation_deg")
-    with_this = f", with this reference {digits(own)}°" if own else ""
-    limit = f" (Cramer-Rao bound: {digits(bound)}° root mean square{with_this})" if bound else ""
-    return f"{row['method']}, {digits(row['median_rotation_error_deg'])}° in the median{limit}"
 
 
 def _section(plot: Plot, leading: bool) -> Section:

@@ -232,7 +232,7 @@ def _table(table: Table) -> str:
         all(isinstance(row[at], (int, float, type(None))) for row in table.rows) for at in range(len(table.columns))
     ]
     classes = [" class='number'" if each else "" for each in numeric]
-    head = "".join(f"<th scope='col'{c}>{html.escape(n)}</th>" for c, n in zip(classes, table.columns, strict=True))
+    head = "".join(f"<th scope='col'{c}>{_breakable(n)}</th>" for c, n in zip(classes, table.columns, strict=True))
     rows = (
         "".join(f"<td{c}>{html.escape(_cell(value))}</td>" for c, value in zip(classes, row, strict=True))
         for row in table.rows
@@ -243,6 +243,11 @@ def _table(table: Table) -> str:
         f"<p class='soft'>{name}</p><div class='scroll' tabindex='0' role='region' aria-label='{name}'>"
         f"<table class='sortable' aria-label='{name}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _breakable(heading: str) -> str:
+    """A key such as ``method.search.max_shift`` may go on in the next line after a dot."""
+    return html.escape(heading).replace(".", ".<wbr>")
 
 
 def _cell(value: Any) -> str:

@@ -84,8 +84,9 @@ def _jobs(jobs: Sequence[Job], rows: Sequence[Mapping[str, Any]]) -> Section:
         for key in (rows[0] if rows else {})
         if key not in left_out and not key.startswith(("versions.", "git.")) and len({row[key] for row in rows}) > 1
     ]
-    columns = ["job", *varied, *found, "merit"]
-    heads = ["job", *varied, *map(worded_heading, found), "merit"]
+    merit = ["merit"] if any(row.get("merit") is not None for row in rows) else []
+    columns = ["job", *varied, *found, *merit]
+    heads = ["job", *varied, *map(worded_heading, found), *merit]
     table = Table("Every job; a heading sorts", heads, [[row.get(key) for key in columns] for row in rows])
     return Section("Jobs", table=table)
 
