@@ -12,6 +12,6 @@ enter() { # script, particles, name
   torchsag bench "judge=$out/$1" "out=$out/sheets/$1" "first=$2" "name=$3"
   cp "$out/sheets/$1/sheet.json" "$here/sheets/$1.json"
 }
-enter relion 20 "RELION 3.1.3"
+enter relion 100 "RELION 3.1.3"
 enter pytme 8 "pyTME 0.3.6"
 enter acryo 12 "acryo 0.9.1"
