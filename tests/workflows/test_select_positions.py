@@ -88,6 +88,20 @@ def test_what_positions_alone_cannot_say_is_answered_in_a_sentence(here, capsys,
     assert not (here / "out.star").exists()
 
 
+@pytest.mark.parametrize("unsized", ["picks.star", "picks.csv"])
+def test_positions_that_count_nobody_knows_what_do_not_join_those_that_do(here, capsys, unsized):
+    sized = HEAD.replace("_somebodysColumn", "_rlnPixelSize") + "TS_9 10 20 30 0 0 0 1 4.0\n"
+    (here / "sized.star").write_text(sized)
+    words = [f"particles=[sized.star,{unsized}]", "out=out.star"]
+    assert select(*words) == 2
+    assert (
+        f"{unsized}: does not say what its positions count, and sized.star has voxels of 4" in capsys.readouterr().err
+    )
+    assert not (here / "out.star").exists()
+    assert select(*words, "voxel_size_angstrom=4") == 0
+    assert len(read_positions("out.star").names) == 1 + len(read_positions(unsized).names)
+
+
 def test_volumes_in_one_list_only_are_no_join(here, capsys):
     (here / "named.csv").write_text("volume,tomogram,x,y,z\nv1.mrc,a.mrc,1,2,3\n")
     assert select("particles=[named.csv,picks.csv]", "out=out.csv") == 2

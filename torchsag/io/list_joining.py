@@ -67,13 +67,14 @@ def joined(listings: Sequence[ParticleList], sizes: Sequence[Sequence[float] | N
     Raises
     ------
     InputError
-        If weights mean different things, only some lists have optics groups, positions count different voxels, or the
-        lists belong to different ``tomograms.star``.
+        If weights mean different things, only some lists have optics groups, positions count different voxels or one
+        list does not say which, or the lists belong to different ``tomograms.star``.
     """
     first = listings[0]
     if len(listings) == 1:
         return first
     _check(listings)
+    _check_positions(listings, sizes)
     folder = start_of_names(first)
     tables = [_table(k, one, size, folder) for k, (one, size) in enumerate(zip(listings, sizes, strict=True))]
     optics, numbers = _optics(listings)
@@ -102,7 +103,8 @@ def joined(listings: Sequence[ParticleList], sizes: Sequence[Sequence[float] | N
 def _check(listings: Sequence[ParticleList]) -> None:
     first = listings[0]
     for other in listings[1:]:
-        if type(other.weighting) is not type(first.weighting) or (other.weightings or first.weightings):
+        alike = type(other.weighting) is type(first.weighting) and not (other.weightings or first.weightings)
+        if not alike and (first.named or other.named):  # positions alone have no weights
             raise InputError(
                 f"{other.path}: expected weights that mean the same as those of {first.path}, "
                 f"{type(first.weighting).__name__}, got {type(other.weighting).__name__}; convert one of them first"
@@ -127,6 +129,19 @@ def _check(listings: Sequence[ParticleList]) -> None:
                 f"{other.path}: expected positions that count the voxels of {first.path}, got others; select from one "
                 "of them with new_voxel_size_angstrom= first"
             )
+
+
+def _check_positions(listings: Sequence[ParticleList], sizes: Sequence[Sequence[float] | None]) -> None:
+    """Positions of lists that tell their voxel size and of lists that do not may count anything."""
+    placed = [pair for pair in zip(listings, sizes, strict=True) if pair[0].positions is not None]
+    known = next(((one.path, its[0]) for one, its in placed if its), None)
+    unknown = next((one.path for one, its in placed if its is None), None)
+    if known is not None and unknown is not None:
+        raise InputError(
+            f"{unknown}: does not say what its positions count, and {known[0]} has voxels of {known[1]:g} angstrom; "
+            f"give voxel_size_angstrom={known[1]:g} if both count the same voxels, or write that list with its voxel "
+            "size first"
+        )
 
 
 def _position_scale(listing: ParticleList) -> tuple[str, ...]:
