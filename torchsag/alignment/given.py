@@ -9,6 +9,7 @@ import torch
 from torchsag.errors import InputError
 from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap, ParticleBatch
+from torchsag.particles.batch import require_finite
 
 _SAME_VOXEL = 1e-3  # relative; headers round
 
@@ -67,16 +68,6 @@ def checked_batch(particles: Any, reference: DensityMap) -> ParticleBatch:
             f"particles: expected them on the device of the prepared reference, {there}, got {here}; move them with "
             f".to({str(there)!r}), or prepare there: prepare(reference, symmetry, device={str(here)!r})"
         )
-    _require_finite(particles)
+    if here.type != "cpu":  # a batch on a CPU was looked at when it was made
+        require_finite(particles)
     return particles if particles.spectra.dtype == torch.complex64 else particles.to(torch.float32)
-
-
-def _require_finite(particles: ParticleBatch) -> None:
-    parts = torch.view_as_real(particles.spectra.detach()).flatten(1)
-    # A sum is had in a sixteenth of the time; of finite numbers it is finite unless they are next to overflow.
-    if bool(parts.sum(1).isfinite().all()):
-        return
-    finite = parts.isfinite().all(1)
-    if not bool(finite.all()):
-        first = int((~finite).nonzero()[0])
-        raise InputError(f"particle {particles.names[first]}: expected finite values, got NaN or infinity")

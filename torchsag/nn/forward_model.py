@@ -22,6 +22,7 @@ from torchsag.imaging.cubic_spline import CubicSpline
 from torchsag.imaging.interpolation import Interpolation
 from torchsag.imaging.sampling import place
 from torchsag.imaging.wedge import missing_wedge
+from torchsag.nn.rows import rows
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.requirements import require_box, require_kind, require_positive, require_tensor, require_whole
 
@@ -101,7 +102,7 @@ class WedgeLayer(nn.Module):
 
     def forward(self, spectra: HalfSpectra, index: Any = slice(None)) -> HalfSpectra:
         """Spectra of some particles times their weights."""
-        weights = self.weights[self.weight_index[index]]
+        weights = self.weights[rows("weights", self.weight_index, index)]
         _require_spectra(spectra, tuple(weights.shape))
         return spectra * weights
 
@@ -135,7 +136,7 @@ class CTF(nn.Module):
 
     def forward(self, spectra: HalfSpectra, index: Any = slice(None)) -> HalfSpectra:
         """Spectra of some particles times their transfer."""
-        defocus = self.defocus_um[index][..., None, None, None]
+        defocus = rows("defocus_um", self.defocus_um, index)[..., None, None, None]
         _require_spectra(spectra, (*defocus.shape[:-3], *self.frequency_per_angstrom.shape))
         return spectra * self.microscope.ctf(self.frequency_per_angstrom, defocus)
 

@@ -18,6 +18,7 @@ from torchsag.geometry import Poses, zyz_to_matrix
 from torchsag.geometry.coordinates import require_coordinates
 from torchsag.geometry.poses import require_row
 from torchsag.geometry.rotations import project_to_rotation
+from torchsag.nn.rows import rows
 
 
 class EulerPoses(nn.Module):
@@ -42,7 +43,7 @@ class EulerPoses(nn.Module):
 
     def forward(self, index: Any = slice(None)) -> Poses:
         """The poses of some particles, by default of all."""
-        return Poses(zyz_to_matrix(self.zyz_rad[index]), self.shift_voxels[index])
+        return Poses(zyz_to_matrix(rows("poses", self.zyz_rad, index)), rows("poses", self.shift_voxels, index))
 
 
 class TangentPoses(nn.Module):
@@ -74,8 +75,9 @@ class TangentPoses(nn.Module):
 
     def forward(self, index: Any = slice(None)) -> Poses:
         """The poses of some particles, by default of all."""
-        start = Poses(self.start_rotations[index], self.start_shifts[index])
-        return start.retract(torch.cat([self.rotvec_rad[index], self.move_voxels[index]], -1))
+        start = Poses(rows("poses", self.start_rotations, index), rows("poses", self.start_shifts, index))
+        move = torch.cat([self.rotvec_rad, self.move_voxels], -1)
+        return start.retract(rows("poses", move, index))
 
     @torch.no_grad()
     def rebase(self) -> None:
@@ -109,7 +111,8 @@ class SixDPoses(nn.Module):
 
     def forward(self, index: Any = slice(None)) -> Poses:
         """The poses of some particles, by default of all."""
-        return Poses(six_to_matrix(self.columns[index].flatten(-2)), self.shift_voxels[index])
+        columns = rows("poses", self.columns, index)
+        return Poses(six_to_matrix(columns.flatten(-2)), rows("poses", self.shift_voxels, index))
 
 
 def six_to_matrix(six: Float[Tensor, "*batch 6"]) -> Rotations:

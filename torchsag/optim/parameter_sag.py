@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -109,7 +109,7 @@ class SAG(torch.optim.Optimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(_checked_params(params), defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; what concerns the sum as a whole cannot differ between groups."""
@@ -130,7 +130,12 @@ class SAG(torch.optim.Optimizer):
                 )
         if float(param_group.get("scale", self.defaults["scale"])) == 0:
             raise InputError("SAG: the scale of a parameter group must be positive, got 0")
-        super().add_param_group(param_group)
+        if "params" not in param_group:
+            raise InputError(f"SAG: expected params in a parameter group, got {', '.join(map(str, param_group))} alone")
+        try:
+            super().add_param_group(param_group)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"SAG: expected parameters that can be optimized, but torch says: {error}") from error
 
     def set_term(self, term: Any) -> None:
         """Say which term the next step visits: ``0 .. num_terms - 1``. Each step needs its own word."""
@@ -293,6 +298,19 @@ class SAG(torch.optim.Optimizer):
             direction = direction + float(group["weight_decay"]) * parameter
         rate = float(group["lr"]) * group["scale"] ** 2 / (1.0 if lipschitz is None else lipschitz)
         parameter -= (rate * direction).to(parameter.dtype)
+
+
+def _checked_params(params: Any) -> list[Any]:
+    """What an optimizer is given, once gone through."""
+    if isinstance(params, (Tensor, str, dict)) or not isinstance(params, Iterable):
+        raise InputError(
+            "SAG: expected params as a list of tensors or of parameter groups, such as model.parameters(), got "
+            f"{type(params).__name__}"
+        )
+    listed = list(params)
+    if not listed:
+        raise InputError("SAG: expected at least one parameter, got an empty parameter list")
+    return listed
 
 
 def _is_whole(tensor: Tensor) -> bool:

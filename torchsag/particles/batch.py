@@ -51,6 +51,11 @@ class ParticleBatch:
         Size (z, y, x) in voxels.
     poses
         Prior poses, where known.
+
+    Raises
+    ------
+    InputError
+        If parts do not fit each other, or (on a CPU) numbers are not finite or weights negative.
     """
 
     spectra: Complex[Tensor, "particles z y kx"]
@@ -70,12 +75,21 @@ class ParticleBatch:
         for name, length in lengths.items():
             if length != count:
                 raise InputError(f"particles: expected {count} {name}, one for each particle, got {length}")
+        # A GPU would be waited for; what comes from a CPU was looked at there.
         if self.weight_index.device.type == "cpu" and count and not is_transformed():
-            low, high = map(int, self.weight_index.aminmax())
-            if low < 0 or high >= len(self.weights):
-                raise InputError(
-                    f"particles: expected weight_index from 0 to {len(self.weights) - 1}, got {low} to {high}"
-                )
+            self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        low, high = map(int, self.weight_index.aminmax())
+        if low < 0 or high >= len(self.weights):
+            raise InputError(f"particles: expected weight_index from 0 to {len(self.weights) - 1}, got {low} to {high}")
+        lowest, highest = map(float, self.weights.detach().aminmax())
+        if not 0 <= lowest <= highest < math.inf:
+            raise InputError(
+                f"weights: expected finite numbers of at least 0, got {lowest:g} to {highest:g}; "
+                "ParticleBatch.from_arrays(..., weighting=Transfer()) takes a signed transfer function"
+            )
+        require_finite(self)
 
     def _check_kinds(self) -> None:
         require_box("particles", self.box)
@@ -246,6 +260,24 @@ class ParticleBatch:
             weight_index=self.weight_index.pin_memory(),
             poses=None if self.poses is None else self.poses.pin_memory(),
         )
+
+
+def require_finite(particles: ParticleBatch) -> None:
+    """Refuse particles with NaN or infinity.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them.
+    """
+    parts = torch.view_as_real(particles.spectra.detach().resolve_conj()).flatten(1)
+    # A sum is had in a sixteenth of the time; of finite numbers it is finite unless they are next to overflow.
+    if bool(parts.sum(1).isfinite().all()):
+        return
+    finite = parts.isfinite().all(1)
+    if not bool(finite.all()):
+        first = int((~finite).nonzero()[0])
+        raise InputError(f"particle {particles.names[first]}: expected finite values, got NaN or infinity")
 
 
 def check_half_spectra(name: str, shape: tuple[int, ...], box: Box) -> None:
