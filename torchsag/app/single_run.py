@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from torchsag.allocation import keep_freed_memory
 from torchsag.app.callbacks import with_callbacks
 from torchsag.app.catalogue import command_keys
 from torchsag.app.composition import allowed_modules, compose_whole, parse, without_hydra
@@ -58,6 +59,7 @@ def execute(
     check_files(config)
     threads = config.get("threads")
     set_threads(threads_per_process() if threads is None else threads)
+    keep_freed_memory()
     _log_to_stderr()
     if allowed and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a user's own package is usually being tried from its own folder
