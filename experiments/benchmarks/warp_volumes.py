@@ -1,11 +1,13 @@
 """Volumes as WarpTools exports them (``ts_export_particles --3d``): are the reported ellipsoids honest?
 
-    python experiments/benchmarks/warp_volumes.py [--particles 64]
+    python experiments/benchmarks/warp_volumes.py [--particles 64] [--average]
 
 Simulated tilt images (41 tilts, -3 um, dose-weighted, coloured noise) are inserted trilinearly into a Fourier volume of
 twice the box, as WarpTools does (its ``TiltSeries.ReconstructSubtomos.cs``): the volume is
 ``sum t(image x CTF) / sum t(|CTF|) x min(1, sum t)``, its weight the same of ``CTF`` in place of the image, with t the
-trilinear weight; both are cropped to the box in real space. The same images are read as tilt stacks, too. Figures into
+trilinear weight; both are cropped to the box in real space. The same images are read as tilt stacks, too. With
+``--average`` the volumes and the stacks go through `torchsag average` from the reference instead, whose ellipsoids are
+those of its last iteration; the common turn and shift of each half are taken out of the errors. Figures into
 ``warp_volumes.json``.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +25,12 @@ import tilt_stacks
 import torch
 
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
+from torchsag.app.main import main as main_of_torchsag
 from torchsag.fourier import from_half_spectrum, half_frequencies, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry, random_rotations
-from torchsag.io import read_particles
+from torchsag.io import read_particles, write_map
 from torchsag.io.mrc import write_mrc
+from torchsag.io.relion import read_covariances
 from torchsag.io.star import Loop, write_star
 from torchsag.particles import DensityMap, TiltStack, Transfer
 from torchsag.runs.calibration import calibrated_with
@@ -44,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--particles", type=int, default=64)
     parser.add_argument("--snr", type=float, default=SNR)
+    parser.add_argument("--average", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -75,6 +81,11 @@ def main() -> None:
         names = [str(k) for k in range(count)]
         table = {"rlnImageName": [f"v{k}.mrc" for k in names], "rlnCtfImage": [f"w{k}.mrc" for k in names]}
         write_star(folder / "volumes.star", {"particles": Loop({**table, "rlnPixelSize": [str(PIXEL)] * count})})
+        if options.average:
+            write_map(folder / "reference.mrc", reference)
+            lists = {"stacks": "particles.star", "volumes": "volumes.star"}
+            keep_averages(options.out, count, {kind: averaged(folder, one, poses) for kind, one in lists.items()})
+            return
         method = CurvatureSAGAligner().prepare(reference, Symmetry("C1"), "cpu")
         figures = {}
         kinds = {"stacks": stacks}
@@ -89,6 +100,43 @@ def main() -> None:
         "tilts": len(tilt_stacks.TILTS), "box": BOX, "voxel_size_angstrom": PIXEL, **figures,
     }  # fmt: skip
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(figures, indent=1))
+
+
+def averaged(folder: Path, listing: str, truth: Poses) -> dict[str, float]:
+    """Errors of the poses that `torchsag average` ends with, beside the uncertainties that it writes."""
+    out = folder / f"average_{listing.removesuffix('.star')}"
+    words = [f"particles={folder / listing}", f"reference={folder / 'reference.mrc'}", f"out={out}", "mirror=false"]
+    assert main_of_torchsag(["average", *words, "threads=1"]) == 0
+    particles, covariances = read_particles(out / "poses.star"), read_covariances(out / "poses.star")
+    assert particles.poses is not None
+    assert particles.halves is not None
+    assert covariances is not None
+    unit = torch.tensor([math.degrees(1)] * 3 + [PIXEL] * 3, dtype=torch.float64)
+    covariances = covariances / unit[:, None] / unit
+    off = tilt_stacks.errors(particles.poses, truth)
+    near = off[:, :3].norm(dim=-1) < math.radians(10)
+    frames = truth.rotations.double()
+    own = torch.einsum("pji,pkj->pki", frames, off.unflatten(-1, (2, 3)))  # in the frame of the maps
+    for half in (1, 2):  # each half has a map, and a frame, of its own
+        members = near & (particles.halves == half)
+        own[members] -= own[members].mean(0)
+    off = torch.einsum("pij,pkj->pki", frames, own).flatten(1)[near]
+    distance = torch.einsum("pi,pij,pj->p", off, torch.linalg.inv(covariances[near]), off)
+    inside = int((distance < tilt_stacks.CHI_SQUARE_95).sum())
+    return {
+        "within_10_deg": int(near.sum()),
+        "rms_rotation_error_deg": round(math.degrees(math.sqrt(float(off[:, :3].square().sum(-1).mean()))), 3),
+        "inside_95_percent_ellipsoid": inside,
+        "part_inside": round(inside / int(near.sum()), 3),
+    }
+
+
+def keep_averages(out: Path, count: int, figures: dict) -> None:
+    """Add to what the alignment has found."""
+    kept = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    kept["average"] = {"versions": versions(), "particles": count, **figures}
+    out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=1))
 
 
