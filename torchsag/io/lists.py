@@ -12,6 +12,7 @@ from torchsag.errors import InputError
 from torchsag.io import av3, dynamo, pytom, relion, stopgap
 from torchsag.io.csv_list import read_csv_list
 from torchsag.io.particle_list import ParticleList
+from torchsag.io.picks import holds_picks
 from torchsag.io.plausible import check_list
 from torchsag.io.regular_file import require_regular
 from torchsag.io.relion_document import with_table
@@ -59,6 +60,11 @@ def _read(source: Path | str, volumes: Path | None) -> ParticleList:
     path = Path(source)
     require_regular(path)
     suffix = path.suffix.lower()
+    if path.is_file() and holds_picks(path):
+        raise InputError(
+            f"{path}: gives positions and no volumes; cut the particles out with torchsag extract "
+            f"positions={path} first"
+        )
     if suffix == ".tbl":
         return dynamo.read_table(path, volumes)
     if suffix == ".em" and path.is_file() and av3.is_motive_list(path):

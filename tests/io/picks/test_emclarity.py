@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from torchsag.errors import InputError
+from torchsag.io.lists import read_list
 from torchsag.io.position_list import read_positions
 from torchsag.workflows.extract.sites import find_sites
 
@@ -62,6 +63,13 @@ def test_the_first_of_several_orientations_is_read_and_said(tmp_path, caplog):
     assert listing.positions is not None
     assert listing.positions.tolist() == [[100.5, 201.0, 32.25]]
     assert "2 orientations a particle; the first is read" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["TS_1_bin6.csv", "a.lst", "a.vll", "a.mod", "a.json", "a.ndjson"])
+def test_picks_in_place_of_particles_say_how_to_cut_them_out(tmp_path, name):
+    (tmp_path / name).write_text(SEARCH)
+    with pytest.raises(InputError, match="gives positions and no volumes; cut the particles out with torchsag extract"):
+        read_list(tmp_path / name)
 
 
 @pytest.mark.parametrize(

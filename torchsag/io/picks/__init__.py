@@ -1,5 +1,5 @@
 """Picks: positions in one tomogram, as picking programs and annotation archives write them."""
 
-from torchsag.io.picks.readers import read_picks
+from torchsag.io.picks.readers import holds_picks, read_picks
 
-__all__ = ["read_picks"]
+__all__ = ["holds_picks", "read_picks"]

@@ -16,6 +16,14 @@ from torchsag.io.picks.json_text import read_json
 from torchsag.io.picks.peet import is_motive_list, read_motive_list
 from torchsag.io.picks.portal import read_points
 
+_SUFFIXES = (".mod", ".ndjson", ".json", ".lst", VOLUME_LIST)
+
+
+def holds_picks(path: Path) -> bool:
+    """Whether a file is of a kind that `read_picks` reads, by its name or its first line."""
+    suffix = path.suffix.lower()
+    return suffix in _SUFFIXES or (suffix == ".csv" and (is_motive_list(path) or is_emclarity(path)))
+
 
 def read_picks(path: Path) -> ParticleList | None:
     """Read what picking programs write; None for every other list.
