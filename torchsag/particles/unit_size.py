@@ -17,7 +17,8 @@ def of_unit_size(particles: ParticleBatch) -> ParticleBatch:
     """
     z, y, x = particles.box
     parts = torch.view_as_real(particles.spectra.detach()[..., 1:])
-    size = parts.abs().amax((-4, -3, -2, -1)) / (z * y * x) ** 0.5
+    largest, smallest = parts.amax((-4, -3, -2, -1)), parts.amin((-4, -3, -2, -1))
+    size = torch.maximum(largest, -smallest) / (z * y * x) ** 0.5
     known = size.isfinite() & (size > 0)
     factor = torch.exp2(-torch.where(known, size, 1.0).log2().round())
     return replace(particles, spectra=particles.spectra * factor[:, None, None, None])
