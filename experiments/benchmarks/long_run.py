@@ -36,7 +36,6 @@ from torchsag.runs.provenance import Provenance, versions
 from torchsag.simulation.fast import FastPipeline
 
 BOX, VOXEL, SNR, CHUNK = 24, 10.0, 0.3, 64
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 COMMANDS: dict[str, dict[str, Any]] = {
     "align": {},
     "average": {"method": "curvature_sag_local", "start": "listed_poses", "iterations": 2, "converged_deg": 1e-9},
@@ -48,12 +47,19 @@ class _Mallinfo2(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
 
 
-def handed_out() -> int:
-    """Bytes that the C library's allocator has handed out and not got back."""
+def allocator() -> tuple[int, int]:
+    """Bytes that the C library's allocator has handed out and not got back, and bytes that it keeps for later."""
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _Mallinfo2
     found = mallinfo2()
-    return found.uordblks + found.hblkhd
+    return found.uordblks + found.hblkhd, found.fordblks
+
+
+def resident() -> tuple[int, int]:
+    """Bytes in memory that are the process's own, and pages of files, which the system takes back when it needs to."""
+    status = Path("/proc/self/status").read_text()
+    own, files = (int(status.split(f"{name}:")[1].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
+    return own, files
 
 
 @dataclass
@@ -67,11 +73,10 @@ class Meter:
         return self
 
     def keep(self, entry: Entry) -> None:
-        """Particles so far, resident bytes, bytes handed out, open files, CPU seconds."""
+        """Particles so far, bytes of memory of its own and of files, handed out and kept, open files, CPU seconds."""
         if entry.stage == "chunk":
-            resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
             files = len(os.listdir("/proc/self/fd"))
-            self.rows.append((entry.step, resident, handed_out(), files, time.process_time()))
+            self.rows.append((entry.step, *resident(), *allocator(), files, time.process_time()))
 
     def close(self, finished: bool) -> None:
         """Nothing to close."""
@@ -98,15 +103,19 @@ def measured(command: str, data: Path) -> dict[str, Any]:
     workflow(command, needed, {**COMMANDS[command], **common})(Provenance(command))
     whole = time.process_time()
     rows = np.array(meter.rows)
-    done, resident, heap, files, seconds = rows.T
+    done, own, of_files, heap, kept_free, files, seconds = rows.T
     late = done > done[-1] / 4
     quarters = np.interp(np.linspace(done[0], done[-1], 5), done, seconds)
     each = np.diff(quarters) / (done[-1] - done[0]) * 4e3
     return {
         "particles_aligned": int(done[-1]),
         "cpu_seconds": whole,
-        "resident_mib": [round(value / 2**20, 1) for value in np.interp(np.linspace(0, done[-1], 9), done, resident)],
-        "bytes_a_particle_resident": slope(done[late], resident[late]),
+        "own_mib": in_mib(done, own),
+        "of_files_mib": in_mib(done, of_files),
+        "kept_by_the_allocator_mib": in_mib(done, kept_free),
+        "bytes_a_particle_own": slope(done[late], own[late]),
+        "bytes_a_particle_of_files": slope(done[late], of_files[late]),
+        "bytes_a_particle_kept_by_the_allocator": slope(done[late], kept_free[late]),
         "bytes_a_particle_handed_out": slope(done[late], heap[late]),
         "bytes_a_particle_of_results": bytes_of_a_result(),
         "open_files_first_and_most": [int(files[0]), int(files.max())],
@@ -117,9 +126,14 @@ def measured(command: str, data: Path) -> dict[str, Any]:
     }
 
 
+def in_mib(done: np.ndarray, values: np.ndarray) -> list[float]:
+    """At nine moments of the run."""
+    return [round(value / 2**20, 1) for value in np.interp(np.linspace(0, done[-1], 9), done, values)]
+
+
 def by_pass(rows: list[list[float]], last: float) -> list[float]:
     """Slopes of the memory handed out over each quarter of the particles: in `average` each half, twice."""
-    done, heap = [row[0] for row in rows], [row[2] for row in rows]
+    done, heap = [row[0] for row in rows], [row[3] for row in rows]
     parts = [[k for k, at in enumerate(done) if low < at / last <= low + 0.25] for low in (0.0, 0.25, 0.5, 0.75)]
     return [slope(np.array([done[k] for k in part]), np.array([heap[k] for k in part])) for part in parts]
 
