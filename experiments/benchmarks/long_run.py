@@ -128,7 +128,7 @@ def measured(command: str, data: Path) -> dict[str, Any]:
 
 def in_mib(done: np.ndarray, values: np.ndarray) -> list[float]:
     """At nine moments of the run."""
-    return [round(value / 2**20, 1) for value in np.interp(np.linspace(0, done[-1], 9), done, values)]
+    return [round(float(value) / 2**20, 1) for value in np.interp(np.linspace(0, done[-1], 9), done, values)]
 
 
 def by_pass(rows: list[list[float]], last: float) -> list[float]:

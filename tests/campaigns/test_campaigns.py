@@ -97,3 +97,23 @@ def test_killed_commands_carry_on_to_the_same_results(tmp_path):
 
     found = kills.run(tmp_path, 40, 3)
     assert found["defects"] == []
+
+
+def test_a_campaign_in_pieces_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    import campaign
+
+    begun = []
+
+    def piece(folder, count, seed, first):
+        begun.append((count, seed, first))
+        table = {"x": {"operations": 7, "same": count}}
+        return {"kills": count, "seed": seed, "peak_memory_mib": first, "table": table, "defects": [first]}
+
+    monkeypatch.setattr(campaign, "CAMPAIGNS", {"kills": (piece, 20)})
+    found = campaign.in_pieces("kills", 50, 3, tmp_path)
+    table = {"x": {"operations": 7, "same": 50}}
+    assert found == {"kills": 50, "seed": 3, "peak_memory_mib": 40, "table": table, "defects": [0, 20, 40]}
+    assert begun == [(20, 3, 0), (20, 23, 20), (10, 43, 40)]
+    (tmp_path / "kills-3-20.json").unlink()
+    assert campaign.in_pieces("kills", 50, 3, tmp_path) == found
+    assert begun[3:] == [(20, 23, 20)]
