@@ -133,7 +133,10 @@ def align_in_chunks(
     Columns over all particles that are done, on the root, in order; empty on other ranks.
     """
     within = range(len(aligner.particles)) if within is None else within
+    gathered = _Gathered(len(aligner.particles))
     done = {} if checkpoint is None else checkpoint.finished(signatures)
+    for rows, columns in done.items():
+        gathered.add(rows, columns)
     known = workers.broadcast(list(done))
     finished = sum(len(_common(rows, within)) for rows in known)
     size = fair_chunk(len(within) - finished, chunk, workers.size)
@@ -144,12 +147,12 @@ def align_in_chunks(
         for rows, columns in workers.map_chunks(aligner, remaining_chunks(known, within.stop, size, within.start)):
             if checkpoint is not None:
                 checkpoint.save(rows, signatures, columns)
-            done[rows] = columns
+            gathered.add(rows, columns)
             advance(len(rows))
             loggers.note("chunk", chunk_numbers(columns), advance=len(rows))
             for fault in filter(None, columns["fault"]):
                 _log.warning("set aside: %s", fault)
-    return _gather(done) if workers.is_root else {}
+    return gathered.columns() if workers.is_root else {}
 
 
 def chunk_numbers(columns: Columns) -> dict[str, float | int]:
@@ -207,7 +210,30 @@ def _common(one: range, other: range) -> range:
     return range(max(one.start, other.start), min(one.stop, other.stop))
 
 
-def _gather(done: dict[range, Columns]) -> Columns:
-    parts = [done[rows] for rows in sorted(done, key=lambda rows: rows.start)]
-    names = dict.fromkeys(name for part in parts for name in part)
-    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
+class _Gathered:
+    """Columns of finished chunks, in arrays with a row for every particle of the set.
+
+    Kept chunk by chunk they would be thousands of small arrays between the large ones that come and go, and the C
+    library could not join what is free around them (experiments/benchmarks/long_run.py).
+    """
+
+    def __init__(self, count: int):
+        self._whole: Columns = {"fault": np.full(count, "", object)}
+        self._done = np.zeros(count, bool)
+        self._seconds: dict[str, float] = {}
+
+    def add(self, rows: range, columns: Columns) -> None:
+        """Take in what was found of `rows`."""
+        for name, column in columns.items():
+            if name.startswith(_STAGE):
+                self._seconds[name] = self._seconds.get(name, 0.0) + float(column.sum())
+                continue
+            if name not in self._whole:
+                self._whole[name] = np.zeros((len(self._done), *column.shape[1:]), column.dtype)
+            self._whole[name][rows.start : rows.stop] = column
+        self._done[rows.start : rows.stop] = True
+
+    def columns(self) -> Columns:
+        """Of all rows that are done, in order."""
+        found = {name: column if self._done.all() else column[self._done] for name, column in self._whole.items()}
+        return {**found, "fault": found["fault"].astype(str), **{k: np.array([v]) for k, v in self._seconds.items()}}
