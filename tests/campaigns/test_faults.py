@@ -23,7 +23,7 @@ def test_a_command_under_a_fault_ends_in_one_sentence_and_is_repeated_to_the_sam
 
 @pytest.mark.slow
 def test_every_command_survives_every_fault(tmp_path):
-    found = faults.run(tmp_path, 110, 2)
+    found = faults.run(tmp_path, 65, 2)
     assert found["defects"] == []
 
 
