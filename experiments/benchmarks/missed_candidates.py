@@ -65,7 +65,7 @@ def problems(seed: int, options: argparse.Namespace) -> Iterator[RandomProblem]:
     for _ in range(options.problems):
         yield RandomProblem(
             draw.randint(16, options.largest_box), 4.0, draw.choice(GROUPS),
-            (-draw.randint(35, 70), draw.randint(35, 70)), 1.0, 1.0, draw.randint(0, 2**31), options.particles,
+            (-draw.randint(35, 70), draw.randint(35, 70)), 1.0, 1.0, draw.randint(0, 2**31), options.particles, True,
         )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ _SIGNAL = 4000.0
 # What a border cuts off is missing in a particle and not in the model: with blobs within a third of boxes of 16 to 24,
 # whatever the shift, shifts in x and y were off by 1.5 to 1.9 standard errors (rms) for C1 and C7.
 _BLOB = 2.5  # widths; where a blob has 4 % of its height
-# In smaller ones a structure that stays inside is a lump of few details, turned by 5 to 30 degrees without much change;
-# errors that large do not follow the curvature at the best pose (2 to 3 standard errors rms in boxes of 16).
+# In smaller ones a structure that stays inside is a lump with few details, and errors do not follow the curvature at
+# the best pose (2 to 3 standard errors rms in boxes of 16).
 SMALLEST_BOX = 18
 _COPIES = 40  # blobs of a structure, at least: a lump, as complexes are, not a few points on a sphere
 
@@ -35,6 +35,7 @@ class RandomProblem:
     reference_scale: float
     seed: int
     count: int = 3
+    cut_off: bool = False  # whether shifts may carry parts of the structure over the border
 
     @property
     def max_shift(self) -> float:
@@ -43,13 +44,14 @@ class RandomProblem:
 
     @property
     def structure(self) -> DensityMap:
-        """Blobs as wide as two voxels allow, repeated as the symmetry says; no shift carries them over the border."""
+        """Blobs as wide as two voxels allow, repeated as the symmetry says."""
         generator = torch.Generator().manual_seed(self.seed)
         group = Symmetry(self.symmetry).rotations
         own = max(5, math.ceil(_COPIES / len(group)))
         direction = torch.nn.functional.normalize(torch.randn(own, 3, generator=generator, dtype=torch.float64), dim=-1)
         width = max(1.4, self.box / 24)
-        reach = min(self.box / 3, self.box / 2 - self.max_shift - _BLOB * width)
+        inside = self.box / 2 - self.max_shift - _BLOB * width
+        reach = self.box / 3 if self.cut_off else min(self.box / 3, inside)
         away = reach * torch.rand(own, 1, generator=generator, dtype=torch.float64) ** (1 / 3)
         centres = torch.einsum("gij,oj->goi", group, direction * away).reshape(-1, 3)
         heights = (0.5 + torch.rand(own, generator=generator, dtype=torch.float64)).repeat(len(group))
