@@ -14,8 +14,9 @@ EXAMPLES = ROOT / "experiments" / "examples"
 PICTURES = ROOT / "docs" / "images" / "gallery"
 _HEAD = """# Gallery
 
-Short programs, each well under a minute on one core. They lie in `experiments/examples/`, run in the slow tests, and
-make the pictures of this page: `python experiments/examples/NAME.py PICTURE.png`.
+Short programs, most under half a minute of one core (`hyperparameters` takes a minute, `averaging_with_prior` two).
+They lie in `experiments/examples/`, run in the slow tests, and make the pictures of this page: `python
+experiments/examples/NAME.py PICTURE.png`.
 """
 
 

@@ -68,7 +68,7 @@ def test_where_a_configuration_comes_from(own_project, capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--cfg", "job", "-p", "nonsense"], "--package: expected a key of compare, got 'nonsense'"),
+        (["--cfg", "job", "-p", "nonsense"], "--package: expected a part of what --cfg job shows for compare"),
         (["--cfg", "job", "seed=1,2"], "add -m"),
         (["--cfg", "job", "sede=1"], "did you mean 'seed'"),
         (["--info", "config", "method=sagg"], "method: expected one of"),
@@ -79,3 +79,10 @@ def test_what_cannot_be_shown_is_one_sentence(own_project, capsys, words, expect
     captured = capsys.readouterr()
     assert expected in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_part_may_be_called_by_its_short_word(capsys):
+    assert main(["compare", "out=x", "snr=0.5", "--cfg", "job", "--package", "snr"]) == 0
+    assert capsys.readouterr().out == "0.5\n"
+    assert main(["compare", "out=x", "--cfg", "job", "--package", "structure"]) == 0
+    assert capsys.readouterr().out.startswith("# @package trials.structure\n_target_: ")

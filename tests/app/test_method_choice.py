@@ -42,6 +42,11 @@ def test_what_is_no_list_of_names_is_refused(word, expected):
         choose_methods("compare", ["out=o", word])
 
 
+def test_a_method_that_is_added_and_not_listed_is_not_dropped_silently():
+    with pytest.raises(InputError, match=r"which \+method@methods\.mine=sag adds; write methods=\[chen_frm,mine\]"):
+        choose_methods("compare", ["out=o", "methods=[chen_frm]", "+method@methods.mine=sag"])
+
+
 def test_a_method_that_there_is_not(capsys):
     assert main(["compare", "out=o", "methods=[sagg]"]) == 2
     assert "did you mean 'sag'?" in capsys.readouterr().err

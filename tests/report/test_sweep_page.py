@@ -61,4 +61,14 @@ def test_settings_are_paired_over_the_seeds_they_share(tmp_path):
     assert row[:3] == ["method=chen_frm", "method=sag", "4"]
     low, mean, high = float(row[4]), float(row[3]), float(row[5])
     assert 0.9 < low < mean < high < 1.3
-    assert row[6] == "method=sag"
+    assert 0 < float(row[6]) < 0.001
+    assert row[7] == "method=sag"
+
+
+def test_few_particles_are_said_to_be_few(tmp_path):
+    aligned(tmp_path, {"method": "sag"}, [1.0, 2.0, 3.0, 4.0, 5.0], 3.0)
+    aligned(tmp_path, {"method": "chen_frm"}, [2.0, 3.0, 4.0, 5.0, 6.0], 4.0)
+    SweepPage()(tmp_path)
+    page = (tmp_path / "sweep.html").read_text()
+    assert "fewer than 6 particles have none" in page
+    assert "fewer than 6 particles never come below 0.05" in page

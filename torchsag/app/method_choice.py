@@ -19,13 +19,14 @@ def choose_methods(command: str, words: Sequence[str]) -> list[str]:
     Raises
     ------
     InputError
-        If the word is no list of names, or lists several lists.
+        If the word is no list of names, lists several lists, or leaves out what another word adds.
     """
     if not any(word.startswith("methods=") for word in words) or not _takes_methods(command):
         return list(words)
     (chosen,) = [word for word in words if word.startswith("methods=")][-1:]
     wanted = _names(chosen)
     others = [word for word in words if not word.startswith("methods=")]
+    _refuse_forgotten(chosen, wanted, others)
     taken = _taken(command, others)
     # By key, as an experiment may set parts of the component: hydra finds no place for these if that is not taken.
     edits = [f"~methods.{name}" for name, choice in taken.items() if choice and name not in wanted]
@@ -50,6 +51,18 @@ def _names(word: str) -> list[str]:
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{word}: expected the names of methods, as in methods=[sag,chen_frm]")
     return [str(name) for name in names]
+
+
+def _refuse_forgotten(chosen: str, wanted: Sequence[str], others: Sequence[str]) -> None:
+    """A method that is added by name and not listed would be left out without a word."""
+    begin = "+method@methods."
+    for word in others:
+        name = word[len(begin) :].partition("=")[0]
+        if word.startswith(begin) and name not in wanted:
+            raise InputError(
+                f"{chosen}: expected {name} in the list too, which {word} adds; write "
+                f"methods=[{','.join(wanted)},{name}]"
+            )
 
 
 def _taken(command: str, words: Sequence[str]) -> dict[str, str | None]:

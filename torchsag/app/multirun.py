@@ -87,7 +87,10 @@ def _sum_up(out: Path) -> int:
     judged = [job for job in jobs if not job.error and job.merit is not None and math.isfinite(job.merit)]
     if len(judged) > 1:
         best = min(judged, key=lambda job: job.merit if job.merit is not None else math.inf)
-        sys.stdout.write(f"best: [{best.folder}] with {best.merit:.4g} (smaller is better)\n")
+        sys.stdout.write(
+            f"best: [{best.folder}] with {best.merit:.4g} (smaller is better); of many jobs also the luckiest, "
+        )
+        sys.stdout.write("see the intervals and paired tests in sweep.html\n")
     sys.stdout.writelines(f"{path}\n" for path in files)
     return 2 if failed else 0
 

@@ -31,6 +31,7 @@ _QUANTITIES = {
 _LARGE_IS_GOOD = ("ccc", "score")
 # Pairs grow with the square of the jobs; a reader of more has a table in results.csv.
 _MOST_TESTED = 24
+_FEWEST = 6  # of fewer values no two enclose the median with 95 %, and Wilcoxon's least p is 1/16
 
 Values = dict[str, dict[str, float]]
 """By label of a job and by name of a particle."""
@@ -133,6 +134,8 @@ def _medians(measured: Mapping[tuple[str, str], Values]) -> list[Section]:
         if rows:
             columns = ["trial", "job", "particles", f"median {word}", "from", "to"]
             caption = f"Median {word} over the particles, with its 95 % interval, whatever the distribution"
+            if any(row[-1] is None for row in rows):
+                caption += f"; fewer than {_FEWEST} particles have none"
             sections.append(Section(f"{word[0].upper()}{word[1:]}", table=_with_trials(caption, columns, rows)))
     return sections
 
@@ -180,11 +183,14 @@ def _tests_over_seeds(jobs: Sequence[Job]) -> list[Section]:
         low, high = mean_interval(differences) or (None, None)
         sure = low is not None and high is not None and (low > 0 or high < 0)
         better = second if float(np.mean(differences)) > 0 else first
-        cells.append([first, second, len(seeds), float(np.mean(differences)), low, high, better if sure else ""])
+        values = [np.array([merits[name][seed] for seed in seeds]) for name in (first, second)]
+        (test,) = paired_tests(dict(zip((first, second), values, strict=True)))
+        mean = float(np.mean(differences))
+        cells.append([first, second, len(seeds), mean, low, high, test.t_p, better if sure else ""])
     if not cells:
         return []
-    columns = ["settings", "less settings", "seeds", "mean difference", "from", "to", "better"]
-    caption = "Differences of merit at the same seed (smaller is better), with Student's 95 % interval"
+    columns = ["settings", "minus settings", "seeds", "mean difference", "from", "to", "p", "better"]
+    caption = "Differences of merit at the same seed (smaller is better), with Student's 95 % interval and p"
     if len(cells) > 1:
         caption += f"; {len(cells)} pairs: one in twenty would seem to differ by chance"
     return [Section("Paired over seeds", table=Table(caption, columns, cells))]
@@ -207,8 +213,10 @@ def _tests(measured: Mapping[tuple[str, str], Values]) -> list[Section]:
             ])  # fmt: skip
     if not rows:
         return []
-    columns = ["trial", "quantity", "job", "less job", "particles", "mean difference", "p", "Cohen's d", "better"]
+    columns = ["trial", "quantity", "job", "minus job", "particles", "mean difference", "p", "Cohen's d", "better"]
     caption = "Every pair on the particles that all share: p of the Wilcoxon signed-rank test after Holm's correction"
+    if min(row[4] for row in rows) < _FEWEST:
+        caption += f"; fewer than {_FEWEST} particles never come below 0.05"
     return [Section("Paired tests", table=_with_trials(caption, columns, rows))]
 
 
