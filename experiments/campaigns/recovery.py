@@ -24,7 +24,11 @@ from typing import Any
 from scipy.stats import poisson
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "properties"))
-from random_problems import SMALLEST_BOX, RandomProblem, errors_in_sigmas
+from random_problems import (  # pyright: ignore[reportMissingImports]
+    SMALLEST_BOX,
+    RandomProblem,
+    errors_in_sigmas,
+)
 
 from torchsag import DensityMap, ParticleSet, Poses, align
 from torchsag.alignment.aligner import AlignmentResult
