@@ -33,12 +33,10 @@ def fresh(particles, tmp_path):
 
 def words(command, folder, out, skip_bad=True):
     given = [command, f"particles={folder / 'list.csv'}", f"out={out}", "threads=1"]
-    key = "skip_bad"
     if command == "compare":
         given += ["trials=listed", f"reference={folder / 'reference.mrc'}", "method=fast_matching", "~report"]
         given += ["device=cpu"]
-        key = "trials.skip_bad"
-    return [*given, *([f"{key}=true"] if skip_bad else [])]
+    return [*given, *(["skip_bad=true"] if skip_bad else [])]
 
 
 def sentence(capfd):

@@ -9,6 +9,7 @@ _SHORTHANDS = {
         **{key: f"trials.{key}" for key in ("snr", "n", "tilt_deg", "box", "voxel_size_angstrom", "max_shift_voxels")},
         "structure": "structure@trials.structure",
         "particles": "trials.particles",
+        "skip_bad": "trials.skip_bad",
         "reference": "trials.reference",
         "mirror": "trials.mirror",
     }
