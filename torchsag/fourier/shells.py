@@ -1,13 +1,12 @@
 """Sums over Fourier shells and the Fourier shell correlation."""
 
-from functools import lru_cache
-
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.axes import Box, HalfSpectra
 from torchsag.fourier.frequencies import half_shells, hermitian_multiplicity
+from torchsag.keeping import kept
 
 
 def shell_sums(values: Float[Tensor, "*batch z y kx"], box: Box) -> Float[Tensor, "*batch shells"]:
@@ -18,8 +17,7 @@ def shell_sums(values: Float[Tensor, "*batch z y kx"], box: Box) -> Float[Tensor
     return sums.index_add_(-1, index, weighted)[..., :-1]
 
 
-@lru_cache(maxsize=8)
-@torch.inference_mode(False)  # kept for later calls, which may need gradients
+@kept(8)
 def _places(box: Box, device: torch.device) -> tuple[Integer[Tensor, " coefficients"], Float[Tensor, "z y kx"]]:
     """The shell of each coefficient, one more than the last for those beyond, and how often each stands for itself."""
     shells = half_shells(box, device=device).flatten().clamp_max(max(box) // 2 + 1)

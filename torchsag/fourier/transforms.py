@@ -5,13 +5,12 @@ frequency first, ``kx = 0 .. x // 2``. The transform is unnormalised, ``F(k) = s
 with the origin at the box centre ``c = n // 2``, so that rotating a volume about its centre rotates its transform.
 """
 
-from functools import lru_cache
-
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.axes import HalfSpectra, HalfWeights, Volumes
+from torchsag.keeping import kept
 from torchsag.requirements import require_box, require_tensor
 
 _AXES = (-3, -2, -1)
@@ -39,8 +38,7 @@ def _is_even(box: tuple[int, int, int]) -> bool:
     return not any(n % 2 for n in box)
 
 
-@lru_cache(maxsize=8)
-@torch.inference_mode(False)  # kept for later calls, which may need gradients
+@kept(8)
 def _signs(box: tuple[int, int, int], device: torch.device) -> Float[Tensor, "z y kx"]:
     """``(-1)^(kx + ky + kz)``: moving the origin by half an even box. Exact, and a third of the time of a shift."""
     z, y, x = box

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Float
@@ -15,6 +14,7 @@ from torchsag.axes import Rotations
 from torchsag.errors import InputError
 from torchsag.geometry.coordinates import require_broadcast, require_coordinates
 from torchsag.geometry.rotations import rotation_angle, rotvec_to_matrix
+from torchsag.keeping import kept, kept_property
 
 # Generators as (axis, fold). RELION: T has a 3-fold on z and a 2-fold on (0, sqrt(2/3), sqrt(1/3)); O has its 4-folds
 # on x, y, z; I is I2, the "crystallographic" setting with 2-folds on x, y, z and a 5-fold in the xz plane.
@@ -50,7 +50,7 @@ class Symmetry:
             )
         object.__setattr__(self, "name", "I" if name == "I2" else name)
 
-    @cached_property
+    @kept_property
     def rotations(self) -> Float[Tensor, "order 3 3"]:
         """All rotations of the group, identity first, float64."""
         return _group(self.name)
@@ -60,7 +60,7 @@ class Symmetry:
         """Number of rotations."""
         return self.rotations.shape[0]
 
-    @cached_property
+    @kept_property
     def fold_about_z(self) -> int:
         """How many of the rotations are about z."""
         return int((self._tilts < _SAME).sum())
@@ -75,7 +75,7 @@ class Symmetry:
         """Whether the other half of the rotations are half-turns about axes perpendicular to z."""
         return 2 * self.fold_about_z == self.order
 
-    @cached_property
+    @kept_property
     def generators(self) -> Float[Tensor, "generators 3 3"]:
         """The smallest turn about z and, beyond cyclic groups, one rotation that does not keep z."""
         about_z = self._tilts < _SAME
@@ -115,7 +115,7 @@ class Symmetry:
         return rotation @ group[index]
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def _group(name: str) -> Float[Tensor, "order 3 3"]:
     if name[0] in "CD":
         fold = int(name[1:])

@@ -8,7 +8,6 @@ along ``(sin a, 0, cos a)``, the sign of `torchsag.imaging.wedge`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -18,6 +17,7 @@ from torchsag.axes import Volumes
 from torchsag.fourier import crop, from_half_spectrum, from_spectrum, half_frequencies, phase_ramp
 from torchsag.geometry import Poses
 from torchsag.geometry.precision import exact_product
+from torchsag.keeping import kept_property
 from torchsag.spectra.gridding import WIDTH, ContinuousSpectrum, kernel_taps, kernel_transform, padded_size
 
 
@@ -36,17 +36,17 @@ class TiltGeometry:
     tilts: Float[Tensor, " tilts"]
     box: int
 
-    @cached_property
+    @kept_property
     def image_frequencies(self) -> Float[Tensor, "y kx 2"]:
         """Frequencies (u, v) within an image, cycles per pixel."""
         return half_frequencies((1, self.box, self.box), self.tilts.device, self.tilts.dtype)[0, ..., :2]
 
-    @cached_property
+    @kept_property
     def measured(self) -> Bool[Tensor, "y kx"]:
         """Coefficients inside the Nyquist circle: only these are projected and back-projected."""
         return self.image_frequencies.norm(dim=-1) < 0.5
 
-    @cached_property
+    @kept_property
     def frequencies(self) -> Float[Tensor, "tilts y kx 3"]:
         """Frequencies (x, y, z) that the images measure in the volume, cycles per voxel."""
         u, v = self.image_frequencies.unbind(-1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torchsag.fourier import frequency_axes, from_half_spectrum, phase_ramp, to_
 from torchsag.geometry import Poses
 from torchsag.geometry.coordinates import destination
 from torchsag.geometry.poses import require_poses
+from torchsag.keeping import kept_property
 from torchsag.particles.in_memory import as_held
 from torchsag.particles.indexing import chosen_rows
 from torchsag.particles.reading import ParticleReading
@@ -155,7 +155,7 @@ class ParticleBatch:
             f"{len(self.weights)} weights; {self.weights.dtype} on {self.weights.device}{prior})"
         )
 
-    @cached_property
+    @kept_property
     def volumes(self) -> Float[Tensor, "particles z y x"]:
         """The same in real space, transformed once."""
         return from_half_spectrum(self.spectra, self.box)

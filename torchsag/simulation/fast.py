@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
@@ -18,6 +17,7 @@ from torchsag.fourier import to_half_spectrum
 from torchsag.geometry import Poses
 from torchsag.imaging.placement import Coefficients, place_coefficients
 from torchsag.imaging.wedge import missing_wedge
+from torchsag.keeping import kept_property
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.requirements import require_kind, require_whole
 from torchsag.simulation.pose_distribution import UniformPoses
@@ -102,7 +102,7 @@ class PreparedFast:
         noise = white_noise(seed, particles, self.reference.box).to(self.wedge.device)
         return measured.add(placed, to_half_spectrum(noise) * (self.sigma * self.wedge))
 
-    @cached_property
+    @kept_property
     def _measured(self) -> Coefficients:
         """What the wedge leaves: nothing else needs to be placed."""
         return Coefficients.inside(self.reference.box, self.wedge.device, self.wedge.dtype, self.wedge > 0)

@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.fourier.oversampled import oversampled_channels, oversampled_spectrum
+from torchsag.keeping import kept
 from torchsag.recording import is_recorded
 
 CHANNELS = 8  # value, d/dx, d/dy, d/dz: real and imaginary part of each
@@ -135,8 +135,7 @@ class FourierTable:
         return self.lookup(points)[0]
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # kept for later calls, which may need gradients
+@kept(4)
 def _channel_factors(box: int, oversampling: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "4 z y x"]:
     """What a map is multiplied by before its transform is that of the value, and i times of the damped gradient."""
     axes = torch.arange(box, dtype=dtype, device=device) - box // 2

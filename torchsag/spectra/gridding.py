@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from jaxtyping import Complex, Float
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from torchsag.axes import Vectors
 from torchsag.fourier import pad, to_spectrum
+from torchsag.keeping import kept
 from torchsag.recording import is_recorded
 from torchsag.spectra.gridding_numba import TAPS, interpolate_numba
 
@@ -92,8 +92,7 @@ def interpolate(
     return torch.where(inside, total, torch.full_like(total, complex(torch.nan, torch.nan)))
 
 
-@cache
-@torch.inference_mode(False)  # kept for later calls, which may need gradients
+@kept(1)
 def tap_table() -> Float[Tensor, "steps taps"]:
     """The kernel's taps at fractions of a sample; linear interpolation between rows errs by 1e-6."""
     fractions = torch.linspace(0, 1, _TABLE_STEPS + 1, dtype=torch.float64)[:, None]
