@@ -115,11 +115,14 @@ def _verdicts() -> str:
     measured = _read("verdicts")
     good = [
         (name, f"{row['alarms']} of {row['cases']}", "", _up_to(row["alarms_95_percent"]))
-        for name, row in measured["good"].items()
+        for name, row in [*measured["good"].items(), ("**all good kinds**", measured["good_together"])]
     ]
     bad = [
-        (f"`{name}`: {row['what']}", "", f"{row['missed']} of {row['cases']}", _up_to(row["missed_95_percent"]))
-        for name, row in measured["bad"].items()
+        (name, "", f"{row['missed']} of {row['cases']}", _up_to(row["missed_95_percent"]))
+        for name, row in [
+            *((f"`{name}`: {row['what']}", row) for name, row in measured["bad"].items()),
+            ("**all bad kinds**", measured["bad_together"]),
+        ]
     ]
     return _table(("cases", "good ones with an alarm", "bad ones missed", "95 % interval"), [*good, *bad])
 

@@ -64,6 +64,13 @@ def more_bad(name: str, case: Case, row: dict[str, Any], count: int) -> dict[str
     return {**row, "missed_95_percent": exact_share_interval(row["missed"], row["cases"])}
 
 
+def together(rows: Iterable[dict[str, Any]], count: str) -> dict[str, Any]:
+    """All kinds as one: `count` is what is counted, alarms or missed."""
+    rows = list(rows)
+    cases, found = sum(row["cases"] for row in rows), sum(row[count] for row in rows)
+    return {"cases": cases, count: found, f"{count}_95_percent": exact_share_interval(found, cases)}
+
+
 def main() -> None:
     """Go on where the JSON ends, until all cases are there or the time is out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -82,7 +89,15 @@ def main() -> None:
     def keep() -> None:
         seconds = spent + round(time.process_time() - spent_before)
         what = str(__doc__).splitlines()[0]
-        result = {"what": what, "versions": versions(), "cpu_seconds": seconds, "good": good, "bad": bad}
+        result = {
+            "what": what,
+            "versions": versions(),
+            "cpu_seconds": seconds,
+            "good_together": together(good.values(), "alarms"),
+            "bad_together": together(bad.values(), "missed"),
+            "good": good,
+            "bad": bad,
+        }
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
     # All kinds grow together, so that a run that was stopped says something of each.
@@ -100,6 +115,7 @@ def main() -> None:
                 table[name]["what"] = name if table is good else BAD[name][0]
                 print(name, table[name], flush=True)
                 keep()
+    keep()
 
 
 if __name__ == "__main__":

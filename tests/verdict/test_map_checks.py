@@ -24,12 +24,18 @@ from torchsag.verdict.halves import HalvesOfListedPoses
 from torchsag.verdict.input import judge_input
 from torchsag.verdict.progress import GotWorse, NotConverged
 from torchsag.verdict.resolution import CommonNoise, FSCNeverFalls, MaskRaisesFSC, MaskTooSmall, NoiseAlone
+from torchsag.verdict.small_box import SmallBox
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.views import OrientationGap, WedgeExplainsClass, measured_directions
 from torchsag.verdict.wedge import NoWedge
 
 N, VOXEL = 32, 12.0
 SHAPE = (N, N, N)
+
+
+def judged(particles, halves):
+    """What is said of particles but for the size of their boxes, which is small here."""
+    return [found for found in judge_input(particles, halves) if found is not None and found.code != SmallBox.code]
 
 
 def half_maps(noise, shared=0.0, seed=0):
@@ -220,7 +226,7 @@ def copied(tmp_path):
 def test_copies_are_found_whatever_they_are_called(copied):
     assert same_file(copied) == [(0, 1)]
     assert set(same_voxels(copied)) == {(0, 1), (2, 3)}
-    found = [f for f in judge_input(copied, copied.halves) if f is not None]
+    found = judged(copied, copied.halves)
     assert [code(f) for f in found] == [("copies_in_both_halves", "wrong")]
     assert found[0].evidence["across_halves"] == 1
     inside = CopiesInBothHalves()(copied, [(0, 1)], [], copied.halves)
@@ -232,9 +238,9 @@ def test_copies_are_found_whatever_they_are_called(copied):
 def test_particles_of_which_no_wedge_is_known_are_a_doubt():
     volumes = torch.randn(3, 8, 8, 8, generator=torch.Generator().manual_seed(0))
     silent = ParticleSet.from_arrays(volumes, 5.0)
-    assert [code(f) for f in judge_input(silent, None) if f] == [("no_wedge", "doubt")]
+    assert [code(f) for f in judged(silent, None)] == [("no_wedge", "doubt")]
     everything = ParticleSet.from_arrays(volumes, 5.0, tilt_range=(-90, 90))
-    assert [f for f in judge_input(everything, None) if f] == []
+    assert judged(everything, None) == []
     assert bool((everything.load([0]).weights == 1).all())  # and to say so changes nothing else
     some = NoWedge()(replace(everything, weights=(None, *everything.weights[1:])))
     assert some is not None
@@ -260,18 +266,17 @@ def test_particles_picked_twice_are_found_by_their_places_in_the_list(tmp_path):
         rows.append(f"p{i}.mrc,-60,60,t{i % 2},{100 * (i // 2)},50,50,{1 + i // 2 % 2}")
     (tmp_path / "p.csv").write_text("\n".join([head, *rows]) + "\n")
     particles = read_particles(str(tmp_path / "p.csv"))
-    assert [f for f in judge_input(particles, particles.halves) if f] == []
+    assert judged(particles, particles.halves) == []
     rows[2] = "p2.mrc,-60,60,t0,1,50,49,2"  # beside particle 0, 1.4 of 16 voxels away, in the other half
     (tmp_path / "p.csv").write_text("\n".join([head, *rows]) + "\n")
     particles = read_particles(str(tmp_path / "p.csv"))
-    (found,) = [f for f in judge_input(particles, particles.halves) if f]
+    (found,) = judged(particles, particles.halves)
     assert code(found) == ("copies_in_both_halves", "doubt")
     assert "closer to each other than 10 angstrom (p0.mrc and p2.mrc)" in found.text
     torch.testing.assert_close(particles.select([2]).places, torch.tensor([[5.0, 250.0, 245.0]], dtype=torch.float64))
     # Without names of tomograms positions of different ones cannot be compared.
-    assert [f for f in judge_input(replace(particles, tomograms=None), particles.halves) if f] == []
-    alone = judge_input(particles, None)
-    assert [code(f) for f in alone if f] == [("copies_in_both_halves", "note")]
+    assert judged(replace(particles, tomograms=None), particles.halves) == []
+    assert [code(f) for f in judged(particles, None)] == [("copies_in_both_halves", "note")]
 
 
 def test_an_average_of_dark_particles_is_told():

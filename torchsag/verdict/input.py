@@ -11,6 +11,7 @@ from torchsag.particles.scale import unusable_scale
 from torchsag.verdict.copies import CopiesInBothHalves, Pairs, close_positions, same_file, same_voxels
 from torchsag.verdict.finding import Finding
 from torchsag.verdict.sample import sample_rows
+from torchsag.verdict.small_box import SmallBox
 from torchsag.verdict.values import Extent, OutlierVoxels, ScaleExtreme
 from torchsag.verdict.wedge import NoWedge
 
@@ -22,7 +23,7 @@ _LEAST_DISTANCE = 0.125
 def judge_input(
     particles: ParticleSet, halves: Integer[Tensor, " particles"] | None, seed: int = 0
 ) -> list[Finding | None]:
-    """Copies among all particles, what is known of their wedges, and the values of a sample."""
+    """Copies among all particles, what is known of their wedges, their box, and the values of a sample."""
     least = _LEAST_DISTANCE * min(particles.box) * particles.voxel_size
     exact = [*same_file(particles), *same_voxels(particles)]
     names, extents = [], []
@@ -39,6 +40,7 @@ def judge_input(
     return [
         CopiesInBothHalves()(particles, exact, _close(particles, least), halves, least),
         NoWedge()(particles),
+        SmallBox()(particles.box),
         *values,
     ]
 
