@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# acryo, pyTME and RELION on the alignment tasks, and their sheets below experiments/bench/sheets. One thread; some 20
+# acryo, pyTME and RELION on the alignment tasks, and their sheets below experiments/bench/sheets. One thread; some 50
 # minutes with as many particles as below. PEERS is an environment with acryo==0.9.1, pytme==0.3.6 and mrcfile.
 #   PEERS=/path/to/venv experiments/bench/peers.sh FOLDER
 set -euo pipefail
@@ -13,5 +13,5 @@ enter() { # script, particles, name
   cp "$out/sheets/$1/sheet.json" "$here/sheets/$1.json"
 }
 enter relion 100 "RELION 3.1.3"
-enter pytme 8 "pyTME 0.3.6"
+enter pytme 20 "pyTME 0.3.6"
 enter acryo 12 "acryo 0.9.1"

@@ -122,6 +122,7 @@ def test_losses_of_volumes_recover_poses_by_autograd(loss):
     assert float(moved.median()) < 0.25
 
 
+@pytest.mark.slow
 def test_best_of_several_candidates_wins():
     """Priors far outside of the basin, with a cone of trial turns around each."""
     reference, particles, truth = simulated(count=2)

@@ -14,7 +14,7 @@ from torchsag.geometry import Symmetry
 from torchsag.particles import DensityMap
 from torchsag.simulation import density_of, ribosome_phantom, simulate_particles
 
-METHODS = ["curvature_sag", "fast_matching", "chen_frm", "xu_alber", "sag"]
+METHODS = ["curvature_sag", "fast_matching", "chen_frm", "xu_alber", pytest.param("sag", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,7 @@ def test_double_precision_is_taken_as_single(prepared, particles):
     assert torch.equal(prepared(particles.to(torch.float64)).scores, prepared(particles).scores)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "sag" else name for name in METHODS]
-)
+@pytest.mark.parametrize("name", METHODS)
 def test_neither_autocast_nor_the_default_precision_has_a_say(name, reference, particles):
     expected = component("method", name).prepare(reference, Symmetry("C1"))(particles)
     try:

@@ -13,7 +13,10 @@ from torchsag.app.main import main
 from torchsag.bench.task import TASKS
 
 
-@pytest.mark.parametrize("kind", faults.FAULTS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind in ("full", "forbidden") else pytest.mark.slow) for kind in faults.FAULTS],
+)
 def test_a_command_under_a_fault_ends_in_one_sentence_and_is_repeated_to_the_same_result(tmp_path, kind, monkeypatch):
     monkeypatch.setattr(faults, "FAULTS", {kind: faults.FAULTS[kind]})
     found = faults.run(tmp_path, 2, 1, only=("map", "convert"))
