@@ -74,6 +74,21 @@ def test_the_end_of_a_job_takes_no_longer_for_a_slow_method(clock):
     assert run.moment().seconds_left == 0.0
 
 
+def test_what_is_done_never_becomes_less_where_the_rest_turns_out_to_be_longer(clock):
+    run = Job("compare", 100.0, clock=clock)
+    run.plan([Phase("the fast method", 10, "fast"), Phase("the slow method", 10, "slow")])
+    shares = []
+    for name, seconds in (("the fast method", 1.0), ("the slow method", 20.0)):
+        run.begin(name)
+        for _ in range(10):
+            work(run, clock, 1, seconds)
+            shares.append(run.moment().share)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    run.plan([Phase("another", 10, "fast")])
+    assert run.moment().share == 0
+
+
 def test_no_time_is_made_up_where_a_phase_of_unknown_cost_follows(clock):
     run = Job("classify", 100.0, clock=clock)
     run.plan([

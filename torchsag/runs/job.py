@@ -185,10 +185,11 @@ class Job:
     _detail: str = ""
     _chunks: int = 0
     _every: int = 1
+    _furthest: float = 0.0
 
     def plan(self, phases: Sequence[Phase]) -> None:
         """What is going to be done, in order."""
-        self._phases, self._at = list(phases), 0
+        self._phases, self._at, self._furthest = list(phases), 0, 0.0
         self._enter(0)
         self._tell(True)
 
@@ -245,13 +246,16 @@ class Job:
             self._spent[self._phases[self._at].kind] = _Spent(self.clock() - self._since, self._fresh)
 
     def _share(self) -> float:
+        """Part of the job that is done. It stands still, and never goes back, where the rest turns out to be longer."""
         paces = self._paces()
         whole = sum(paces.of(phase) * phase.units for phase in self._phases)
         if whole <= 0:
             return 0.0
         here = self._phases[self._at]
         done = sum(paces.of(phase) * phase.units for phase in self._phases[: self._at])
-        return min(1.0, (done + paces.of(here) * min(self._done, here.units)) / whole)
+        share = min(1.0, (done + paces.of(here) * min(self._done, here.units)) / whole)
+        self._furthest = max(self._furthest, share)
+        return self._furthest
 
     def _seconds_left(self) -> float | None:
         if not self._phases:
