@@ -14,4 +14,4 @@ enter() { # script, particles, name
 }
 enter relion 100 "RELION 3.1.3"
 enter pytme 20 "pyTME 0.3.6"
-enter acryo 12 "acryo 0.9.1"
+enter acryo 20 "acryo 0.9.1"
