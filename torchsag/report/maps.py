@@ -36,6 +36,8 @@ def map_section(
     coloured
         One more surface to turn.
 
+    Notes
+    -----
     Maps that are the same everywhere are named, not shown.
     """
     box = next(iter(slices.values())).shape[-1]
