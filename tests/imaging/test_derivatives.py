@@ -31,6 +31,8 @@ from torchsag.nn import six_to_matrix
 from torchsag.recording import is_recorded
 from torchsag.spectra.gridding import ContinuousSpectrum
 
+# Of grid_sample in 3D: none in 2.11, which is what Python 3.10 has; torch refuses them.
+_GRID_SAMPLE_HAS_SECOND_DERIVATIVES = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 14)
 BOX = (5, 5, 5)
 LOSSES = [
     ConstrainedDistance(), CrossCorrelation(), FourierLikelihood(), LocalCorrelation(3), PhaseResidual(),
@@ -295,7 +297,11 @@ def test_linear_interpolation_has_the_second_derivatives_of_its_pieces_and_refus
     def value(point):
         return interpolant(point[None])[0]
 
-    torch.testing.assert_close(jacrev(jacrev(value))(at), finite_difference(grad(value), at), rtol=1e-6, atol=1e-6)
+    if _GRID_SAMPLE_HAS_SECOND_DERIVATIVES:
+        torch.testing.assert_close(jacrev(jacrev(value))(at), finite_difference(grad(value), at), rtol=1e-6, atol=1e-6)
+    else:
+        with pytest.raises(RuntimeError):
+            jacrev(jacrev(value))(at)
     with pytest.raises(NotImplementedError, match="forward AD"):
         hessian(value)(at)
 
