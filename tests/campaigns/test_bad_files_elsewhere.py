@@ -6,7 +6,7 @@ import shutil
 import mrcfile
 import numpy as np
 import pytest
-from small_data import VOXEL, write_set
+from small_data import VOXEL
 from test_bad_particles import SPOILERS, empty, truncated, vanished, with_weights
 
 from torchsag.app.main import main
@@ -16,19 +16,6 @@ from torchsag.particles.particle_set import ParticleSet
 
 COUNT = 17
 BAD = [f"p{number}.mrc" for number in range(len(SPOILERS))]
-
-
-@pytest.fixture(scope="module")
-def particles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("particles")
-    write_set(folder, COUNT)
-    return folder
-
-
-@pytest.fixture
-def fresh(particles, tmp_path):
-    shutil.copytree(particles, tmp_path / "p")
-    return tmp_path / "p"
 
 
 def words(command, folder, out, skip_bad=True):

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import shutil
 
 import numpy as np
 import pytest
@@ -76,23 +75,11 @@ def flat(path):
     write_mrc(path, np.ones((BOX, BOX, BOX)), VOXEL)
 
 
+COUNT = 17
 SPOILERS = [
     truncated, empty, vanished, a_folder, a_pipe, a_device, circular, nonsense, huge, one_huge_voxel, tiny, not_finite,
     flat,
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def particles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("particles")
-    write_set(folder, 17)
-    return folder
-
-
-@pytest.fixture
-def fresh(particles, tmp_path):
-    shutil.copytree(particles, tmp_path / "p")
-    return tmp_path / "p"
 
 
 def test_all_kinds_of_bad_particles_are_set_aside_by_name(fresh, tmp_path, capfd):
@@ -106,9 +93,9 @@ def test_all_kinds_of_bad_particles_are_set_aside_by_name(fresh, tmp_path, capfd
     assert [line.split()[1].rstrip(":") for line in lines] == [f"p{number}.mrc" for number in range(len(kinds))]
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["summary"]["set_aside"] == len(kinds)
-    assert metrics["summary"]["aligned"] == 17 - len(kinds)
+    assert metrics["summary"]["aligned"] == COUNT - len(kinds)
     (found,) = [one for one in metrics["verdict"]["findings"] if one["code"] == "set_aside"]
-    assert found["evidence"] == {"particles": len(kinds), "of": 17}
+    assert found["evidence"] == {"particles": len(kinds), "of": COUNT}
     assert "p0.mrc" in found["text"]
     assert "Traceback" not in capfd.readouterr().err
 
@@ -151,7 +138,7 @@ def with_weights(folder, values):
     with (folder / "list.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["volume", "weight"])
-        for number in range(17):
+        for number in range(COUNT):
             weight = np.ones((BOX, BOX, BOX), np.float32)
             write_mrc(folder / f"w{number}.mrc", values * weight if number == 16 else weight, VOXEL)
             writer.writerow([f"p{number}.mrc", f"w{number}.mrc"])

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-from small_data import write_set
 
 from torchsag.app.main import main
 from torchsag.io.star import read_star
@@ -21,19 +20,6 @@ COMMANDS = {
         "~local_alignment",
     ],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def particles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("particles")
-    write_set(folder, COUNT)
-    return folder
-
-
-@pytest.fixture
-def fresh(particles, tmp_path):
-    shutil.copytree(particles, tmp_path / "p")
-    return tmp_path / "p"
 
 
 def words(command, folder, out, *more):
