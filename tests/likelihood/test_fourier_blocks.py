@@ -7,13 +7,13 @@ from itertools import pairwise
 import pytest
 import torch
 from blobs import Blobs, BlobTable
+from block_sum_checks import assert_close_by_component, of_two_maps, single_precision
 from fourier_problems import noisy, single, some_poses
 
 from torchsag.geometry import Poses
 from torchsag.likelihood.fourier_blocks import block_sums, reference_block_sums, total_sums
 from torchsag.likelihood.fourier_kernel import fused_block_sums
 from torchsag.spectra.fourier_band import FourierBand
-from torchsag.spectra.fourier_table import FourierTable
 
 BLOBS = Blobs(16)
 
@@ -98,59 +98,33 @@ def test_gram_is_that_of_the_model_s_derivatives():
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6 * float(expected.abs().max()))
 
 
-def _single_precision(blocks, particles=3, num_weights=2, box=16, shell=6):
-    blobs = Blobs(box)
-    band = FourierBand.of(box, shell, blocks)
-    observed, _ = noisy(blobs, particles, band, num_weights)
-    table = FourierTable.from_density(blobs.density(), shell)
-    poses = some_poses(7, seed=3)
-    return table, band, observed, poses, torch.arange(7) % particles
-
-
-def _assert_close_by_component(found, expected, tolerance=1e-5):
-    """Relative to the norms of the vectors whose products the sums are: some products vanish."""
-    cross, energy, gram = expected[..., :1].abs().amax(), expected[..., 1].amax(), expected[..., 14:].amax((0, 1))
-    rows, columns = torch.triu_indices(6, 6)
-    derivative = gram[rows == columns].sqrt()
-    scale = torch.cat(
-        [
-            torch.stack([cross, energy]),
-            derivative * cross / energy.sqrt(),
-            derivative * energy.sqrt(),
-            derivative[rows] * derivative[columns],
-        ]
-    )
-    worst = ((found.double() - expected).abs() / scale).amax((0, 1))
-    assert float(worst.max()) < tolerance, worst
-
-
 @pytest.mark.parametrize(("blocks", "box", "shell"), [(1, 16, 6), (5, 16, 7), (40, 17, 7)])
 def test_fused_kernel_is_the_reference(blocks, box, shell):
     """Against double precision; blocks shorter and longer than a lane, odd boxes, out to the last shell."""
-    table, band, observed, poses, particle = _single_precision(blocks, box=box, shell=shell)
+    table, band, observed, poses, particle = single_precision(blocks, box=box, shell=shell)
     assert bool((observed.weights == 0).any())
     terms = torch.arange(blocks).flip(0)
     expected = reference_block_sums(table, band, observed, poses, particle, terms)
     found = fused_block_sums(table.to(torch.float32), band, single(observed), poses.to(torch.float32), particle, terms)
     assert found.dtype == torch.float32
-    _assert_close_by_component(found, expected)
+    assert_close_by_component(found, expected)
 
 
 @pytest.mark.parametrize("angle", [0.0, math.pi / 2, math.pi])
 def test_fused_kernel_on_the_grid_s_own_axes(angle):
     """Where points lie on the border between the stored half and its mirror image, and on corners of cells."""
-    table, band, observed, _, _ = _single_precision(2)
+    table, band, observed, _, _ = single_precision(2)
     vector = torch.tensor([[0.0, angle, 0, 0, 0, 0], [angle, 0, 0, 1.0, 0, 0]], dtype=torch.float64)
     poses, particle = Poses.identity(2, torch.float64).retract(vector), torch.tensor([0, 1])
     expected = reference_block_sums(table, band, observed, poses, particle, torch.arange(2))
     found = fused_block_sums(
         table.to(torch.float32), band, single(observed), poses.to(torch.float32), particle, torch.arange(2)
     )
-    _assert_close_by_component(found, expected, 2e-5)
+    assert_close_by_component(found, expected, 2e-5)
 
 
 def test_fused_kernel_with_a_weight_that_is_zero_everywhere():
-    table, band, observed, poses, particle = _single_precision(2, num_weights=1)
+    table, band, observed, poses, particle = single_precision(2, num_weights=1)
     observed = single(observed)
     observed.weights.zero_()
     found = fused_block_sums(
@@ -159,28 +133,19 @@ def test_fused_kernel_with_a_weight_that_is_zero_everywhere():
     assert bool((found == 0).all())
 
 
-def _of_two_maps():
-    """Each particle an image of one of two maps; beside the problem the tables of both."""
-    table, band, observed, poses, particle = _single_precision(4)
-    other = FourierTable.from_density(BLOBS.density().flip(0), 6)
-    maps = torch.tensor([1, 0, 1])
-    problem = (band, replace(observed, maps=maps), poses, particle)
-    return FourierTable.stacked([table, other]), problem, maps[particle], (table, other)
-
-
 def test_each_particle_is_compared_with_its_own_map():
-    both, (band, observed, poses, particle), maps, tables = _of_two_maps()
+    both, (band, observed, poses, particle), maps, tables = of_two_maps()
     terms = torch.arange(4)
     alone = [reference_block_sums(t, band, observed, poses, particle, terms) for t in tables]
     expected = torch.where((maps == 0)[:, None, None], *alone)
     torch.testing.assert_close(reference_block_sums(both, band, observed, poses, particle, terms), expected)
     small = replace(single(observed), maps=observed.maps)
     found = fused_block_sums(both.to(torch.float32), band, small, poses.to(torch.float32), particle, terms)
-    _assert_close_by_component(found, expected)
+    assert_close_by_component(found, expected)
 
 
 def test_several_maps_want_to_know_whose_image_a_particle_is():
-    both, (band, observed, poses, particle), _, _ = _of_two_maps()
+    both, (band, observed, poses, particle), _, _ = of_two_maps()
     unknown, nobody = replace(observed, maps=None), replace(single(observed), maps=torch.tensor([0, 2, 1]))
     with pytest.raises(ValueError, match="which of 2 maps"):
         reference_block_sums(both, band, unknown, poses, particle, torch.arange(4))
@@ -192,7 +157,7 @@ def test_several_maps_want_to_know_whose_image_a_particle_is():
 
 
 def test_threads_do_not_matter():
-    table, band, observed, poses, particle = _single_precision(4)
+    table, band, observed, poses, particle = single_precision(4)
     arguments = (
         table.to(torch.float32), band, single(observed), poses.to(torch.float32), particle, torch.arange(4)
     )  # fmt: skip
@@ -205,8 +170,8 @@ def test_threads_do_not_matter():
     assert torch.equal(alone, together)
 
 
-def test_single_precision_on_the_cpu_takes_the_fused_kernel():
-    table, band, observed, poses, particle = _single_precision(2)
+def testsingle_precision_on_the_cpu_takes_the_fused_kernel():
+    table, band, observed, poses, particle = single_precision(2)
     narrow = (table.to(torch.float32), band, single(observed), poses.to(torch.float32), particle, torch.arange(2))
     assert torch.equal(block_sums(*narrow).cross, fused_block_sums(*narrow)[..., 0])
     wide = block_sums(table, band, observed, poses, particle, torch.arange(2))
@@ -215,7 +180,7 @@ def test_single_precision_on_the_cpu_takes_the_fused_kernel():
 
 
 def test_totals_of_each_order_are_those_of_all_blocks():
-    table, band, observed, poses, particle = _single_precision(3)
+    table, band, observed, poses, particle = single_precision(3)
     arguments = (table.to(torch.float32), band, single(observed), poses.to(torch.float32), particle, torch.arange(3))
     whole = block_sums(*arguments).total()
     names = ("cross", "energy", "cross_gradient", "energy_gradient", "gram")

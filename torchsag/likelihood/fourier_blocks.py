@@ -24,8 +24,9 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from torchsag.geometry import Poses
-from torchsag.likelihood.fourier_kernel import SUMS, fused_block_sums
+from torchsag.likelihood.fourier_kernel import fused_block_sums
 from torchsag.likelihood.observations import Observations
+from torchsag.likelihood.sizes import SUMS, stretch_limit
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 
@@ -120,6 +121,10 @@ def _raw_sums(
 ) -> Float[Tensor, "poses terms sums"]:
     if table.samples.device.type == "cpu" and table.samples.dtype == torch.float32 and _can_compile():
         return fused_block_sums(table, band, observed, poses, particle, terms, order)
+    if table.samples.device.type == "cuda" and table.samples.dtype == torch.float32 and _can_use_triton():
+        from torchsag.likelihood.fourier_triton import triton_block_sums  # not everywhere is there a Triton
+
+        return triton_block_sums(table, band, observed, poses, particle, terms, order)
     return reference_block_sums(table, band, observed, poses, particle, terms)[..., : SUMS[order]]
 
 
@@ -129,6 +134,23 @@ def _can_compile() -> bool:
     if numba.config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue]
         _log.warning("numba's compiler is switched off (NUMBA_DISABLE_JIT): alignment is correct but far slower")
         return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _can_use_triton() -> bool:
+    """Whether Triton may compile for the GPU here; it needs a C compiler and Python's headers as well. Asked once."""
+    try:
+        import triton
+
+        target = triton.runtime.driver.active.get_current_target()
+    except Exception as error:  # of whatever kind: Triton tells a missing compiler, header or driver in many ways
+        _log.warning(
+            "Triton cannot be used here (%s: %s): alignment on the GPU is correct but far slower",
+            type(error).__name__, error,
+        )  # fmt: skip
+        return False
+    _log.info("block sums: compiled by Triton %s for %s", triton.__version__, target)
     return True
 
 
@@ -169,8 +191,7 @@ def reference_block_sums(
     if table.maps > 1:
         return _of_each_map(table, band, observed, poses, particle, terms)
     starts = band.starts.tolist()
-    stretch = 1 + 0.5 / max(table.max_shell, 1)
-    usable = (poses.rotations.norm(dim=-2) <= stretch).all(-1) & (poses.shifts.abs() < 1e30).all(-1)
+    usable = (poses.rotations.norm(dim=-2) <= stretch_limit(table)).all(-1) & (poses.shifts.abs() < 1e30).all(-1)
     raw = torch.stack(
         [_one_block(table, band, observed, poses, particle, slice(starts[b], starts[b + 1])) for b in terms.tolist()], 1
     )

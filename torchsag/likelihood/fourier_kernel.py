@@ -23,11 +23,11 @@ from torch import Tensor
 
 from torchsag.geometry import Poses
 from torchsag.likelihood.observations import Observations
+from torchsag.likelihood.sizes import SUMS, check_sizes
 from torchsag.spectra.bounds import usable_pose
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import CHANNELS, FourierTable
 
-SUMS = (2, 14, 35)  # values; with gradients; with Gauss-Newton blocks
 _LANE = 64  # coefficients handled together: small enough for the first-level cache, long enough to vectorise
 
 
@@ -44,7 +44,7 @@ def fused_block_sums(
 
     Of order 0 only the first two of the 35 sums, of order 1 the first fourteen.
     """
-    _check_sizes(table, band, observed)
+    check_sizes(table, band, observed)
     rows, columns, _ = table.samples.shape[-3:]
     out = np.zeros((len(poses), len(terms), SUMS[order]), np.float32)
     data = torch.view_as_real(observed.data.contiguous()).numpy()
@@ -83,24 +83,6 @@ def fused_block_sums(
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, [slice(a, b) for a, b in pairwise(bounds)]))
     return torch.from_numpy(out)
-
-
-def _check_sizes(table: FourierTable, band: FourierBand, observed: Observations) -> None:
-    """The compiled loop trusts that these go together; poses, particles and terms it looks at itself."""
-    count = len(band.frequencies)
-    if observed.maps is None and table.maps > 1:
-        raise ValueError(f"block sums: expected to be told which of {table.maps} maps each particle is an image of")
-    if observed.data.shape[1] != count or observed.weights.shape[1] != count:
-        raise ValueError(
-            f"block sums: expected data and weights of the band's {count} coefficients, got "
-            f"{observed.data.shape[1]} and {observed.weights.shape[1]}"
-        )
-    reach = 2 * table.oversampling * (table.max_shell + 1) + 1
-    if tuple(table.samples.shape[-4:]) != (reach, reach, reach // 2 + 1, CHANNELS) or band.reach > table.max_shell:
-        raise ValueError(
-            f"block sums: expected a table up to shell {band.reach} at least, got one of {tuple(table.samples.shape)} "
-            f"samples up to {table.max_shell}"
-        )
 
 
 @intrinsic

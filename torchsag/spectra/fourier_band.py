@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import torch
-from jaxtyping import Complex, Integer
+from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 
@@ -71,6 +71,16 @@ class FourierBand:
     def shells(self) -> Integer[Tensor, " coefficients"]:
         """The integer shell of each coefficient."""
         return self.frequencies.double().norm(dim=-1).round().long()
+
+    @cached_property
+    def packed(self) -> Float[Tensor, "3 coefficients"]:
+        """The frequencies as a kernel on a GPU reads them: each axis in a row, in the precision it computes in."""
+        return self.frequencies.T.to(torch.float32).contiguous()
+
+    @cached_property
+    def bounds(self) -> Integer[Tensor, " bounds"]:
+        """`starts` where the coefficients are."""
+        return self.starts.to(self.positions.device, torch.int32)
 
     @cached_property
     def blocks(self) -> Integer[Tensor, " coefficients"]:
