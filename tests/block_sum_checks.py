@@ -14,7 +14,7 @@ def single_precision(blocks, particles=3, num_weights=2, box=16, shell=6, count=
     blobs = Blobs(box)
     band = FourierBand.of(box, shell, blocks)
     observed, _ = noisy(blobs, particles, band, num_weights)
-    table = FourierTable.from_density(blobs.density(), shell)
+    table = FourierTable.from_density(blobs.density(), shell).rounded  # as kernels read it
     poses = some_poses(count, seed=3)
     return table, band, observed, poses, torch.arange(count) % particles
 
@@ -39,7 +39,7 @@ def assert_close_by_component(found, expected, tolerance=1e-5):
 def of_two_maps(count=7):
     """Each particle an image of one of two maps; beside the problem the tables of both."""
     table, band, observed, poses, particle = single_precision(4, count=count)
-    other = FourierTable.from_density(Blobs(16).density().flip(0), 6)
+    other = FourierTable.from_density(Blobs(16).density().flip(0), 6).rounded
     maps = torch.tensor([1, 0, 1])
     problem = (band, replace(observed, maps=maps), poses, particle)
     return FourierTable.stacked([table, other]), problem, maps[particle], (table, other)

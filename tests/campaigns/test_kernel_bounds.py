@@ -74,7 +74,8 @@ def _problem(shells):
     box, seed = 16, torch.Generator().manual_seed(0)
     band = FourierBand.of(box, shells, 3)
     observed, _ = noisy(Blobs(box), 3, band, 2)
-    return FourierTable.from_density(torch.randn(box, box, box, generator=seed) / 500, 6), band, single(observed)
+    table = FourierTable.from_density(torch.randn(box, box, box, generator=seed) / 500, 6)
+    return table.rounded, band, single(observed)
 
 
 def _poses(count):

@@ -170,7 +170,7 @@ def test_threads_do_not_matter():
     assert torch.equal(alone, together)
 
 
-def testsingle_precision_on_the_cpu_takes_the_fused_kernel():
+def test_single_precision_on_the_cpu_takes_the_fused_kernel():
     table, band, observed, poses, particle = single_precision(2)
     narrow = (table.to(torch.float32), band, single(observed), poses.to(torch.float32), particle, torch.arange(2))
     assert torch.equal(block_sums(*narrow).cross, fused_block_sums(*narrow)[..., 0])

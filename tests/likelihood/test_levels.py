@@ -87,7 +87,7 @@ def test_single_precision_finds_the_same_optimum():
     observed, truth = noisy(blobs, 6, band, num_weights=2, noise=0.1)
     particle, found = torch.arange(6), {}
     for dtype, data in ((torch.float64, observed), (torch.float32, single(observed))):
-        level = Level(FourierTable.from_density(blobs.density().to(dtype), 6), band, optimizer, 30.0)
+        level = Level(FourierTable.from_density(blobs.density(), 6).rounded.to(dtype), band, optimizer, 30.0)
         known = torch.ones(6, dtype=dtype)
         start = Contenders(truth.to(dtype), particle, known, known, torch.zeros(6, dtype=torch.bool))
         for _ in range(2):

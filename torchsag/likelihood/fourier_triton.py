@@ -52,7 +52,7 @@ def triton_block_sums(
     rows, columns = table.samples.shape[-3:-1]
     several = observed.maps is not None
     _block_sums[(len(poses) * len(terms),)](
-        table.samples.contiguous().view(torch.int64),
+        table.rounded.samples.contiguous().view(torch.int64),
         band.packed,
         torch.view_as_real(observed.data.contiguous()).view(torch.int64),
         observed.weights.contiguous(),

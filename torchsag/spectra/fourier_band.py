@@ -74,7 +74,7 @@ class FourierBand:
 
     @cached_property
     def packed(self) -> Float[Tensor, "3 coefficients"]:
-        """The frequencies as a kernel on a GPU reads them: each axis in a row, in the precision it computes in."""
+        """The frequencies as compiled kernels read them: each axis in a row, in the precision it computes in."""
         return self.frequencies.T.to(torch.float32).contiguous()
 
     @cached_property

@@ -13,13 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.fourier.oversampled import oversampled_channels, oversampled_spectrum
-from torchsag.keeping import kept
+from torchsag.keeping import kept, kept_property
 from torchsag.recording import is_recorded
 
 CHANNELS = 8  # value, d/dx, d/dy, d/dz: real and imaginary part of each
@@ -66,6 +68,16 @@ class FourierTable:
     def stacked(tables: Sequence[FourierTable]) -> FourierTable:
         """The tables of several maps in one, for `torchsag.likelihood.fourier_blocks`; they are alike in all else."""
         return replace(tables[0], samples=torch.stack([table.samples for table in tables]))
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        """The samples as bfloat16 in one row, bits in unsigned integers: what compiled loops read."""
+        return self.samples.detach().to(torch.bfloat16).view(torch.int16).numpy().reshape(-1).view(np.uint16)
+
+    @kept_property
+    def rounded(self) -> FourierTable:
+        """The table whose samples are those of `packed`, in its own precision."""
+        return replace(self, samples=self.samples.detach().to(torch.bfloat16).to(self.samples))
 
     @property
     def maps(self) -> int:
