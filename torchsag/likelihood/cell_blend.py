@@ -2,8 +2,8 @@
 
 Written out as LLVM instructions because automatic vectorisation does not find them (measured: three times slower). The
 table is read as bfloat16, the upper half of a single-precision number (`FourierTable.packed`): where it does not fit a
-processor's near caches, half the memory is nearly half the time. Its rounding, a thousandth of a sample, is below the
-error of the interpolation.
+processor's near caches, half the memory is nearly half the time. Its rounding, a thousandth, is about as large as the
+error of the interpolation (0.0005 to 0.0024 of the value, over a phantom, a real map and a sharp one).
 """
 
 from llvmlite import ir
