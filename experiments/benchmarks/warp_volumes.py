@@ -1,14 +1,14 @@
 """Volumes as WarpTools exports them (``ts_export_particles --3d``): are the reported ellipsoids honest?
 
-    python experiments/benchmarks/warp_volumes.py [--particles 64] [--average]
+    python experiments/benchmarks/warp_volumes.py [--particles 64] [--average [--uncalibrated]]
 
 Simulated tilt images (41 tilts, -3 um, dose-weighted, coloured noise) are inserted trilinearly into a Fourier volume of
 twice the box, as WarpTools does (its ``TiltSeries.ReconstructSubtomos.cs``): the volume is
 ``sum t(image x CTF) / sum t(|CTF|) x min(1, sum t)``, its weight the same of ``CTF`` in place of the image, with t the
 trilinear weight; both are cropped to the box in real space. The same images are read as tilt stacks, too. With
 ``--average`` the volumes and the stacks go through `torchsag average` from the reference instead, whose ellipsoids are
-those of its last iteration; the common turn and shift of each half are taken out of the errors. Figures into
-``warp_volumes.json``.
+those of its last iteration; the common turn and shift of each half are taken out of the errors. With ``--uncalibrated``
+noise is taken for white and independent there. Figures into ``warp_volumes.json``, with 95 % intervals of Wilson's.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import argparse
 import json
 import math
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tilt_stacks
 import torch
+from scipy.stats import binomtest
 
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.app.main import main as main_of_torchsag
@@ -50,6 +53,7 @@ def main() -> None:
     parser.add_argument("--particles", type=int, default=64)
     parser.add_argument("--snr", type=float, default=SNR)
     parser.add_argument("--average", action="store_true")
+    parser.add_argument("--uncalibrated", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -84,7 +88,9 @@ def main() -> None:
         if options.average:
             write_map(folder / "reference.mrc", reference)
             lists = {"stacks": "particles.star", "volumes": "volumes.star"}
-            keep_averages(options.out, count, {kind: averaged(folder, one, poses) for kind, one in lists.items()})
+            words = [f"{one}.calibration_particles=0" for one in ("method", "local_method")] * options.uncalibrated
+            found = {kind: averaged(folder, one, poses, words) for kind, one in lists.items()}
+            keep_averages(options.out, "average" + "_uncalibrated" * options.uncalibrated, count, found)
             return
         method = CurvatureSAGAligner().prepare(reference, Symmetry("C1"), "cpu")
         figures = {}
@@ -103,11 +109,13 @@ def main() -> None:
     print(json.dumps(figures, indent=1))
 
 
-def averaged(folder: Path, listing: str, truth: Poses) -> dict[str, float]:
+def averaged(folder: Path, listing: str, truth: Poses, more: list[str]) -> dict[str, Any]:
     """Errors of the poses that `torchsag average` ends with, beside the uncertainties that it writes."""
     out = folder / f"average_{listing.removesuffix('.star')}"
     words = [f"particles={folder / listing}", f"reference={folder / 'reference.mrc'}", f"out={out}", "mirror=false"]
-    assert main_of_torchsag(["average", *words, "threads=1"]) == 0
+    began = time.process_time()
+    assert main_of_torchsag(["average", *words, *more, "threads=1"]) == 0
+    spent = time.process_time() - began
     particles, covariances = read_particles(out / "poses.star"), read_covariances(out / "poses.star")
     assert particles.poses is not None
     assert particles.halves is not None
@@ -124,18 +132,21 @@ def averaged(folder: Path, listing: str, truth: Poses) -> dict[str, float]:
     off = torch.einsum("pij,pkj->pki", frames, own).flatten(1)[near]
     distance = torch.einsum("pi,pij,pj->p", off, torch.linalg.inv(covariances[near]), off)
     inside = int((distance < tilt_stacks.CHI_SQUARE_95).sum())
+    interval = binomtest(inside, len(off)).proportion_ci(method="wilson")
     return {
         "within_10_deg": int(near.sum()),
         "rms_rotation_error_deg": round(math.degrees(math.sqrt(float(off[:, :3].square().sum(-1).mean()))), 3),
         "inside_95_percent_ellipsoid": inside,
         "part_inside": round(inside / int(near.sum()), 3),
+        "part_inside_interval": [round(float(end), 3) for end in interval],
+        "cpu_seconds": round(spent, 1),
     }
 
 
-def keep_averages(out: Path, count: int, figures: dict) -> None:
+def keep_averages(out: Path, name: str, count: int, figures: dict) -> None:
     """Add to what the alignment has found."""
     kept = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
-    kept["average"] = {"versions": versions(), "particles": count, **figures}
+    kept[name] = {"versions": versions(), "particles": count, **figures}
     out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=1))
 

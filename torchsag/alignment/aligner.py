@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from torchsag.geometry import Poses, Symmetry
+from torchsag.likelihood.noise_shape import NoiseShape
 from torchsag.likelihood.observations import Observations
 from torchsag.particles import DensityMap, ParticleBatch
 
@@ -114,6 +115,19 @@ class CalibratingAligner(PreparedAligner, Protocol):
 
         Such as the average of as many other particles. What stands out of a map is still looked for in its own.
         """
+        ...
+
+
+@runtime_checkable
+class NoiseLearningAligner(PreparedAligner, Protocol):
+    """A prepared aligner that can be told how the noise of particles differs from what it would take it for."""
+
+    def measured_noise(self, particles: ParticleBatch, poses: Poses) -> NoiseShape:
+        """What particles at poses, found before, leave over beside the reference."""
+        ...
+
+    def with_noise(self, shape: NoiseShape) -> PreparedAligner:
+        """The aligner for particles with such noise."""
         ...
 
 

@@ -189,14 +189,11 @@ class PreparedCurvatureSAG:
         are concerned, is taken at its word: what a few particles say of it would only add their noise.
         """
         known, poses = self._with_measured_strength(particles)
-        shape = known._measured_noise(particles, poses)
-        if shape.power is not None or shape.excess != 1:
-            _log.info("noise: %s, variances times %.2f", "even" if shape.power is None else "uneven", shape.excess)
-        return known._with_noise(shape)
+        return known.with_noise(known.measured_noise(particles, poses))
 
     def _with_measured_strength(self, particles: ParticleBatch) -> tuple[PreparedCurvatureSAG, Poses]:
         """The aligner with the reference's amplitude, and the last poses that were found on the way."""
-        plain = self._with_noise(NoiseShape()).with_strength(
+        plain = self.with_noise(NoiseShape()).with_strength(
             ReferenceStrength(torch.ones_like(self._strength.amplitude))
         )
         whole, poses = plain._measured_strength(particles)
@@ -223,9 +220,10 @@ class PreparedCurvatureSAG:
             return self
         alike = other._reference.box == self._reference.box
         known = self.with_strength(other._strength.within(len(self._strength.amplitude)))
-        return known._with_noise(other._noise) if alike else known
+        return known.with_noise(other._noise) if alike else known
 
-    def _with_noise(self, shape: NoiseShape) -> PreparedCurvatureSAG:
+    def with_noise(self, shape: NoiseShape) -> PreparedCurvatureSAG:
+        """See `torchsag.alignment.aligner.NoiseLearningAligner`."""
         other = copy(self)
         other._noise = shape
         return other
@@ -246,9 +244,14 @@ class PreparedCurvatureSAG:
         last = shell_of_information(given, self._method.information, amplitude)
         return standing_out(given, amplitude, last)
 
-    def _measured_noise(self, particles: ParticleBatch, poses: Poses) -> NoiseShape:
-        table = self._levels[-1].table
-        return noise_shape(self._as_images(particles), self._reference.density, table, poses, self._independent)
+    @exact
+    def measured_noise(self, particles: ParticleBatch, poses: Poses) -> NoiseShape:
+        """See `torchsag.alignment.aligner.NoiseLearningAligner`."""
+        table, images = self._levels[-1].table, self.with_noise(NoiseShape())._as_images(particles)
+        shape = noise_shape(images, self._reference.density, table, poses, self._independent)
+        if shape.power is not None or shape.excess != 1:
+            _log.info("noise: %s, variances times %.2f", "even" if shape.power is None else "uneven", shape.excess)
+        return shape
 
     def _measured_strength(self, particles: ParticleBatch) -> tuple[ReferenceStrength, Poses]:
         found = self(particles)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner
 from torchsag.geometry import Poses, Symmetry
+from torchsag.likelihood.noise_shape import NoiseShape
 from torchsag.particles import DensityMap
 from torchsag.runs.checkpoint import Checkpoint
 from torchsag.runs.chunked_alignment import ChunkAligner, align_in_chunks, to_result
@@ -20,6 +21,7 @@ from torchsag.runs.half_mapper import HalfMapper
 from torchsag.runs.record import Columns
 from torchsag.runs.signatures import particle_signatures
 from torchsag.workflows.average.leave_out import EachToItsOwn, parts_of_halves
+from torchsag.workflows.average.noise import NoiseSample, told
 from torchsag.workflows.average.state import AveragingState, joined
 
 
@@ -53,13 +55,21 @@ class HalfAlignment:
         return replace(filtered, density=filtered.density * mask)
 
     def found(
-        self, method: Aligner, state: AveragingState, symmetry: Symmetry, checkpoint: Checkpoint | None
+        self,
+        method: Aligner,
+        state: AveragingState,
+        symmetry: Symmetry,
+        checkpoint: Checkpoint | None,
+        noise: NoiseShape | None = None,
     ) -> tuple[AlignmentResult, tuple[str, ...]]:
-        """New poses of all particles, and what is wrong with each that has none, on every rank."""
+        """New poses of all particles, and what is wrong with each that has none, on every rank.
+
+        `noise` is what is known of the particles' noise.
+        """
         parts, rows = [], []
         faults = np.full(len(self.mapper.particles), "", dtype=object)
         for half in (1, 2):
-            aligners = self._prepared(method, state, half, symmetry)
+            aligners = [told(aligner, noise) for aligner in self._prepared(method, state, half, symmetry)]
             members, prepared = self._by_part(half, aligners)
             within = None if checkpoint is None else checkpoint.part(f"{state.iteration + 1:03d}-half{half}")
             columns = self._columns(state.result.poses, members, prepared, prepared.outermost_shell, within)
@@ -67,6 +77,12 @@ class HalfAlignment:
             rows.append(members)
             faults[members.numpy()] = columns["fault"]
         return joined(parts, rows), tuple(str(fault) for fault in faults)
+
+    def noise(self, method: Aligner, state: AveragingState, symmetry: Symmetry) -> NoiseShape:
+        """What the particles at the poses of a state say of their noise, the same on every rank."""
+        sample = NoiseSample(self.mapper, self.centres)
+        beside = partial(method.prepare, self.reference(state, 2, 0), symmetry, self.mapper.device)
+        return sample(state.result.poses, beside)
 
     def _prepared(
         self, method: Aligner, state: AveragingState, half: int, symmetry: Symmetry

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import AlignmentResult
+from torchsag.alignment.aligner import Aligner, AlignmentResult
 from torchsag.averaging import MapSums
 from torchsag.averaging.filtering import reference_weight, weigh_shells
 from torchsag.averaging.frames import bring_back
@@ -30,6 +30,7 @@ from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.fourier import last_above
 from torchsag.fourier.filters import raised_cosine
 from torchsag.geometry import Poses, Symmetry
+from torchsag.likelihood.noise_shape import NoiseShape
 from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.particles.pure_noise import PureNoise
@@ -125,7 +126,8 @@ class AveragingLoop:
         local = self._is_local(state)
         method = self.settings.local_method if local else self.settings.method
         assert method is not None  # the neighbourhood is searched only where there is a method for it
-        result, faults = self._alignment.found(method, state, self._imposed(state.symmetric), checkpoint)
+        noise = self._noise(method, state, local)
+        result, faults = self._alignment.found(method, state, self._imposed(state.symmetric), checkpoint, noise)
         if all(faults):
             raise InputError(f"every particle was set aside, none is left to average; the first: {faults[0]}")
         symmetric, made = self._made(state, result)
@@ -137,8 +139,17 @@ class AveragingLoop:
             row = self._row(state, result, fsc, time.perf_counter() - began, local, symmetric)
             stacked = torch.stack([m.density for m in made.maps])
             rows, faults = (*state.rows, row), self.mapper.without_lost(faults)
-            after = AveragingState(state.iteration + 1, result, stacked, references, weight, symmetric, rows, faults)
+            after = AveragingState(
+                state.iteration + 1, result, stacked, references, weight, symmetric, rows, faults, noise
+            )
         return self.workers.broadcast(after), fsc
+
+    def _noise(self, method: Aligner, state: AveragingState, local: bool) -> NoiseShape | None:
+        """What is known of the particles' noise: they are asked once, when their poses have begun to settle."""
+        settled = local or (self.settings.local_method is None and state.iteration > 0)
+        if state.noise is not None or not settled:
+            return state.noise
+        return self._alignment.noise(method, state, self._imposed(state.symmetric))
 
     def polished(self, state: AveragingState, polish: Polish) -> AveragingState:
         """The state with each half's poses polished by itself, on every rank; the root does the work."""

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import AlignmentResult
 from torchsag.geometry import Poses
+from torchsag.likelihood.noise_shape import NoiseShape
 from torchsag.runs.record import Columns, Unusable, discard, read_record, require_poses, write_record
 
 _MAPS = ("maps", "references", "weight")
+_POWER = "noise_power"
 _RESULT = ("scores", "covariances", "ambiguity", "converged", "passes")
 
 
@@ -44,6 +46,8 @@ class AveragingState:
         One row of the table of iterations for each.
     faults
         What is wrong with each particle set aside, empty for the others.
+    noise
+        What the particles have said of their noise; None before their poses had settled.
     """
 
     iteration: int
@@ -54,6 +58,7 @@ class AveragingState:
     symmetric: bool
     rows: tuple[dict[str, Any], ...]
     faults: tuple[str, ...]
+    noise: NoiseShape | None = None
 
     def save(self, folder: Path, name: str = "state") -> None:
         """Write to `folder`; a kill at any moment leaves the state before or this one."""
@@ -62,7 +67,12 @@ class AveragingState:
         arrays |= {"rotations": result.poses.rotations.numpy(), "shifts": result.poses.shifts.numpy()}
         arrays |= {name: getattr(self, name).numpy() for name in _MAPS}
         arrays["faults"] = np.array(self.faults)
-        header = json.dumps({"iteration": self.iteration, "symmetric": self.symmetric, "rows": self.rows})
+        noise = self.noise
+        if noise is not None and noise.power is not None:
+            arrays[_POWER] = noise.power.cpu().numpy()
+        excess = None if noise is None else noise.excess
+        known = {"iteration": self.iteration, "symmetric": self.symmetric, "rows": self.rows, "noise_excess": excess}
+        header = json.dumps(known)
         write_record(folder / f"{name}.npz", {"header": np.array(header), **arrays})
 
     @staticmethod
@@ -102,7 +112,17 @@ def _rebuilt(stored: Columns) -> AveragingState:
         symmetric=header["symmetric"],
         rows=tuple(header["rows"]),
         faults=tuple(str(fault) for fault in stored["faults"]),
+        noise=_noise(stored, header["noise_excess"]),
     )
+
+
+def _noise(stored: Columns, excess: float | None) -> NoiseShape | None:
+    if excess is None:
+        return None
+    power = torch.from_numpy(stored[_POWER]) if _POWER in stored else None
+    if not excess > 0 or (power is not None and not bool((power > 0).all())):
+        raise Unusable("holds noise that is not above zero")
+    return NoiseShape(power, float(excess))
 
 
 def unaligned(poses: Poses) -> AlignmentResult:
