@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from torchsag.fourier import fourier_shell_correlation, half_shells, shell_sums, to_half_spectrum
-from torchsag.fourier.radial import apply_shell_curve, randomise_phases
+from torchsag.fourier.radial import Scrambling, apply_shell_curve
 
 
 @pytest.mark.parametrize("n", [20, 21])
@@ -19,7 +19,7 @@ def test_curve_multiplies_shells_and_ends_with_them(n):
 @pytest.mark.parametrize("n", [20, 21])
 def test_random_phases_keep_amplitudes_and_forget_the_rest(n):
     volume = torch.randn(n, n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    scrambled = randomise_phases(volume, 4, torch.Generator().manual_seed(1))
+    scrambled = Scrambling.of(volume, 4).draw(torch.Generator().manual_seed(1))
     assert scrambled.shape == volume.shape
     before, after = to_half_spectrum(volume), to_half_spectrum(scrambled)
     torch.testing.assert_close(after.abs(), before.abs())

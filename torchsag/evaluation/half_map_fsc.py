@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchsag.errors import InputError
 from torchsag.fourier import first_below, fourier_shell_correlation, to_half_spectrum
-from torchsag.fourier.radial import randomise_phases
+from torchsag.fourier.radial import Scrambling
 from torchsag.fourier.shells import resolution_at
 from torchsag.particles import DensityMap
 
@@ -95,9 +95,10 @@ def compare_half_maps(
         return HalfMapFSC(unmasked, unmasked, torch.zeros_like(unmasked), unmasked, start, box, first.voxel_size)
     masked = correlation(first.density * mask, second.density * mask)
     generator = torch.Generator().manual_seed(seed)
+    scramblings = [Scrambling.of(volume.density, start) for volume in (first, second)]
 
     def scrambled() -> Float[Tensor, " shells"]:
-        a, b = (randomise_phases(m.density, start, generator) * mask for m in (first, second))
+        a, b = (scrambling.draw(generator) * mask for scrambling in scramblings)
         return correlation(a, b)
 
     # On shells of few coefficients one draw is as noisy as the curve itself: a crossing moved from 38 to 45 angstrom.

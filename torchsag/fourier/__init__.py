@@ -3,7 +3,7 @@
 from torchsag.fourier.filters import apply_filter, low_pass
 from torchsag.fourier.frequencies import frequency_axes, half_frequencies, half_shells, hermitian_multiplicity
 from torchsag.fourier.resize import crop, crop_spectrum, pad, pad_spectrum, resample
-from torchsag.fourier.shells import first_below, fourier_shell_correlation, last_above, shell_sums
+from torchsag.fourier.shells import first_below, fourier_shell_correlation, last_above, shell_sums, squared_size
 from torchsag.fourier.shift import phase_ramp
 from torchsag.fourier.transforms import (
     from_half_spectrum,
@@ -33,6 +33,7 @@ __all__ = [
     "phase_ramp",
     "resample",
     "shell_sums",
+    "squared_size",
     "to_half_spectrum",
     "to_spectrum",
 ]

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from torchsag.keeping import kept
+
 
 def half_frequencies(
     box: tuple[int, int, int], device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
@@ -27,6 +29,7 @@ def frequency_axes(
     return along_z, along_y, along_x
 
 
+@kept(8)
 def half_shells(box: tuple[int, int, int], device: torch.device | str | None = None) -> Integer[Tensor, "z y kx"]:
     """The integer Fourier shell of each half-spectrum coefficient.
 

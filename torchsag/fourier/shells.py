@@ -1,7 +1,7 @@
 """Sums over Fourier shells and the Fourier shell correlation."""
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 from torchsag.axes import Box, HalfSpectra
@@ -24,10 +24,15 @@ def _places(box: Box, device: torch.device) -> tuple[Integer[Tensor, " coefficie
     return shells, hermitian_multiplicity(box, device)
 
 
+def squared_size(values: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """``|z|^2``, without the root that `abs` takes."""
+    return values.real.square() + values.imag.square()
+
+
 def fourier_shell_correlation(first: HalfSpectra, second: HalfSpectra, box: Box) -> Float[Tensor, "*batch shells"]:
     """Correlation of two half-spectra on shells 0 .. n // 2; zero where either has no power."""
     cross = shell_sums((first * second.conj()).real, box)
-    power = shell_sums(first.abs().square(), box) * shell_sums(second.abs().square(), box)
+    power = shell_sums(squared_size(first), box) * shell_sums(squared_size(second), box)
     return torch.where(
         power > 0, cross / power.clamp_min(torch.finfo(power.dtype).tiny).sqrt(), torch.zeros_like(cross)
     )

@@ -5,8 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.fourier.filters import raised_cosine
+from torchsag.keeping import kept
 
 
+@kept(2)
 def centred_radius(
     box: tuple[int, int, int], device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "z y x"]:
@@ -16,6 +18,7 @@ def centred_radius(
     return (z.square() + y.square() + x.square()).sqrt()
 
 
+@kept(2)
 def spherical_mask(
     box: tuple[int, int, int],
     radius: float | None = None,

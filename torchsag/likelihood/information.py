@@ -1,10 +1,10 @@
 """How much a Fourier shell says about a pose."""
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from torchsag.fourier import half_frequencies, shell_sums, to_half_spectrum
+from torchsag.fourier import frequency_axes, shell_sums, squared_size, to_half_spectrum
 
 
 def pose_information(
@@ -30,15 +30,16 @@ def information_by_shell(
     ``sum |k x grad G|^2``, whose spectrum reaches farther out.
     """
     box = (density.shape[0], density.shape[1], density.shape[2])
-    axes = [torch.arange(n, dtype=torch.float32, device=density.device) - n // 2 for n in box]
-    z, y, x = torch.meshgrid(*axes, indexing="ij")
     # Squares of squares of very large or small numbers would leave single precision.
     size = density.double().abs().amax().clamp_min(1e-300)
     unit = (density.double() / size).float()
-    value, gx, gy, gz = to_half_spectrum(unit * torch.stack([torch.ones_like(x), x, y, z]))
-    kx, ky, kz = half_frequencies(box, device=density.device).unbind(-1)
-    turning = _power(ky * gz - kz * gy) + _power(kz * gx - kx * gz) + _power(kx * gy - ky * gx)
-    shifting = (kx.square() + ky.square() + kz.square()) * _power(value)
+    z, y, x = (torch.arange(n, dtype=unit.dtype, device=unit.device) - n // 2 for n in box)
+    moments = (unit, unit * x, unit * y[:, None], unit * z[:, None, None])
+    value, gx, gy, gz = (to_half_spectrum(moment) for moment in moments)
+    along_z, along_y, along_x = (axis.sum(-1) for axis in frequency_axes(box, unit))
+    kz, ky, kx = along_z[:, None, None], along_y[:, None], along_x
+    turning = squared_size(ky * gz - kz * gy) + squared_size(kz * gx - kx * gz) + squared_size(kx * gy - ky * gx)
+    shifting = (kx.square() + ky.square() + kz.square()) * squared_size(value)
     parts = size.square() * shell_sums(torch.stack([turning, shifting]).double(), box)
     if amplitude is not None:
         shells = torch.arange(parts.shape[-1], device=parts.device).clamp(1, len(amplitude))
@@ -71,7 +72,3 @@ def information_moved(
     """Largest difference, over all shells, in the part of the pose information that two maps hold up to there."""
     mine, theirs = pose_information(first, first_amplitude), pose_information(second, second_amplitude)
     return float((mine - theirs).abs().max())
-
-
-def _power(spectrum: Complex[Tensor, "z y kx"]) -> Float[Tensor, "z y kx"]:
-    return spectrum.real.square() + spectrum.imag.square()

@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from torchsag.fourier import squared_size
 from torchsag.geometry import Poses
 from torchsag.likelihood.fourier_blocks import block_sums
-from torchsag.likelihood.observations import Observations, squared_size
+from torchsag.likelihood.observations import Observations
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
+from torchsag.fourier import squared_size
 from torchsag.particles import ParticleBatch
 from torchsag.spectra.fourier_band import FourierBand
 
@@ -73,8 +74,3 @@ def observe(particles: ParticleBatch, band: FourierBand) -> Observations:
         power=power,
         support=(weight > 0).sum(-1)[particles.weight_index].to(weight.dtype),
     )
-
-
-def squared_size(values: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """``|z|^2``, without the root that `abs` takes."""
-    return values.real.square() + values.imag.square()

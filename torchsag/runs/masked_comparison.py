@@ -39,6 +39,6 @@ class MaskedComparison:
         """The union of the masks of both maps."""
         return torch.maximum(self.mask_around(first), self.mask_around(second))
 
-    def compare(self, first: DensityMap, second: DensityMap) -> HalfMapFSC:
-        """FSC of half-maps under the union of their masks."""
-        return compare_half_maps(first, second, self.common_mask(first, second), self.seed)
+    def compare(self, first: DensityMap, second: DensityMap, mask: Float[Tensor, "z y x"] | None = None) -> HalfMapFSC:
+        """FSC of half-maps under a mask; by default the union of their masks."""
+        return compare_half_maps(first, second, self.common_mask(first, second) if mask is None else mask, self.seed)

@@ -53,12 +53,13 @@ _NO_SYMMETRY = Symmetry("C1")
 
 @dataclass(frozen=True)
 class _Averaged:
-    """Both half-maps in one frame, with the poses, sums and placement that gave them, and their FSC."""
+    """Both half-maps in one frame, with the poses, sums and placement that gave them, and their FSC under a mask."""
 
     result: AlignmentResult
     sums: MapSums
     placement: Poses | None
     maps: tuple[DensityMap, DensityMap]
+    mask: Float[Tensor, "z y x"]
     fsc: HalfMapFSC
 
 
@@ -210,8 +211,7 @@ class AveragingLoop:
     ) -> Float[Tensor, "halves parts z y x"]:
         if self.given is None:
             return self.references(made.sums, symmetry, weight, made.placement)
-        mask = self.mapper.comparison.common_mask(*made.maps)
-        of_average, added = self.given.blend(made.maps, mask, made.fsc.corrected)
+        of_average, added = self.given.blend(made.maps, made.mask, made.fsc.corrected)
         return self.references(made.sums, symmetry, of_average) + added.density
 
     def final_maps(self, maps: HalfMaps, known: Known, b_factor_angstrom2: float | None) -> FinalMaps:
@@ -248,7 +248,8 @@ class AveragingLoop:
         turn = self._placement((first, second), state.weight, symmetry)
         maps = (first, _bring_back(second, turn))
         placed = result if turn is None else composed(result, self.halves == 2, turn)
-        return _Averaged(placed, sums, turn, maps, self.mapper.compare(*maps))
+        mask = self.mapper.comparison.common_mask(*maps)
+        return _Averaged(placed, sums, turn, maps, mask, self.mapper.comparison.compare(*maps, mask))
 
     def _imposed(self, symmetric: bool) -> Symmetry:
         return self.symmetry if symmetric else _NO_SYMMETRY
@@ -256,10 +257,6 @@ class AveragingLoop:
     @cached_property
     def _alignment(self) -> HalfAlignment:
         return HalfAlignment(self.mapper, self.parts, self.centres)
-
-    def reference(self, state: AveragingState, half: int, part: int = 0) -> DensityMap:
-        """What a part of a half is aligned to: the half's other parts, filtered and masked."""
-        return self._alignment.reference(state, half, part)
 
     def scores_and_controls(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """How well some particles match their references, how well noise in their place does, and inversions."""
@@ -269,10 +266,9 @@ class AveragingLoop:
         chosen = torch.tensor(rows)
         without_signal = PureNoise.like(self.particles, self.mapper.seed + 1)
         for half in (1, 2):
-            for part in range(self.parts):
+            for part, reference in enumerate(self._alignment.references(state, half)):
                 here = chosen[(self.halves[chosen] == half) & (self._alignment.part[chosen] == part)].tolist()
                 if here:
-                    reference = self.reference(state, half, part)
                     search = RotationalMatching(num_candidates=1, max_shift=radius).prepare(reference, _NO_SYMMETRY)
                     upright, opposite = search.best_of_both_signs(self.particles.load(here))
                     scores.append(upright)
