@@ -84,7 +84,7 @@ class HalfAlignment:
     def noise(self, method: Aligner, state: AveragingState, symmetry: Symmetry) -> NoiseShape:
         """What the particles at the poses of a state say of their noise, the same on every rank."""
         sample = NoiseSample(self.mapper, self.centres)
-        beside = partial(method.prepare, self.reference(state, 2, 0), symmetry, self.mapper.device)
+        beside = partial(method.prepare, self.references(state, 2)[0], symmetry, self.mapper.device)
         return sample(state.result.poses, beside)
 
     def _prepared(
