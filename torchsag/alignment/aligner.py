@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,11 +12,13 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from torchsag.geometry import Poses, Symmetry
+from torchsag.likelihood.modes import PoseModes
 from torchsag.likelihood.noise_shape import NoiseShape
 from torchsag.likelihood.observations import Observations
 from torchsag.particles import DensityMap, ParticleBatch
 
 _PER_PARTICLE = ("scores", "covariances", "ambiguity", "converged", "passes")
+OF_MODES = ("mode_rotations", "mode_shifts", "mode_gain", "mode_amplitude", "mode_log_share")
 _FEWEST = 8  # particles to calibrate with
 
 
@@ -39,6 +41,8 @@ class AlignmentResult:
         pose's uncertainty.
     passes
         Evaluations of all of the particle's data that refinement spent, its candidates together.
+    modes
+        The poses that the particle may have; None where nobody asked (`with_modes`).
     """
 
     poses: Poses
@@ -47,36 +51,59 @@ class AlignmentResult:
     ambiguity: Float[Tensor, " particles"]
     converged: Bool[Tensor, " particles"]
     passes: Float[Tensor, " particles"]
+    modes: PoseModes | None = None
 
     def __len__(self) -> int:
         return len(self.poses)
 
     def __getitem__(self, index) -> AlignmentResult:
-        return AlignmentResult(self.poses[index], *(getattr(self, name)[index] for name in _PER_PARTICLE))
+        modes = None if self.modes is None else self.modes[index]
+        picked = {name: getattr(self, name)[index] for name in _PER_PARTICLE}
+        return AlignmentResult(self.poses[index], **picked, modes=modes)
 
     @staticmethod
     def concatenate(parts: list[AlignmentResult]) -> AlignmentResult:
         """Results one after another."""
+        modes = [part.modes for part in parts]
         return AlignmentResult(
             Poses.concatenate([part.poses for part in parts]),
-            *(torch.cat([getattr(part, name) for part in parts]) for name in _PER_PARTICLE),
+            **{name: torch.cat([getattr(part, name) for part in parts]) for name in _PER_PARTICLE},
+            modes=None if None in modes else PoseModes.concatenate([some for some in modes if some is not None]),
         )
 
     def columns(self) -> dict[str, np.ndarray]:
         """The result as arrays by name, one row a particle: what checkpoints and tables hold."""
         columns = {name: getattr(self, name) for name in _PER_PARTICLE}
         columns |= {"rotations": self.poses.rotations, "shifts": self.poses.shifts}
+        if self.modes is not None:
+            of_modes, poses = self.modes, self.modes.poses
+            known = poses.rotations, poses.shifts, of_modes.gain, of_modes.amplitude, of_modes.log_share
+            columns |= dict(zip(OF_MODES, known, strict=True))
         return {name: column.detach().cpu().numpy() for name, column in columns.items()}
 
     @staticmethod
     def from_columns(columns: Mapping[str, np.ndarray]) -> AlignmentResult:
         """The inverse of `columns`; other columns are passed over."""
         picked = {name: torch.from_numpy(columns[name]) for name in ("rotations", "shifts", *_PER_PARTICLE)}
-        return AlignmentResult(Poses(picked.pop("rotations"), picked.pop("shifts")), **picked)
+        modes = None
+        if all(name in columns for name in OF_MODES):
+            rotations, shifts, *others = (torch.from_numpy(columns[name]) for name in OF_MODES)
+            modes = PoseModes(Poses(rotations, shifts), *others)
+        return AlignmentResult(Poses(picked.pop("rotations"), picked.pop("shifts")), **picked, modes=modes)
 
     def to(self, device: torch.device | str) -> AlignmentResult:
         """The same result on another device."""
-        return AlignmentResult(self.poses.to(device), *(getattr(self, name).to(device) for name in _PER_PARTICLE))
+        modes = None if self.modes is None else self.modes.to(device)
+        there = {name: getattr(self, name).to(device) for name in _PER_PARTICLE}
+        return AlignmentResult(self.poses.to(device), **there, modes=modes)
+
+    def moved(self, shifts: Float[Tensor, "particles 3"]) -> AlignmentResult:
+        """The result for particles whose boxes were centred there (voxels), told from their own box centres."""
+        shifts = shifts.to(self.poses.shifts)
+        poses, modes = Poses(self.poses.rotations, self.poses.shifts + shifts), self.modes
+        if modes is not None:
+            modes = replace(modes, poses=Poses(modes.poses.rotations, modes.poses.shifts + shifts[:, None]))
+        return replace(self, poses=poses, modes=modes)
 
 
 @runtime_checkable
@@ -141,6 +168,15 @@ class PosingAligner(PreparedAligner, Protocol):
 
 
 @runtime_checkable
+class ModalAligner(PreparedAligner, Protocol):
+    """A prepared aligner that can tell at which other poses a particle may be."""
+
+    def with_modes(self, most: int) -> PreparedAligner:
+        """The aligner whose results hold so many poses of each particle."""
+        ...
+
+
+@runtime_checkable
 class JointAligner(Protocol):
     """Aligns each particle to one of several references, those of all in one batch."""
 
@@ -194,6 +230,11 @@ def calibrated(aligner: PreparedAligner, particles: ParticleBatch) -> PreparedAl
 def posing(aligner: PreparedAligner) -> PreparedAligner:
     """The aligner without whatever its poses do not need; as it is where it needs all."""
     return aligner.posing() if isinstance(aligner, PosingAligner) else aligner
+
+
+def with_modes(aligner: PreparedAligner, most: int) -> PreparedAligner:
+    """The aligner that tells up to `most` poses of each particle; as it is where it knows of one alone."""
+    return aligner.with_modes(most) if most > 1 and isinstance(aligner, ModalAligner) else aligner
 
 
 def outermost_shell(aligner: PreparedAligner) -> int | None:

@@ -21,6 +21,7 @@ from torchsag.likelihood.contenders import Contenders
 from torchsag.likelihood.fisher import noise_variance, pose_covariance, remaining_step
 from torchsag.likelihood.fourier_blocks import BlockSums
 from torchsag.likelihood.levels import Level
+from torchsag.likelihood.modes import most_probable
 from torchsag.likelihood.noise_spectrum import residual_spectrum, total_spectrum, whitened
 from torchsag.likelihood.observations import Observations, observe
 from torchsag.likelihood.posterior import EVALUATIONS, posterior_covariance
@@ -55,6 +56,8 @@ class CoarseToFine:
         By what the noise's variance is larger than residuals say.
     posterior
         Whether uncertainties are more than bounds.
+    modes
+        How many poses of a particle results hold; with one, the best alone.
     """
 
     levels: tuple[Level, ...]
@@ -64,6 +67,7 @@ class CoarseToFine:
     symmetry: Symmetry
     excess: float = 1.0
     posterior: bool = True
+    modes: int = 1
 
     @property
     def bands(self) -> tuple[int, ...]:
@@ -104,7 +108,10 @@ class CoarseToFine:
                 spent = spent + self._spent(level, contenders, len(images))
             note(spent.mean(), lambda now=contenders: (now.poses, now.particle))
         with stage("judging"):
-            return self._result(observed, contenders, sums, candidates.limits.centres, spent)
+            result = self._result(observed, contenders, sums, candidates.limits.centres, spent)
+            return (
+                result if self.modes == 1 else self._with_modes(result, observed, contenders, sums, candidates.limits)
+            )
 
     def _spent(self, level: Level, contenders: Contenders, count: int) -> Float[Tensor, " particles"]:
         """Evaluations of a level and their judgement, in those of the last band."""
@@ -145,6 +152,15 @@ class CoarseToFine:
             converged=remaining_step(sums, variance, bound) < _ARRIVED,
             passes=spent + EVALUATIONS * self.posterior,
         )
+
+    def _with_modes(
+        self, result: AlignmentResult, observed: Observations, contenders: Contenders, sums: BlockSums, limits: Limits
+    ) -> AlignmentResult:
+        variance = self._noise_variance(observed, contenders.score[contenders.best(len(observed))])
+        bounds = pose_covariance(sums, contenders.amplitude, variance[contenders.particle])
+        # Also of a search near known poses, which were found among all.
+        rotations, shifts = 8 * math.pi**2 / self.symmetry.order, 4 / 3 * math.pi * max(limits.shift, 0.5) ** 3
+        return replace(result, modes=most_probable(contenders, variance, bounds, rotations * shifts, self.modes))
 
 
 def _contenders(candidates: Candidates) -> Contenders:

@@ -146,6 +146,7 @@ class PreparedCurvatureSAG:
         self._independent = 1.0 if self._mask is None else float(self._mask.square().mean())
         self._given = DensityMap(as_model(reference.density.float()).to(device), reference.voxel_size)
         self._posterior = True  # whether uncertainties are more than bounds
+        self._modes = 1  # poses of each particle that results hold
         self._last = shell_of_information(self._given.density, method.information)
         self._noise = NoiseShape()
         self._strength = ReferenceStrength(torch.ones(self._limited(self._last), device=self._given.density.device))
@@ -163,6 +164,12 @@ class PreparedCurvatureSAG:
         """See `torchsag.alignment.aligner.PosingAligner`; the uncertainties are the Cramer-Rao bounds."""
         other = copy(self)
         other._posterior = False
+        return other
+
+    def with_modes(self, most: int) -> PreparedCurvatureSAG:
+        """See `torchsag.alignment.aligner.ModalAligner`."""
+        other = copy(self)
+        other._modes = most
         return other
 
     @property
@@ -294,6 +301,7 @@ class PreparedCurvatureSAG:
             symmetry=self._symmetry,
             excess=self._noise.excess / self._independent,
             posterior=self._posterior,
+            modes=self._modes,
         )
 
     @exact
@@ -307,7 +315,7 @@ class PreparedCurvatureSAG:
     def kind(self) -> tuple[object, ...]:
         """See `torchsag.alignment.aligner.JoinableAligner`."""
         learnt = tuple(self._strength.amplitude.tolist()), self._noise.excess, id(self._noise.power)
-        return self._coarse_to_fine.bands, self._posterior, *learnt
+        return self._coarse_to_fine.bands, self._posterior, self._modes, *learnt
 
     def joined(self, others: Sequence[PreparedAligner]) -> JointCurvatureSAG:
         """See `torchsag.alignment.aligner.JoinableAligner`."""

@@ -107,6 +107,7 @@ class MapSums:
         poses: Poses,
         groups: Integer[Tensor, " particles"] | None = None,
         strength: Float[Tensor, " particles"] | None = None,
+        shares: Float[Tensor, "particles modes"] | None = None,
     ) -> None:
         """Add particles at poses, in place.
 
@@ -115,11 +116,13 @@ class MapSums:
         particles
             On the same device as the sums.
         poses
-            One per particle; ``particles.poses`` is not looked at.
+            One per particle, or ``[particles, modes]`` with `shares`; ``particles.poses`` is not looked at.
         groups
             Which row each belongs to; row 0 by default.
         strength
             Multiplies a particle's part of both sums, for example a likelihood or a function of its score.
+        shares
+            Of each pose of a particle, which add up to one; a pose without a share costs nothing.
 
         Raises
         ------
@@ -138,9 +141,20 @@ class MapSums:
             tables = GatherTables.of(
                 gridded.spectra[chunk], gridded.weights, gridded.weight_index[chunk], self.last_shell
             )
-            sums = self.numerator, self.denominator
-            tables.add_to(*sums, groups[chunk], strength[chunk], poses[chunk], self.sphere.index)
+            self._add(tables, poses[chunk], groups[chunk], strength[chunk], None if shares is None else shares[chunk])
         self.counts.index_add_(0, groups, torch.ones_like(groups, dtype=torch.float64))
+
+    def _add(self, tables: GatherTables, poses: Poses, groups: Tensor, strength: Tensor, shares: Tensor | None) -> None:
+        sums = self.numerator, self.denominator
+        if shares is None:
+            tables.add_to(*sums, groups, strength, poses, self.sphere.index)
+            return
+        for mode, share in enumerate(shares.mT):
+            here = (share > 0).nonzero()[:, 0]
+            if len(here):
+                some = tables if len(here) == len(share) else tables[here]
+                counted = strength[here] * share[here].double()
+                some.add_to(*sums, groups[here], counted, poses[here, mode], self.sphere.index)
 
     @property
     def last_shell(self) -> int:

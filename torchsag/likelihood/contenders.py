@@ -61,7 +61,7 @@ class Contenders:
 
     def best(self, count: int) -> Integer[Tensor, " particles"]:
         """The row of each particle's best candidate."""
-        return self._by_rank(count)[:, 0]
+        return self.by_rank(count)[:, 0]
 
     def thin(
         self, count: int, keep: int, margin: Float[Tensor, " particles"], angle: float, shift: float, symmetry: Symmetry
@@ -79,7 +79,7 @@ class Contenders:
         angle, shift
             Candidates closer than this (radians and voxels, modulo symmetry) to a better one are the same.
         """
-        rows = self._by_rank(count)
+        rows = self.by_rank(count)
         present = rows >= 0
         ranked = self[rows.clamp_min(0).flatten()]
         gain = (0.5 * ranked.score.clamp_min(0).square()).unflatten(0, rows.shape)
@@ -92,7 +92,7 @@ class Contenders:
         kept &= kept.cumsum(1) <= keep
         return self[rows[kept]]
 
-    def _by_rank(self, count: int) -> Integer[Tensor, "particles ranks"]:
+    def by_rank(self, count: int) -> Integer[Tensor, "particles ranks"]:
         """Each particle's rows, best first, filled up with -1."""
         order = self.score.argsort(descending=True, stable=True)
         order = order[self.particle[order].argsort(stable=True)]

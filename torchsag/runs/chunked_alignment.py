@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,9 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchsag import loggers
-from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
+from torchsag.alignment.aligner import OF_MODES, AlignmentResult, PreparedAligner
 from torchsag.errors import InputError
-from torchsag.geometry import Poses
 from torchsag.parallel import Workers, fair_chunk
 from torchsag.particles import ParticleBatch, ParticleSet
 from torchsag.runs.checkpoint import Checkpoint, Columns
@@ -110,8 +109,7 @@ class ChunkAligner:
         if self.centres is None:
             return self.method(batch).to("cpu")
         centres = self.centres[torch.tensor(rows)]
-        found = self.method(batch.recentred(centres)).to("cpu")
-        return replace(found, poses=Poses(found.poses.rotations, found.poses.shifts + centres.to(found.poses.shifts)))
+        return self.method(batch.recentred(centres)).to("cpu").moved(centres)
 
     def _load(self, rows: range) -> tuple[ParticleBatch | None, list[int], dict[int, str]]:
         with stage("reading"):
@@ -187,7 +185,8 @@ def stage_seconds(columns: Columns) -> dict[str, float]:
 
 def to_result(columns: Columns, rows: np.ndarray) -> AlignmentResult:
     """The alignment of some rows."""
-    return AlignmentResult.from_columns({name: column[rows] for name, column in columns.items() if name in _RESULTS})
+    known = {*_RESULTS, *OF_MODES}
+    return AlignmentResult.from_columns({name: column[rows] for name, column in columns.items() if name in known})
 
 
 def _columns(count: int, result: AlignmentResult | None, rows: list[int]) -> Columns:
@@ -202,6 +201,8 @@ def _columns(count: int, result: AlignmentResult | None, rows: list[int]) -> Col
     }
     if result is not None:
         for name, column in result.columns().items():
+            if name not in empty:
+                empty[name] = np.full((count, *column.shape[1:]), np.nan, column.dtype)
             empty[name][rows] = column
     return empty
 

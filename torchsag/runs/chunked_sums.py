@@ -13,6 +13,7 @@ from torchsag.averaging.balanced import balanced_average
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.imaging.masks import spherical_mask
+from torchsag.likelihood.pose_shares import PoseShares
 from torchsag.parallel import Workers, fair_chunk
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.usable_particles import load_usable_gridded
@@ -38,6 +39,8 @@ class ChunkSums:
         How many groups there are.
     strength
         How much each particle counts; None for all the same.
+    shared
+        At which poses each particle enters, with which shares, in place of the one of `poses`.
     """
 
     particles: ParticleSet
@@ -47,6 +50,7 @@ class ChunkSums:
     skip_bad: bool = False
     groups: int = 2
     strength: Float[Tensor, " particles"] | None = None
+    shared: PoseShares | None = None
 
     def __call__(self, rows: range) -> tuple[MapSums, dict[int, str]]:
         """The sums of these rows, on the CPU, and what is wrong with those that were left out."""
@@ -57,7 +61,12 @@ class ChunkSums:
         if batch is not None:
             kept = torch.tensor(usable)
             strength = None if self.strength is None else self.strength[kept].to(self.device)
-            sums.add(batch, self.poses[kept].to(self.device), (self.group[kept] - 1).to(self.device), strength)
+            group = (self.group[kept] - 1).to(self.device)
+            if self.shared is None:
+                sums.add(batch, self.poses[kept].to(self.device), group, strength)
+            else:
+                shared = self.shared[kept].to(self.device)
+                sums.add(batch, shared.poses, group, strength, shared.shares)
         return sums.to("cpu"), faults
 
 

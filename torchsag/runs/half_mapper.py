@@ -14,6 +14,7 @@ from torchsag.averaging import MapSums
 from torchsag.averaging.mask import Mask
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
 from torchsag.geometry import Poses, Symmetry
+from torchsag.likelihood.pose_shares import PoseShares
 from torchsag.parallel import Workers
 from torchsag.particles import DensityMap, ParticleSet
 from torchsag.runs.chunked_sums import ChunkSums, half_map_sums
@@ -64,12 +65,17 @@ class HalfMapper:
         group: Integer[Tensor, " particles"],
         groups: int,
         strength: Float[Tensor, " particles"] | None = None,
+        shared: PoseShares | None = None,
     ) -> MapSums:
-        """Sums of groups, numbered from 1, meaningful on the root; a particle of group 0 is left out."""
+        """Sums of groups, numbered from 1, meaningful on the root; a particle of group 0 is left out.
+
+        Each enters at its pose, or at those of `shared` with their shares.
+        """
         rows = (group > 0).nonzero()[:, 0]
         chosen = strength if strength is None else strength[rows]
         particles = self.particles if len(rows) == len(group) else self.particles.select(rows.tolist())
-        job = ChunkSums(particles, poses[rows], group[rows], self.device, self.skip_bad, groups, chosen)
+        several = shared if shared is None else shared[rows]
+        job = ChunkSums(particles, poses[rows], group[rows], self.device, self.skip_bad, groups, chosen, several)
         sums, faults = half_map_sums(job, self.chunk, self.workers)
         self.lost.update({int(rows[position]): reason for position, reason in faults.items()})
         return sums

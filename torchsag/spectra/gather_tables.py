@@ -63,7 +63,7 @@ class GatherTables:
         tables = _table(spectra, n, reach), _table(weights[used].float(), n, reach)
         return GatherTables(tables[0], tables[1], index, size, size / n)
 
-    def __getitem__(self, rows: slice) -> GatherTables:
+    def __getitem__(self, rows: slice | Tensor) -> GatherTables:
         """Some of the particles."""
         return GatherTables(self.spectra[rows], self.weights, self.weight_index[rows], self.size, self.scale)
 

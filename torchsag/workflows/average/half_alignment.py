@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner
+from torchsag.alignment.aligner import Aligner, AlignmentResult, PreparedAligner, with_modes
 from torchsag.geometry import Poses, Symmetry
 from torchsag.likelihood.noise_shape import NoiseShape
 from torchsag.particles import DensityMap
@@ -37,11 +37,14 @@ class HalfAlignment:
         Into how many parts each half is divided for leaving out.
     centres
         Where to look for each particle, voxels from its box centre; None for the box centres.
+    modes
+        How many poses of each particle are wanted, where a method knows of several.
     """
 
     mapper: HalfMapper
     parts: int
     centres: Float[Tensor, "particles 3"] | None = None
+    modes: int = 1
 
     @cached_property
     def part(self) -> Integer[Tensor, " particles"]:
@@ -91,8 +94,8 @@ class HalfAlignment:
         self, method: Aligner, state: AveragingState, half: int, symmetry: Symmetry
     ) -> tuple[PreparedAligner, ...]:
         """For each part of a half the aligner to its own reference."""
-        references = self.references(state, half)
-        return tuple(method.prepare(reference, symmetry, self.mapper.device) for reference in references)
+        prepared = (method.prepare(one, symmetry, self.mapper.device) for one in self.references(state, half))
+        return tuple(with_modes(aligner, self.modes) for aligner in prepared)
 
     def _by_part(
         self, half: int, aligners: Sequence[PreparedAligner]

@@ -14,6 +14,7 @@ from torchsag.averaging.frames import as_particle, bring_back, onto_axes
 from torchsag.averaging.symmetry_axes import find_symmetry_axes
 from torchsag.fourier import last_above
 from torchsag.geometry import Poses, Symmetry
+from torchsag.likelihood.modes import PoseModes
 from torchsag.particles import DensityMap
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,14 @@ def composed(result: AlignmentResult, members: Bool[Tensor, " particles"], pose:
     turned = result.poses[members].compose(pose)
     rotations, shifts = result.poses.rotations.clone(), result.poses.shifts.clone()
     rotations[members], shifts[members] = turned.rotations, turned.shifts
-    return replace(result, poses=Poses(rotations, shifts))
+    return replace(result, poses=Poses(rotations, shifts), modes=_composed_modes(result.modes, members, pose))
+
+
+def _composed_modes(modes: PoseModes | None, members: Bool[Tensor, " particles"], pose: Poses) -> PoseModes | None:
+    if modes is None:
+        return None
+    turned = modes.poses.compose(pose)
+    return replace(modes, poses=turned.where(members[:, None], modes.poses))
 
 
 def axes_pose(half_map: DensityMap, symmetry: Symmetry, trust: Float[Tensor, " shells"]) -> Poses:

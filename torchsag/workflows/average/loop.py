@@ -168,13 +168,15 @@ class AveragingLoop:
             poses = Poses(rotations, shifts)
             _log.info("polished by %s", type(polish).__name__)
         poses = self.workers.broadcast(poses)
-        return replace(state, result=replace(state.result, poses=poses))
+        return replace(state, result=replace(state.result, poses=poses, modes=None))
 
     def sums(self, result: AlignmentResult) -> MapSums:
         """Sums of every part of both halves, half after half; meaningful on the root."""
         group = (self.halves - 1) * self.parts + self._alignment.part + 1
         strength = self.settings.strength(result.scores, result.ambiguity, self.halves)
-        return self.mapper.sums(result.poses, group, 2 * self.parts, strength)
+        shared = self.settings.assignment(result.poses, result.modes, self.halves)
+        certain = shared.shares.shape[1] == 1
+        return self.mapper.sums(result.poses, group, 2 * self.parts, strength, None if certain else shared)
 
     def half_maps(self, sums: MapSums, symmetry: Symmetry) -> tuple[DensityMap, DensityMap]:
         """Both half-maps, unfiltered."""
@@ -256,7 +258,7 @@ class AveragingLoop:
 
     @cached_property
     def _alignment(self) -> HalfAlignment:
-        return HalfAlignment(self.mapper, self.parts, self.centres)
+        return HalfAlignment(self.mapper, self.parts, self.centres, self.settings.assignment.modes)
 
     def scores_and_controls(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """How well some particles match their references, how well noise in their place does, and inversions."""
@@ -294,6 +296,12 @@ class AveragingLoop:
     def _is_local(self, state: AveragingState) -> bool:
         if self.settings.local_method is None or not state.rows or not state.symmetric:
             return False
+        # What is near one of several poses that may be the true one is no better than what is near the others.
+        if (
+            state.rows[-1]["search"] == "global"
+            and state.rows[-1]["mean_ambiguity"] > self.settings.local_below_ambiguity
+        ):
+            return False
         # The prior poses of a run from a reference say nothing: its first iteration has moved them at will.
         if state.rows[-1]["search"] == "local" or (self.common_frame and state.iteration == 1):
             return True
@@ -326,6 +334,7 @@ class AveragingLoop:
             "median_change_deg": angle,
             "median_change_voxels": length,
             "median_score": float(result.scores.nanmedian()),
+            "mean_ambiguity": float(result.ambiguity.nanmean()),
             "search": "local" if local else "global",
             "symmetry": self.symmetry.name if symmetric else "C1",
             "settled": symmetric,

@@ -20,7 +20,6 @@ from torchsag.runs.record import Columns, Unusable, discard, read_record, requir
 
 _MAPS = ("maps", "references", "weight")
 _POWER = "noise_power"
-_RESULT = ("scores", "covariances", "ambiguity", "converged", "passes")
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ class AveragingState:
     def save(self, folder: Path, name: str = "state") -> None:
         """Write to `folder`; a kill at any moment leaves the state before or this one."""
         result = self.result
-        arrays = {name: getattr(result, name).numpy() for name in _RESULT}
-        arrays |= {"rotations": result.poses.rotations.numpy(), "shifts": result.poses.shifts.numpy()}
+        arrays = result.columns()
         arrays |= {name: getattr(self, name).numpy() for name in _MAPS}
         arrays["faults"] = np.array(self.faults)
         noise = self.noise
@@ -101,13 +99,12 @@ class AveragingState:
 def _rebuilt(stored: Columns) -> AveragingState:
     require_poses(stored, stored["faults"] != "")
     header = json.loads(str(stored["header"]))
-    tensors = {name: torch.from_numpy(stored[name]) for name in (*_RESULT, "rotations", "shifts", *_MAPS)}
+    tensors = {name: torch.from_numpy(stored[name]) for name in _MAPS}
     if not all(bool(tensors[name].isfinite().all()) for name in _MAPS):
         raise Unusable("holds maps that are not finite")
-    poses = Poses(tensors["rotations"], tensors["shifts"])
     return AveragingState(
         iteration=header["iteration"],
-        result=AlignmentResult(poses, **{name: tensors[name] for name in _RESULT}),
+        result=AlignmentResult.from_columns(stored),
         **{name: tensors[name] for name in _MAPS},
         symmetric=header["symmetric"],
         rows=tuple(header["rows"]),
@@ -142,4 +139,4 @@ def joined(parts: list[AlignmentResult], rows: list[Tensor]) -> AlignmentResult:
     """Results of disjoint parts of a set, put back into its order."""
     order = torch.cat(rows).argsort()
     whole = AlignmentResult.concatenate(parts)
-    return AlignmentResult(whole.poses[order], *(getattr(whole, name)[order] for name in _RESULT))
+    return whole[order]
