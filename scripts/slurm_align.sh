@@ -21,7 +21,9 @@ shift 3
 
 nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 first_node=${nodes%%$'\n'*} # not through head: scontrol would die of the closed pipe, and pipefail end the job
-exec srun --ntasks-per-node=1 --kill-on-bad-exit=1 torchrun \
+port=$((20000 + SLURM_JOB_ID % 20000)) # another job may have the same first node
+# Since Slurm 22.05 srun has to be told --cpus-per-task again.
+exec srun --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1 torchrun \
     --nnodes="$SLURM_JOB_NUM_NODES" --nproc-per-node="${PROCESSES:-${SLURM_GPUS_ON_NODE:-1}}" \
-    --rdzv-id="$SLURM_JOB_ID" --rdzv-backend=c10d --rdzv-endpoint="$first_node:29400" \
+    --rdzv-id="$SLURM_JOB_ID" --rdzv-backend=c10d --rdzv-endpoint="$first_node:$port" \
     -m torchsag align particles="$particles" reference="$reference" out="$out" "$@"

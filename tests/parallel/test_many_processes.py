@@ -6,12 +6,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from launched_runs import ALLOWED_SECONDS, DAWDLING, assert_same_poses, environment, launch, run, write_dawdling
 from placed_blobs import Blobs
 from tilt_projects import Project
 
@@ -25,66 +25,6 @@ PARTICLES = 24
 ALIGN = ["particles=data/particles.star", "reference=data/reference.mrc", "device=cpu", "~report"]
 # Without symmetry: among equivalent poses of a symmetric particle rounding decides, and it varies with the chunk.
 SIMULATION = [f"n={PARTICLES}", "structure=ribosome", "snr=0.1", "box=32", "voxel_size_angstrom=12", "device=cpu"]
-ALLOWED_SECONDS = 300
-
-_DAWDLING = '''
-import time
-from dataclasses import dataclass
-
-import torch
-
-from torchsag.alignment.aligner import AlignmentResult
-from torchsag.geometry import Poses
-
-
-@dataclass(frozen=True)
-class Dawdling:
-    """Takes its time; the result tells particles apart."""
-
-    seconds: float = 0.5
-
-    def prepare(self, reference, symmetry, device="cpu"):
-        def align(particles):
-            time.sleep(self.seconds * len(particles))
-            count = len(particles)
-            nothing = torch.full((count,), float("nan"))
-            shifts = particles.volumes.std((1, 2, 3))[:, None] * torch.ones(3)
-            poses, done = Poses(torch.eye(3).expand(count, 3, 3), shifts), torch.ones(count, dtype=torch.bool)
-            return AlignmentResult(poses, torch.ones(count), torch.zeros(count, 6, 6), nothing, done, nothing)
-
-        return align
-'''
-
-
-def launch(kind, ranks, *words):
-    """The command line that runs torchsag on so many ranks."""
-    torchsag = ["-m", "torchsag", *words]
-    if kind == "mpi":
-        mpiexec = Path(sys.executable).with_name("mpiexec")
-        found = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
-        if found is None:
-            pytest.skip("no mpiexec: pip install 'torchsag[mpi]'")
-        return [found, "-n", str(ranks), sys.executable, *torchsag]
-    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks), *torchsag]
-
-
-def environment():
-    """Open MPI refuses root, and more ranks than cores, unless told otherwise; others do not listen."""
-    allowed = {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    }
-    path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, **allowed, "PYTHONPATH": path}
-
-
-def run(kind, ranks, *words):
-    done = subprocess.run(
-        launch(kind, ranks, *words), capture_output=True, text=True, timeout=ALLOWED_SECONDS, env=environment()
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -93,22 +33,11 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     before = Path.cwd()
     os.chdir(folder)
-    package = folder / "mymethods"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "dawdling.py").write_text(_DAWDLING)
-    (folder / "conf" / "method").mkdir(parents=True)
-    (folder / "conf" / "method" / "dawdling.yaml").write_text("_target_: mymethods.dawdling.Dawdling\nseconds: 0.5\n")
+    write_dawdling(folder)
     assert main(["simulate", *SIMULATION, "out=data", "threads=1"]) == 0
     assert main(["align", *ALIGN, "out=one", "threads=1", "parallel=serial"]) == 0
     yield folder
     os.chdir(before)
-
-
-def assert_same_poses(one, other):
-    one, other = (read_particles(str(folder / "poses.star")).poses for folder in (one, other))
-    torch.testing.assert_close(one.rotations, other.rotations, atol=1e-5, rtol=0)
-    torch.testing.assert_close(one.shifts, other.shifts, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["mpi", "torch"])
@@ -245,7 +174,7 @@ def test_simulated_particles_agree(folder, kind):
 @pytest.mark.parametrize("kind", ["mpi", "torch"])
 def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(folder, kind, rank):
     out = folder / f"killed-{kind}-{rank}"
-    words = ["align", *ALIGN, "hydra.searchpath=[file://conf]", "allow=[mymethods]", "method=dawdling", "chunk=2"]
+    words = ["align", *ALIGN, *DAWDLING, "chunk=2"]
     log = folder / f"killed-{kind}-{rank}.log"
     with log.open("w") as file:
         process = subprocess.Popen(

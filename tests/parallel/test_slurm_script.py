@@ -1,4 +1,4 @@
-"""The job script's own part: what it would ask Slurm to run. It has no Slurm to talk to here."""
+"""The job script's own part: what it would ask Slurm to run. It has no Slurm to talk to here; test_slurm.py has."""
 
 import os
 import shutil
@@ -21,7 +21,12 @@ def submit(tmp_path):
     ):
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
-    job = {"SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "42"}
+    job = {
+        "SLURM_JOB_NODELIST": "node[7-8]",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_JOB_ID": "42",
+        "SLURM_CPUS_PER_TASK": "16",
+    }
 
     def run(*words, script=SCRIPT, **variables):
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **job, **variables}
@@ -32,8 +37,8 @@ def submit(tmp_path):
 
 def test_one_torchrun_per_node_meets_on_the_first(submit):
     words = submit("my particles.star", "r.mrc", "out", "symmetry=D7", SLURM_GPUS_ON_NODE="4").stdout.splitlines()
-    assert words[:3] == ["--ntasks-per-node=1", "--kill-on-bad-exit=1", "torchrun"]
-    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=42", "--rdzv-endpoint=node7:29400"} <= set(words)
+    assert words[:4] == ["--ntasks-per-node=1", "--cpus-per-task=16", "--kill-on-bad-exit=1", "torchrun"]
+    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=42", "--rdzv-endpoint=node7:20042"} <= set(words)
     expected = ["torchsag", "align", "particles=my particles.star", "reference=r.mrc", "out=out", "symmetry=D7"]
     assert words[-6:] == expected
 

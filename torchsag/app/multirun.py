@@ -25,17 +25,19 @@ from torchsag.app.single_run import execute
 from torchsag.app.sweep_words import SweepLoader, key_of, partial_words
 from torchsag.app.targets import import_allowed
 from torchsag.errors import InputError, printable
+from torchsag.launch import Launch
 from torchsag.sweeps.job import Job, alone, forget_failures, jobs_below, mark_of, remove_locks, take_over
 from torchsag.sweeps.summary import summarise_sweep
-
-_RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "TORCHELASTIC_RUN_ID")
 
 
 def run_many(command: str, overrides: Sequence[str]) -> int:
     """Run the sweep and sum it up; a failing job is reported and does not end it. Returns 0 only if none failed."""
-    launcher = next((name for name in _RANK_VARIABLES if name in os.environ), None)
-    if launcher:
-        raise InputError(f"-m cannot be used under mpiexec or torchrun ({launcher} is set): start one run per launch")
+    launch = Launch.of(os.environ)
+    if launch.launcher != "none":
+        raise InputError(
+            f"-m: expected one process that starts the jobs, got process {launch.rank} of {launch.size or 'many'} of "
+            "mpiexec, srun or torchrun; start it without them"
+        )
     parsed = parse(overrides)
     swept = {override.key_or_group for override in parsed if override.is_sweep_override()}
     partial = partial_words(parsed)

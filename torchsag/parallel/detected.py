@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from torchsag.errors import InputError
 from torchsag.launch import Launch
 from torchsag.parallel.serial import Serial
 from torchsag.parallel.workers import Workers
@@ -16,8 +17,15 @@ class Detected:
     """
 
     def __new__(cls) -> Workers:
-        """The workers of this launch."""
-        launcher = Launch.of(os.environ).launcher
+        """The workers of this launch.
+
+        Raises
+        ------
+        InputError
+            If srun started several processes that would all do the same work, each thinking itself alone.
+        """
+        launch = Launch.of(os.environ)
+        launcher = launch.launcher
         if launcher == "mpi":
             from torchsag.parallel.mpi import Mpi
 
@@ -26,4 +34,10 @@ class Detected:
             from torchsag.parallel.torchrun import Torchrun
 
             return Torchrun()
+        if launcher == "srun":
+            raise InputError(
+                f"parallel=auto: expected srun to tell its {launch.size} tasks of each other, got no variables of MPI; "
+                "use srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH), or parallel=serial where each task is a run "
+                "of its own"
+            )
         return Serial()

@@ -157,10 +157,11 @@ def _world() -> Intracomm:
         ) from error
     world, launch = MPI.COMM_WORLD, Launch.of(os.environ)
     if launch.launcher == "mpi" and launch.size > 1 and world.size == 1:
+        library = MPI.Get_library_version().splitlines()[0].strip()
         raise InputError(
-            f"parallel=mpi: expected {launch.size} processes, but MPI sees only one: mpiexec and the MPI library that "
-            f"mpi4py loads ({MPI.Get_library_version().splitlines()[0].strip()}) are not of one installation; use the "
-            "mpiexec that belongs to it"
+            f"parallel=mpi: expected {launch.size} processes, but MPI sees only one: mpiexec or srun and the MPI "
+            f"library that mpi4py loads ({library}) do not belong together; use the mpiexec of its installation, or "
+            "srun --mpi=pmix for Open MPI, --mpi=pmi2 for MPICH"
         )
     take_gpu(world.Split_type(MPI.COMM_TYPE_SHARED).rank)
     return world
