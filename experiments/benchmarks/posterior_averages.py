@@ -19,27 +19,32 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hard_cases import CASES, Case, judged, simulate
+from hard_cases import CASES as HARD
+from hard_cases import Case, judged, simulate
 
 from torchsag.app.main import main as torchsag
 from torchsag.geometry import Symmetry
 from torchsag.io import read_particles
 from torchsag.runs.provenance import versions
 
-MORE = "method.keep=[24,12]"
+CASES = {
+    **HARD,
+    "few": Case(
+        "twenty ribosomes, SNR 0.01", 0.01, "ribosome", voxel_angstrom=12.0, particles=20, max_shift_voxels=3.0
+    ),
+}
 ARMS = {
     "best pose": ["assignment=best_pose"],
     "posterior": ["assignment=posterior"],
-    "best pose of more candidates": ["assignment=best_pose", MORE],
-    "posterior of more candidates": ["assignment=posterior", "assignment.modes=12", MORE],
+    "posterior, all orientations while ambiguous": ["assignment=posterior", "local_below_ambiguity=0.1"],
 }
 
 
 def main() -> None:
     """Run what is missing, print a line for each run, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=["003-C1", "001-C1", "003-D7", "001-D7", "junk"])
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=[*HARD, "few"])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS)[:2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--particles", type=int, default=100)
     parser.add_argument("--words", nargs="*", default=[], help="further words of the command")
@@ -48,9 +53,9 @@ def main() -> None:
     torch.set_num_threads(1)
     record = json.loads(options.out.read_text()) if options.out.exists() else {"runs": []}
     for name in options.cases:
-        case = replace(CASES[name], particles=options.particles)
+        case = replace(CASES[name], particles=min(options.particles, CASES[name].particles))
         for seed in options.seeds:
-            key = {"case": name, "seed": seed, "particles": options.particles, "words": options.words}
+            key = {"case": name, "seed": seed, "particles": case.particles, "words": options.words}
             done = [run["arm"] for run in record["runs"] if all(run[k] == v for k, v in key.items())]
             wanted = [arm for arm in options.arms if arm not in done]
             if not wanted:
