@@ -34,7 +34,7 @@ def _composed_modes(modes: PoseModes | None, members: Bool[Tensor, " particles"]
     if modes is None:
         return None
     turned = modes.poses.compose(pose)
-    return replace(modes, poses=turned.where(members[:, None], modes.poses))
+    return replace(modes, poses=turned.where(members[:, None].expand_as(modes.gain), modes.poses))
 
 
 def axes_pose(half_map: DensityMap, symmetry: Symmetry, trust: Float[Tensor, " shells"]) -> Poses:
