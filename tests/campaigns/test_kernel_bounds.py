@@ -50,6 +50,7 @@ TRIED = {
     "torchsag.spectra.scatter_numba",
     "torchsag.spectra.tables_numba",
     "torchsag.spectra.taps_numba",
+    "torchsag.spectra.unit_circle",
 }
 
 

@@ -3,7 +3,7 @@ import torch
 
 from torchsag.fourier import to_half_spectrum
 from torchsag.geometry import Symmetry
-from torchsag.spectra.mates import mate_sums, mate_sums_torch, reordered, steps_of
+from torchsag.spectra.mates import mate_sums, mate_sums_torch, reordered, steps_of, sum_reordered
 from torchsag.spectra.tables import Sphere, padded_table
 
 
@@ -66,3 +66,12 @@ def test_reordered_coefficients_are_those_of_the_turned_map(n, name):
         turned = volume[tuple(place.flip(-1).remainder(n).unbind(-1))]
         expected = to_half_spectrum(turned).flatten()[sphere.flat]
         assert torch.allclose(reordered(spectrum[None], sphere, turn, n)[0], expected, atol=1e-3)
+
+
+def test_a_sum_over_reorderings_is_that_of_each():
+    sphere, turns = Sphere.up_to(16, 7), steps_of(Symmetry("D1").rotations)[1]
+    generator = torch.Generator().manual_seed(2)
+    spectrum = torch.randn(2, len(sphere.flat), dtype=torch.complex128, generator=generator)
+    sums = sum_reordered([spectrum, spectrum.abs()], sphere, turns, 16)
+    for found, part in zip(sums, (spectrum, spectrum.abs()), strict=True):
+        assert torch.allclose(found, torch.stack([reordered(part, sphere, turn, 16) for turn in turns]).sum(0))

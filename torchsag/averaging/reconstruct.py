@@ -22,7 +22,7 @@ from torchsag.geometry import Poses, Symmetry
 from torchsag.particles import DensityMap, GriddedParticles, ParticleBatch
 from torchsag.spectra.gather_tables import GatherTables
 from torchsag.spectra.kaiser_bessel import compensate
-from torchsag.spectra.mates import reordered, steps_of
+from torchsag.spectra.mates import steps_of, sum_reordered
 from torchsag.spectra.tables import Sphere
 
 # Particles turned into tables at a time: bounds memory (1.3 MB each for a 64-voxel box), not accuracy.
@@ -248,7 +248,7 @@ class MapSums:
         numerators, denominators = zip(*(self._over_mates(some, rotations) for some in rows), strict=True)
         sums = torch.cat(numerators), torch.cat(denominators)
         n = self.box[0]
-        numerator, denominator = (sum(reordered(part, self.sphere, turn, n) for turn in exact) for part in sums)
+        numerator, denominator = sum_reordered(sums, self.sphere, exact, n)
         return replace(self, numerator=numerator, denominator=denominator)
 
     def _over_mates(self, rows: slice, rotations: Float[Tensor, "mates 3 3"]) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ from torchsag.likelihood.sizes import SUMS, check_sizes
 from torchsag.spectra.bounds import usable_pose
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import CHANNELS, FourierTable
+from torchsag.spectra.unit_circle import unit_circle
 
 _LANE = 64  # coefficients handled together: small enough for the first-level cache, long enough to vectorise
 
@@ -81,23 +82,6 @@ def fused_block_sums(
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, [slice(a, b) for a, b in pairwise(bounds)]))
     return torch.from_numpy(out)
-
-
-@njit(fastmath=True, cache=True, nogil=True, error_model="numpy", inline="always")
-@unwrap
-def _unit_circle(turns):
-    """Cosine and sine of ``2 pi turns``: a calculation that vectorises, to single precision."""
-    f32 = np.float32
-    half = f32(math.pi) * (turns - np.floor(turns + f32(0.5)))
-    square = half * half
-    cos, sin = f32(1 / 479001600), f32(-1 / 39916800)  # Taylor's series to the twelfth and eleventh power
-    cos, sin = cos * square + f32(-1 / 3628800), sin * square + f32(1 / 362880)
-    cos, sin = cos * square + f32(1 / 40320), sin * square + f32(-1 / 5040)
-    cos, sin = cos * square + f32(-1 / 720), sin * square + f32(1 / 120)
-    cos, sin = cos * square + f32(1 / 24), sin * square + f32(-1 / 6)
-    cos, sin = cos * square + f32(-1 / 2), (sin * square + f32(1)) * half
-    cos = cos * square + f32(1)
-    return cos * cos - sin * sin, f32(2) * sin * cos
 
 
 @njit(fastmath=True, cache=True, nogil=True, error_model="numpy", boundscheck=False)
@@ -177,7 +161,7 @@ def _accumulate(
                     count += np.uintp(1)
                 for lane in range(count):
                     kx, ky, kz = k[0, lane], k[1, lane], k[2, lane]
-                    cos, sin = _unit_circle(turn_x * kx + turn_y * ky + turn_z * kz)
+                    cos, sin = unit_circle(turn_x * kx + turn_y * ky + turn_z * kz)
                     re, im = d[0, lane], d[1, lane]
                     x = r00 * kx + r10 * ky + r20 * kz
                     y = r01 * kx + r11 * ky + r21 * kz

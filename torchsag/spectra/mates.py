@@ -1,8 +1,8 @@
 """Sums of maps over the rotations of a point group, in Fourier space.
 
 A map turned by a rotation R has at q the coefficient that the map has at ``R q``. Averaging a map with its own weights
-over a group needs ``sum_R W(R q) F(R q)`` and ``sum_R W(R q)``. All maps are read at the same places, so the compiled
-loop finds each place and its window once for all of them; `mate_sums_torch` does the same for any device.
+over a group needs ``sum_R W(R q) F(R q)`` and ``sum_R W(R q)``. The compiled loop takes one map
+after another, for the sake of the caches; `mate_sums_torch` does the same for any device.
 
 A rotation that permutes the axes of the grid needs no interpolation: half of a dihedral group, all of the octahedral
 one follow from the others by reordering coefficients (`steps_of`).
@@ -10,8 +10,10 @@ one follow from the others by reordering coefficients (`steps_of`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float, Integer
 from torch import Tensor
 
 from torchsag.spectra.gather import gather_torch
@@ -84,6 +86,25 @@ def reordered(
     n: int,
 ) -> Tensor:
     """What stands at ``h q`` for each point q of the sphere; h permutes the axes of the grid, of n voxels a side."""
+    return _at(values, *_places(sphere, rotation, n))
+
+
+def sum_reordered(
+    parts: Sequence[Tensor], sphere: Sphere, rotations: Float[Tensor, "exact 3 3"], n: int
+) -> list[Tensor]:
+    """Of each part, values ``[maps, points]``, the sum of what `reordered` makes of it for all of these rotations."""
+    sums = [torch.zeros_like(part) for part in parts]
+    for rotation in rotations:
+        place, mirrored = _places(sphere, rotation, n)
+        for whole, part in zip(sums, parts, strict=True):
+            whole += _at(part, place, mirrored)
+    return sums
+
+
+def _places(
+    sphere: Sphere, rotation: Float[Tensor, "3 3"], n: int
+) -> tuple[Integer[Tensor, " points"], Bool[Tensor, " points"]]:
+    """At which point of the sphere ``h q`` stands, or its opposite; and which it is."""
     turned = (sphere.index.double() @ rotation.mT.double()).round().long()
     x = turned[:, 0] % n
     mirrored = x > n // 2
@@ -91,5 +112,9 @@ def reordered(
     flat = (turned[:, 2] * n + turned[:, 1]) * (n // 2 + 1) + turned[:, 0]
     place = torch.full((n * n * (n // 2 + 1),), -1, device=flat.device)
     place[sphere.flat] = torch.arange(len(sphere.flat), device=flat.device)
-    found = values[:, place[flat]]
+    return place[flat], mirrored
+
+
+def _at(values: Tensor, place: Integer[Tensor, " points"], mirrored: Bool[Tensor, " points"]) -> Tensor:
+    found = values[:, place]
     return torch.where(mirrored, found.conj(), found) if found.is_complex() else found

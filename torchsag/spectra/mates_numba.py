@@ -1,6 +1,5 @@
 """`torchsag.spectra.mates.mate_sums_torch` as one CPU loop."""
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from inspect import unwrap
 
@@ -11,8 +10,10 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from torchsag.spectra.bounds import mark_within
-from torchsag.spectra.gather_numba import WINDOW, limits_of, taps, trilinear, windowed
+from torchsag.spectra.gather_numba import WINDOW, cell_of, limits_of, trilinear, windowed
+from torchsag.spectra.kaiser_bessel import WIDTH
 from torchsag.spectra.tables import MARGIN
+from torchsag.spectra.window_cells import fill_window
 
 
 def mate_sums_numba(
@@ -29,7 +30,7 @@ def mate_sums_numba(
     weight_total = torch.zeros(len(spectra), len(points), dtype=torch.float64)
     values = torch.view_as_real(spectra.resolve_conj().to(torch.complex64).contiguous()).flatten(1).numpy()
     shape = spectra.shape[1], spectra.shape[2], spectra.shape[3]
-    factors, turns, places = (some.float().contiguous().numpy() for some in (weights, rotations, points))
+    factors, turns, places = (some.float().contiguous().numpy() for some in (weights.flatten(1), rotations, points))
     workers = torch.get_num_threads()
     edges = np.linspace(0, len(points), workers + 1).astype(np.int64)
 
@@ -51,32 +52,28 @@ def mate_sums_numba(
 def _add(total, weight_total, values, shape, factors, turns, points, begin, end, n, window):
     """Add to ``[maps, begin:end]``; float32 but for the sums. A point outside of the tables makes its sums no number.
 
-    Each place and its window are found once for all maps.
+    Map by map: one table and its weights fit the processor's caches, those of ten maps do not.
     """
     half, limits = n // 2 + MARGIN, limits_of(shape, n)
-    inside = np.empty(end - begin, np.bool_)
+    inside, taps = np.empty(end - begin, np.bool_), np.empty(3 * WIDTH, np.float32)
     for number in range(turns.shape[0]):
         r = turns[number]
         mark_within(inside, r, points, begin, limits)
-        for q in range(begin, end):
-            if not inside[q - begin]:
-                for m in range(values.shape[0]):
-                    weight_total[m, q] = np.nan
-                    total[m, q] = complex(np.nan, np.nan)
-                continue
-            qx, qy, qz = points[q, 0], points[q, 1], points[q, 2]
-            x = r[0, 0] * qx + r[0, 1] * qy + r[0, 2] * qz
-            y = r[1, 0] * qx + r[1, 1] * qy + r[1, 2] * qz
-            z = r[2, 0] * qx + r[2, 1] * qy + r[2, 2] * qz
-            sign = np.float32(1.0)
-            if x < 0:
-                x, y, z, sign = -x, -y, -z, -sign
-            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-            fx, fy, fz = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
-            ix, iy, iz = ix + MARGIN, iy + half, iz + half
-            wx, wy, wz = taps(window, fx), taps(window, fy), taps(window, fz)
-            for m in range(values.shape[0]):
-                w = trilinear(factors[m], ix, iy, iz, fx, fy, fz)
-                re, im = windowed(values[m], shape, ix, iy, iz, wx, wy, wz)
-                weight_total[m, q] += w
-                total[m, q] += complex(w * re, sign * w * im)
+        for m in range(values.shape[0]):
+            table, weight, top, bottom = values[m], factors[m], total[m], weight_total[m]
+            for q in range(begin, end):
+                if not inside[q - begin]:
+                    bottom[q] = np.nan
+                    top[q] = complex(np.nan, np.nan)
+                    continue
+                qx, qy, qz = points[q, 0], points[q, 1], points[q, 2]
+                x = r[0, 0] * qx + r[0, 1] * qy + r[0, 2] * qz
+                y = r[1, 0] * qx + r[1, 1] * qy + r[1, 2] * qz
+                z = r[2, 0] * qx + r[2, 1] * qy + r[2, 2] * qz
+                side = np.float32(1.0) if x >= 0 else np.float32(-1.0)
+                first, fx, fy, fz = cell_of(shape, half, side * x, side * y, side * z)
+                w = trilinear(weight, shape, first, fx, fy, fz)
+                fill_window(window, fx, fy, fz, taps)  # pyright: ignore[reportCallIssue]  # numba's context
+                re, im = windowed(table, shape, first, taps)
+                bottom[q] += w
+                top[q] += complex(w * re, side * w * im)

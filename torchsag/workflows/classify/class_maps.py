@@ -70,7 +70,7 @@ def class_maps(
 
 
 def _class_maps(mapper: HalfMapper, sums: MapSums, symmetry: Symmetry) -> list[ClassMap]:
-    """All classes together, as symmetry finds each place it reads once for all maps."""
+    """All classes together: symmetry looks up what its rotations need once for all maps."""
     wholes = mapper.maps(sums.pooled(2), symmetry)
     both = (sums.counts.unflatten(0, (-1, 2)) > 0).all(1)
     halves = iter(mapper.maps(_rows(sums, both.repeat_interleave(2)), symmetry) if bool(both.any()) else ())
