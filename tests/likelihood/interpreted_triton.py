@@ -17,7 +17,7 @@ from torchsag.likelihood import fourier_triton
 from torchsag.likelihood.fourier_blocks import reference_block_sums
 from torchsag.likelihood.fourier_triton import triton_block_sums
 
-_PARTS = ("_lerp", "_dot", "_parts", "_wave", "_mix", "_blend", "_put", "_put6")
+_PARTS = ("_lerp", "_dot", "_parts", "_rounded_parts", "_wave", "_mix", "_blend", "_put", "_put6")
 
 
 @pytest.fixture(autouse=True)

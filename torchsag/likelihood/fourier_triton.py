@@ -4,8 +4,8 @@ One program sums one block of coefficients at one pose. Each of its lanes keeps 
 end, always in the same order, so that results do not depend on what else runs. Compiled by Triton on first use, once
 for each order and block length class, and cached on disk.
 
-Memory decides the speed here too: a coefficient reads eight corners of eight channels, 256 bytes that lie in eight
-aligned pieces. Real and imaginary part come in one load of eight bytes each; without that there are twice as many.
+Memory decides the speed here too: a coefficient reads eight corners of eight channels. As 16 bits each, as the loop for
+CPUs reads them too, these are 128 bytes in four pieces; real and imaginary part come in one load.
 """
 
 # No `from __future__ import annotations`: Triton reads the annotations of its functions.
@@ -52,7 +52,7 @@ def triton_block_sums(
     rows, columns = table.samples.shape[-3:-1]
     several = observed.maps is not None
     _block_sums[(len(poses) * len(terms),)](
-        table.rounded.samples.contiguous().view(torch.int64),
+        table.pairs,
         band.packed,
         torch.view_as_real(observed.data.contiguous()).view(torch.int64),
         observed.weights.contiguous(),
@@ -145,6 +145,14 @@ def _wave(turns):
 
 @triton.jit
 @unwrap
+def _rounded_parts(pointer, place, live):
+    """The same of a number of four bytes: two of which the upper halves of single precision are kept."""
+    both = tl.load(pointer + place, mask=live, other=0)
+    return (both << 16).to(tl.float32, bitcast=True), (both & -65536).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+@unwrap
 def _mix(l0, h0, l1, h1, l2, h2, l3, h3, x, y, z, PAIR: tl.constexpr):
     """Interpolate one number between eight corners; beside it how much it drops along the axis of its channel."""
     a0, a1, a2, a3 = _lerp(l0, h0, x), _lerp(l1, h1, x), _lerp(l2, h2, x), _lerp(l3, h3, x)
@@ -163,21 +171,21 @@ def _mix(l0, h0, l1, h1, l2, h2, l3, h3, x, y, z, PAIR: tl.constexpr):
 def _blend(table, cell, row, plane, live, x, y, z, PAIR: tl.constexpr):
     """A complex channel (value, d/dx, d/dy, d/dz) of `FourierTable.lookup`, and its drops."""
     here = cell + PAIR
-    l0r, l0i = _parts(table, here, live)
-    h0r, h0i = _parts(table, here + 4, live)
-    l1r, l1i = _parts(table, here + row, live)
-    h1r, h1i = _parts(table, here + row + 4, live)
-    l2r, l2i = _parts(table, here + plane, live)
-    h2r, h2i = _parts(table, here + plane + 4, live)
-    l3r, l3i = _parts(table, here + plane + row, live)
-    h3r, h3i = _parts(table, here + plane + row + 4, live)
+    l0r, l0i = _rounded_parts(table, here, live)
+    h0r, h0i = _rounded_parts(table, here + 4, live)
+    l1r, l1i = _rounded_parts(table, here + row, live)
+    h1r, h1i = _rounded_parts(table, here + row + 4, live)
+    l2r, l2i = _rounded_parts(table, here + plane, live)
+    h2r, h2i = _rounded_parts(table, here + plane + 4, live)
+    l3r, l3i = _rounded_parts(table, here + plane + row, live)
+    h3r, h3i = _rounded_parts(table, here + plane + row + 4, live)
     re, drop_re = _mix(l0r, h0r, l1r, h1r, l2r, h2r, l3r, h3r, x, y, z, PAIR)
     im, drop_im = _mix(l0i, h0i, l1i, h1i, l2i, h2i, l3i, h3i, x, y, z, PAIR)
     return re, im, drop_re, drop_im
 
 
 _POINTERS = {
-    "table": "*i64", "frequencies": "*fp32", "data": "*i64", "weights": "*fp32", "weight_index": "*i64", "maps": "*i64",
+    "table": "*i32", "frequencies": "*fp32", "data": "*i64", "weights": "*fp32", "weight_index": "*i64", "maps": "*i64",
     "particle": "*i64", "rotations": "*fp32", "shifts": "*fp32", "bounds": "*i32", "terms": "*i64", "out": "*fp32",
 }  # fmt: skip
 # Whatever numbers a level has, it is the same program: a compilation takes seconds.

@@ -89,7 +89,8 @@ def fit_by_shell(
     """
     main = tables[0]
     known = covariances.isfinite().flatten(1).all(1)
-    factor, failed = torch.linalg.cholesky_ex(torch.where(known[:, None, None], covariances.double(), torch.eye(6)))
+    unit = torch.eye(6, device=covariances.device)
+    factor, failed = torch.linalg.cholesky_ex(torch.where(known[:, None, None], covariances.double(), unit))
     rows = (known & (failed == 0)).nonzero()[:, 0]
     band = FourierBand.by_shell(main.box, main.max_shell, poses.shifts.device)
     observed = observe(particles, band)

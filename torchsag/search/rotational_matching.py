@@ -35,7 +35,9 @@ from torchsag.search.shift_lattice import shift_lattice
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
 
-_CACHE = 2**20  # scores held at once, numbers
+# Scores held at once, numbers: a processor's cache; on a GPU, where a hundred launches cost more than memory does, a
+# quarter of a gigabyte.
+_CACHE, _ON_GPU = 2**20, 2**26
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ class PreparedRotationalMatching:
         kept = fold if len(self.shifts) == 1 else 1
         self._correlate = RotationalCorrelation(grid, sampling.analyse(shells), kept)
         self._normalise = RotationalCorrelation(grid, sampling.analyse(shells[:1].abs().square() + 0j), fold)
-        # As many particles at once as keep the scores within a processor's cache.
-        self._at_once = max(1, _CACHE // (len(self.shifts) * math.prod(grid.shape)))
+        most = _CACHE if device.type == "cpu" else _ON_GPU
+        self._at_once = max(1, most // (len(self.shifts) * math.prod(grid.shape)))
         self._rotations = grid.rotations().to(device=device, dtype=torch.float32).flatten(0, 2)
 
     def __call__(self, particles: ParticleBatch) -> Candidates:

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 from torchsag.fourier.oversampled import oversampled_channels, oversampled_spectrum
@@ -73,6 +73,11 @@ class FourierTable:
     def packed(self) -> np.ndarray:
         """The samples as bfloat16 in one row, bits in unsigned integers: what compiled loops read."""
         return self.samples.detach().to(torch.bfloat16).view(torch.int16).numpy().reshape(-1).view(np.uint16)
+
+    @kept_property
+    def pairs(self) -> Integer[Tensor, "*maps uz uy ux 4"]:
+        """The same bits as `packed`, real and imaginary part in one number: what kernels on a GPU read."""
+        return self.samples.detach().to(torch.bfloat16).contiguous().view(torch.int32)
 
     @kept_property
     def rounded(self) -> FourierTable:
