@@ -75,7 +75,7 @@ def commands(page):
             words = [
                 word
                 for word in words
-                if "..." not in word and not word.startswith("hydra/") and "interval(" not in word
+                if "..." not in word and not word.startswith(("hydra/", "hydra.")) and "interval(" not in word
             ]
             yield found[1], [word if "[" in word else word.partition(",")[0] for word in words]
 
