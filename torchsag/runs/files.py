@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from torchsag.evaluation.half_map_fsc import HalfMapFSC
-
-_CURVES = ("unmasked", "masked", "randomised", "corrected")
+from torchsag.runs.fsc_picture import CURVES
 
 
 def write_fsc(path: Path, fsc: HalfMapFSC, others: Mapping[str, Float[Tensor, " shells"]] | None = None) -> None:
     """One row per shell; `others` are further curves, such as that of half-maps at true poses."""
-    curves = {name: getattr(fsc, name).tolist() for name in _CURVES}
+    curves = {name: getattr(fsc, name).tolist() for name in CURVES}
     curves |= {name: curve.tolist() for name, curve in (others or {}).items()}
     resolutions = fsc.shell_resolutions().tolist()
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -51,22 +49,3 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer.writeheader()
         for row in rows:
             writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
-
-
-def plot_fsc(path: Path, fsc: HalfMapFSC, others: Mapping[str, Float[Tensor, " shells"]] | None = None) -> None:
-    """The curves over spatial frequency, with both thresholds."""
-    from matplotlib.figure import Figure  # half a second, for those who draw
-
-    figure = Figure(figsize=(6, 4))
-    axis = figure.add_subplot()
-    frequency = torch.arange(len(fsc.unmasked)) / (max(fsc.box) * fsc.voxel_size)
-    for name in _CURVES:
-        axis.plot(frequency, getattr(fsc, name), label=name)
-    for name, curve in (others or {}).items():
-        axis.plot(frequency, curve, ":", label=name.replace("_", ", "))
-    for threshold in (0.143, 0.5):
-        axis.axhline(threshold, color="grey", linewidth=0.7)
-    axis.set(xlabel="spatial frequency (1/angstrom)", ylabel="Fourier shell correlation", ylim=(-0.1, 1.02))
-    axis.set_title(f"{fsc.resolution():.1f} angstrom at 0.143 (corrected)")
-    axis.legend()
-    figure.savefig(path, dpi=120, bbox_inches="tight")

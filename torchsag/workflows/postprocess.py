@@ -15,7 +15,8 @@ from torchsag.evaluation.half_map_fsc import compare_half_maps
 from torchsag.geometry import Symmetry
 from torchsag.io import read_map, write_map
 from torchsag.particles import DensityMap
-from torchsag.runs.files import plot_fsc, write_fsc, write_fsc_xml
+from torchsag.runs.files import write_fsc, write_fsc_xml
+from torchsag.runs.fsc_picture import draw_fsc
 from torchsag.runs.masked_comparison import MaskedComparison
 from torchsag.runs.metrics import surroundings, write_metrics
 from torchsag.runs.outcome import Outcome, Report, files_made
@@ -122,6 +123,6 @@ def _write(folder: Path, found: FinalMaps, metrics: dict[str, Any]) -> None:
     write_map(folder / "local_resolution.mrc", found.local)
     write_map(folder / "mask.mrc", DensityMap(found.mask, found.whole.voxel_size))
     write_fsc(folder / "fsc.csv", found.fsc)
-    plot_fsc(folder / "fsc.png", found.fsc)
+    draw_fsc(folder / "fsc.png", found.fsc)
     write_fsc_xml(folder / "fsc.xml", found.fsc)
     write_metrics(folder / "metrics.json", metrics)

@@ -14,7 +14,8 @@ import torch
 from torchsag.io import write_map, write_poses
 from torchsag.io.relion import AMBIGUITY
 from torchsag.particles import DensityMap
-from torchsag.runs.files import plot_fsc, write_fsc, write_fsc_xml
+from torchsag.runs.files import write_fsc, write_fsc_xml
+from torchsag.runs.fsc_picture import draw_fsc
 from torchsag.runs.metrics import alignment_columns, write_metrics, write_set_aside
 from torchsag.runs.outcome import Outcome, Report, files_made
 from torchsag.runs.output_folder import publish
@@ -87,7 +88,7 @@ class FinishedRun:
             write_map(staging / "local_resolution.mrc", found.local)
             write_map(staging / "locally_filtered.mrc", found.locally_filtered)
             write_fsc(staging / "fsc.csv", found.fsc, found.curves())
-            plot_fsc(staging / "fsc.png", found.fsc, found.curves())
+            draw_fsc(staging / "fsc.png", found.fsc, found.curves())
             write_fsc_xml(staging / "fsc.xml", found.fsc)
             save_average_slices(staging / "slices.npz", out, len(self.state.rows), found)
             tables = {"summary": summary, "iterations": list(self.state.rows), "particles": self._particles()}
