@@ -8,6 +8,7 @@ from functools import lru_cache
 import pytest
 import torch
 
+from torchsag.alignment import coarse_to_fine
 from torchsag.alignment.aligner import (
     Aligner,
     AlignmentResult,
@@ -58,6 +59,19 @@ def test_converged_says_whether_a_pose_has_arrived():
     assert result.converged.all()
     hasty = CurvatureSAGAligner(passes=(0.2, 0.2, 0.2)).prepare(reference, C1)(particles)
     assert not hasty.converged.all()
+
+
+def test_the_last_step_leads_nearer_to_the_optimum(monkeypatch):
+    """A step from sums that are known anyway; a long one is not taken."""
+    reference, particles, _ = _simulated()
+    few = CurvatureSAGAligner(passes=(2.0, 1.0, 0.5), calibration_particles=0).prepare(reference, C1)
+    arrived = CurvatureSAGAligner(passes=(2.0, 1.0, 12.0), calibration_particles=0).prepare(reference, C1)(particles)
+    left = {}
+    for trusted in (3.0, 0.0):
+        monkeypatch.setattr(coarse_to_fine, "_TRUSTED", trusted)
+        move = few(particles).poses.move_to(arrived.poses)
+        left[trusted] = torch.einsum("pi,pij,pj->p", move, torch.linalg.inv(arrived.covariances), move).mean()
+    assert float(left[3.0]) < 0.25 * float(left[0.0])
 
 
 @pytest.mark.parametrize("box", [32, 33])

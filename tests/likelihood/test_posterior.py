@@ -59,8 +59,9 @@ def test_the_step_left_is_how_far_the_pose_is_from_its_optimum_in_standard_error
     for errors in (0.0, 0.3, 2.0):
         away = errors * torch.linalg.cholesky(fisher)[:, :, 3]  # along one column of a square root: that many errors
         poses = found.poses.retract(away)
-        left = remaining_step(level.sums(observed, poses, found.particle), variance, fisher)
+        step, left = remaining_step(level.sums(observed, poses, found.particle), variance, fisher)
         torch.testing.assert_close(left, torch.full_like(left, errors), atol=0.02, rtol=0.05)
+        torch.testing.assert_close(poses.retract(step).shifts, found.poses.shifts, atol=1e-3, rtol=0)
 
 
 def test_it_solves_its_own_equation():

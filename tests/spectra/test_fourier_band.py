@@ -1,5 +1,7 @@
 """The independent coefficients: all of them, once, in blocks."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -38,10 +40,22 @@ def test_blocks_are_equal_random_parts():
     radius = band.frequencies.double().norm(dim=-1)
     means = torch.stack([radius[band.blocks == b].mean() for b in range(6)])
     assert float((means - radius.mean()).abs().max()) < 0.3
-    for a, b in zip(band.starts[:-1].tolist(), band.starts[1:].tolist(), strict=True):
+    for a, b in pairwise(band.quartered.starts.tolist()):
         assert bool((band.positions[a:b].diff() != 0).all())
         kz = band.frequencies[a:b, 2]
         assert bool((kz.diff() >= 0).all())  # in the order of memory, seen from the lowest kz
+
+
+def test_quarters_of_a_block_are_random_parts_too():
+    band = FourierBand.of(32, 12, 5)
+    fine = band.quartered
+    assert torch.equal(fine.starts[::4], band.starts)
+    assert torch.equal(fine.frequencies, band.frequencies)
+    sizes = fine.starts.diff()
+    assert int(sizes.max() - sizes.min()) <= 2
+    means = torch.stack([block.double().mean(0) for block in fine.frequencies.split(sizes.tolist())])
+    # Of a part that follows memory, z would differ by several shells from that of the next.
+    assert float((means - band.frequencies.double().mean(0)).abs().max()) < 4 * 5 / float(sizes.min()) ** 0.5
 
 
 def test_block_b_is_shell_b_plus_one():

@@ -38,13 +38,15 @@ def log_likelihood_gradient(sums: BlockSums, variance: Float[Tensor, " poses"]) 
 
 def remaining_step(
     sums: BlockSums, variance: Float[Tensor, " poses"], covariance: Float[Tensor, "poses 6 6"]
-) -> Float[Tensor, " poses"]:
-    """Length of the Gauss-Newton step still to be taken from a pose, in the pose's own standard errors; NaN for none.
+) -> tuple[Float[Tensor, "poses 6"], Float[Tensor, " poses"]]:
+    """The Gauss-Newton step still to be taken from a pose, and its length in the pose's own standard errors.
 
-    A pose that is s of them away from its optimum has ``s^2 / 6`` more mean squared error than the optimum.
+    A pose that is s of them away from its optimum has ``s^2 / 6`` more mean squared error than the optimum, and half
+    of ``s^2`` less log-likelihood. Both are NaN where the covariance is.
     """
     gradient = log_likelihood_gradient(sums, variance).to(covariance)
-    return torch.einsum("pi,pij,pj->p", gradient, covariance, gradient).clamp_min(0).sqrt()
+    step = (covariance @ gradient[..., None])[..., 0]
+    return step, (gradient * step).sum(-1).clamp_min(0).sqrt()
 
 
 def fisher_information(

@@ -18,6 +18,7 @@ some of a wide band's random blocks tell it as well as all: their curvature coun
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Integer
@@ -62,6 +63,7 @@ def posterior_covariance(
     known = fisher_covariance.isfinite().flatten(1).all(1)
     if not bool(known.any()):
         return fisher_covariance
+    level = _finely_divided(level)
     rows = known.nonzero()[:, 0]
     scale = torch.linalg.cholesky(fisher_covariance[rows].double())
     terms = torch.arange(_blocks_for(level, _ENOUGH))
@@ -106,6 +108,11 @@ def _gradients_around(
     turning = (gradient[:, None, :3] @ left_jacobian(moves[:, :3]))[:, 0]
     gradient = torch.cat([turning, gradient[:, 3:]], 1).unflatten(0, (len(poses), EVALUATIONS))
     return gradient.double() @ scale
+
+
+def _finely_divided(level: Level) -> Level:
+    """The level with blocks small enough to take no more of a wide band than is needed."""
+    return replace(level, band=level.band.quartered) if len(level.band) > _ENOUGH else level
 
 
 def _blocks_for(level: Level, coefficients: int) -> int:

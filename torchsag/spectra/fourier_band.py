@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from torch import Tensor
 class FourierBand:
     """Coefficients ``0 < |k| <= max_shell`` of a cubic box, one of each Hermitian pair, block after block.
 
-    Within a block the order follows memory.
+    Within a quarter of a block the order follows memory.
 
     Attributes
     ----------
@@ -46,7 +46,8 @@ class FourierBand:
         count = len(frequencies)
         shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(count))
         starts = torch.linspace(0, count, num_blocks + 1).round().long()
-        order = torch.cat([shuffled[a:b].sort().values for a, b in pairwise(starts)])
+        parts = _split(starts)
+        order = torch.cat([shuffled[a:b].sort().values for a, b in pairwise(parts)])
         return _band(frequencies[order], starts, box, max_shell, device)
 
     @staticmethod
@@ -83,6 +84,11 @@ class FourierBand:
         return self.starts.to(self.positions.device, torch.int32)
 
     @cached_property
+    def quartered(self) -> FourierBand:
+        """The same coefficients in four times as many blocks: of random ones the quarters are random, too."""
+        return replace(self, starts=_split(self.starts))
+
+    @cached_property
     def blocks(self) -> Integer[Tensor, " coefficients"]:
         """The block of each coefficient."""
         sizes = self.starts.diff()
@@ -110,6 +116,13 @@ class FourierBand:
         y, z = -self.frequencies[middle, 1] % n, -self.frequencies[middle, 2] % n
         half = half.index_copy(-1, (z * n + y) * (n // 2 + 1), values.index_select(-1, middle).conj().resolve_conj())
         return half.unflatten(-1, (n, n, n // 2 + 1))
+
+
+def _split(starts: Integer[Tensor, " bounds"], parts: int = 4) -> Integer[Tensor, " more_bounds"]:
+    """Bounds of so many parts of each block."""
+    share = torch.arange(parts) / parts
+    inner = starts[:-1, None] + (starts.diff()[:, None] * share).round().long()
+    return torch.cat([inner.flatten(), starts[-1:]])
 
 
 def _half_ball(max_shell: int) -> Integer[Tensor, "coefficients 3"]:
