@@ -64,13 +64,15 @@ def place_coefficients(
     return reference.at(turned) * phase_ramp(chosen.frequencies, poses.shifts)
 
 
-def place_spectrum(reference: ContinuousSpectrum, poses: Poses) -> Complex[Tensor, "particles z y kx"]:
-    """Half-spectra of the reference at each pose, in the reference's box.
+def place_spectrum(
+    reference: ContinuousSpectrum, poses: Poses, wanted: Bool[Tensor, "z y kx"] | None = None
+) -> Complex[Tensor, "particles z y kx"]:
+    """Half-spectra of the reference at each pose, in the reference's box; zero where not wanted.
 
     Only frequencies inside the Nyquist sphere are kept: a corner of the Fourier box has no counterpart after a
     rotation. What lies outside the largest sphere in the box, or is shifted over its border, comes back in on the other
     side, as in any finite transform.
     """
-    chosen = Coefficients.inside(reference.box, poses.rotations.device, poses.rotations.dtype)
+    chosen = Coefficients.inside(reference.box, poses.rotations.device, poses.rotations.dtype, wanted)
     values = place_coefficients(reference, poses, chosen)
     return chosen.add(values, values.new_zeros(len(poses), *chosen.shape))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Complex, Float
@@ -90,7 +91,9 @@ def noise_shape(
     """
     if len(particles) < _FEWEST:
         return NoiseShape()
-    model = Model(density, table, FourierBand.by_shell(table.box, table.max_shell, poses.shifts.device))
+    model = Model(
+        density.to(particles.weights), table, FourierBand.by_shell(table.box, table.max_shell, poses.shifts.device)
+    )
     left = residuals(particles, model, poses)
     strength = model.by_coefficient(model.spectrum(particles, poses).rsqrt(), particles.box)
     # Each counts alike, whatever else lies in its box.
@@ -126,6 +129,16 @@ class Model:
         everyone = torch.arange(len(particles), device=self.band.blocks.device)
         return residual_spectrum(observe(particles, self.band), self.band, self.table, poses, everyone)
 
+    def placed(self, poses: Poses) -> Complex[Tensor, "particles z y kx"]:
+        """Its half-spectrum at each pose, out to the last shell that is looked at."""
+        box = self._continuous.box
+        wanted = half_shells(box, device=poses.shifts.device) <= self.table.max_shell
+        return place_spectrum(self._continuous, poses, wanted)
+
+    @cached_property
+    def _continuous(self) -> ContinuousSpectrum:
+        return ContinuousSpectrum.of(self.density)
+
     def by_coefficient(self, curve: Float[Tensor, "particles shells"], box: Box) -> Float[Tensor, "particles z y kx"]:
         """A value for each shell 1 .. K spread over the half-spectrum; shell 0 as shell 1, nothing beyond the last."""
         whole = torch.cat([curve[:, :1], curve, torch.zeros_like(curve[:, :1])], 1)
@@ -141,8 +154,7 @@ def _seen(particles: ParticleBatch, model: Model, poses: Poses) -> Complex[Tenso
     sums = model.sums(observe(particles, model.band), poses)
     amplitude = sums.cross.clamp_min(0) / sums.energy.clamp_min(torch.finfo(sums.energy.dtype).tiny)
     scale = (particles.box[0] ** 3 / 2) ** 0.5  # of `Observations`
-    spectrum = ContinuousSpectrum.of(model.density.to(particles.weights))
-    placed = place_spectrum(spectrum, poses.to(dtype=particles.weights.dtype))
+    placed = model.placed(poses.to(dtype=particles.weights.dtype))
     weights = particles.weights[particles.weight_index]
     return scale * model.by_coefficient(amplitude, particles.box) * weights * placed
 
