@@ -349,6 +349,53 @@ def _tasks(kind: str) -> list[str]:
     return [f"{kind}_{difficulty}" for difficulty in _DIFFICULTIES]
 
 
+def _assignment_rules() -> str:
+    """One turn of averaging by each rule."""
+    rows = _read("assignment_rules")["rows"]
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    of = {(row["rule"], row["set"]): row for row in rows}
+
+    def cell(rule: str, name: str) -> str:
+        row = of[rule, name]
+        return f"{_mean(row['shells']):.2f}, {_mean(row['shells_beyond_60_angstrom']):.2f}"
+
+    rules = dict.fromkeys(row["rule"] for row in rows)
+    return _table(("each particle at", *sets), [(rule, *(cell(rule, name) for name in sets)) for rule in rules])
+
+
+def _posterior_averages() -> str:
+    """Whole runs, in pairs of the same particles."""
+    record = _read("posterior_averages")
+    runs = {(run["case"], run["seed"], run["arm"]): run for run in record["runs"]}
+    cases = dict.fromkeys(run["case"] for run in record["runs"] if run["case"] in record["cases"])
+    rows = []
+    for case in cases:
+        seeds = [seed for name, seed, arm in runs if name == case and arm == "posterior"]
+        best, spread = ([runs[case, seed, arm] for seed in seeds] for arm in ("best pose", "posterior"))
+        gains = [b["truth_area_shells"] - a["truth_area_shells"] for a, b in zip(best, spread, strict=True)]
+
+        def means(key: str, form: str, pair: tuple = (best, spread)) -> str:
+            return ", ".join(format(_mean([run[key] for run in some]), form) for some in pair)
+
+        rows.append(
+            (
+                record["cases"][case]["what"], f"{len(seeds)}", means("truth_area_shells", ".2f"),
+                f"{sum(gain > 0 for gain in gains)}", f"{min(gains):+.2f} to {max(gains):+.2f}",
+                means("truth_0.5_angstrom", ".1f"), means("median_rotation_error_deg", ".1f"),
+                means("cpu_seconds", ".0f"),
+            )
+        )  # fmt: skip
+    head = (
+        "particles", "seeds", "FSC with the truth, summed over shells: best, posterior", "better in", "gain of a seed",
+        "FSC 0.5, Å", "median error, deg", "CPU s",
+    )  # fmt: skip
+    return _table(head, rows)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
@@ -365,6 +412,8 @@ FIGURES: dict[str, Callable[[], str]] = {
     "kept_transforms": _kept_transforms,
     "learned_search": _learned_search,
     "ribosomes": _ribosomes,
+    "assignment_rules": _assignment_rules,
+    "posterior_averages": _posterior_averages,
     "noise": _noise,
     "time_left": _time_left,
     "verdicts": _verdicts,

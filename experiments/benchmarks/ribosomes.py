@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3, help="runs from the particles alone")
     parser.add_argument("--work", type=Path, help="folder in which the runs are kept; by default a temporary one")
+    parser.add_argument("--words", nargs="*", default=[], help="further words of the command")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     particles = read_particles(options.data / "particles.csv")
@@ -105,14 +106,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.work or Path(temporary)
         reference = f"reference={options.data / 'reference.mrc'}"
-        record["from the authors' average at 60 angstrom"] = [average(options.data, folder / "from_map", reference)]
+        record["from the authors' average at 60 angstrom"] = [
+            average(options.data, folder / "from_map", reference, *options.words)
+        ]
         record["from the particles alone"] = [
-            average(options.data, folder / f"alone_{seed}", f"seed={seed}") for seed in range(options.seeds)
+            average(options.data, folder / f"alone_{seed}", f"seed={seed}", *options.words)
+            for seed in range(options.seeds)
         ]
     for name, rows in record.items():
         for row in rows:
             print(f"{name}: {row}")
-    result = {"what": str(__doc__).splitlines()[0], "versions": versions(), **record}
+    what = " ".join([str(__doc__).splitlines()[0], *options.words])
+    result = {"what": what, "versions": versions(), **record}
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from torchsag.alignment.aligner import Aligner
-from torchsag.averaging.assignment import Assignment, BestPose
+from torchsag.averaging.assignment import Assignment, Posterior
 from torchsag.averaging.mask import Mask, SphericalMask
 from torchsag.averaging.regularisation import Regularisation, ShellWeight
 from torchsag.averaging.strength import Equal, Strength
@@ -58,7 +58,7 @@ class AveragingSettings:
     parts: int = 5
     regularisation: Regularisation = field(default_factory=ShellWeight)
     strength: Strength = field(default_factory=Equal)
-    assignment: Assignment = field(default_factory=BestPose)
+    assignment: Assignment = field(default_factory=Posterior)
     mask: Mask = field(default_factory=SphericalMask)
     initial_resolution_angstrom: float = 60.0
     local_below_deg: float = 5.0
