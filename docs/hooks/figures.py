@@ -184,18 +184,24 @@ def _noise() -> str:
 
 def _ribosomes() -> str:
     """Twenty experimental particles, from a map and from themselves alone."""
-    measured = _read("ribosomes")
-    head = ("start", "FSC 0.5 against the authors' map", "with their poses", "iterations", "can it be trusted")
+    head = (
+        "start", "each particle at", "FSC 0.5 against the authors' map", "with their poses", "median error, deg",
+        "iterations", "can it be trusted",
+    )  # fmt: skip
     starts = ("from the authors' average at 60 angstrom", "from the particles alone")
+    arms = {"best pose": _read("ribosomes"), "posterior": _read("ribosomes_posterior")}
     rows = [
         (
             start,
+            arm,
             f"{run['truth_resolution_0.5_angstrom']:.0f} angstrom",
             f"{run['oracle_truth_resolution_0.5_angstrom']:.0f} angstrom",
+            f"{run['median_rotation_error_deg']:.0f}",
             f"{run['iterations']}",
             run["trust"],
         )
         for start in starts
+        for arm, measured in arms.items()
         for run in measured[start]
     ]
     return _table(head, rows)
@@ -392,6 +398,21 @@ def _posterior_averages() -> str:
     return _table(head, rows)
 
 
+def _posterior_alone() -> str:
+    """Runs from particles alone, in pairs."""
+    runs = [run for run in _read("posterior_averages")["runs"] if run["case"] == "1oel"]
+    head = ("seed", "each particle at", "FSC 0.5, Å", "with true poses", "FSC 0.143 of halves, Å", "median error, deg")
+    rows = [
+        (
+            f"{run['seed']}", run["arm"], f"{run['truth_0.5_angstrom']:.1f}",
+            f"{run['oracle_truth_0.5_angstrom']:.1f}", f"{run['0.143_angstrom']:.1f}",
+            f"{run['median_rotation_error_deg']:.1f}",
+        )
+        for run in runs
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
@@ -414,6 +435,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "ribosomes": _ribosomes,
     "assignment_rules": _assignment_rules,
     "posterior_averages": _posterior_averages,
+    "posterior_alone": _posterior_alone,
     "noise": _noise,
     "time_left": _time_left,
     "verdicts": _verdicts,

@@ -43,18 +43,14 @@ CASES = {
         "twenty ribosomes, SNR 0.01", 0.01, "ribosome", voxel_angstrom=12.0, particles=20, max_shift_voxels=3.0
     ),
 }
-ARMS = {
-    "best pose": ["assignment=best_pose"],
-    "posterior": ["assignment=posterior"],
-    "posterior, all orientations while ambiguous": ["assignment=posterior", "local_below_ambiguity=0.1"],
-}
+ARMS = {"best pose": ["assignment=best_pose"], "posterior": ["assignment=posterior"]}
 
 
 def main() -> None:
     """Run what is missing, print a line for each run, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=[*HARD, "few"])
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS)[:2])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--particles", type=int, default=100)
     parser.add_argument("--words", nargs="*", default=[], help="further words of the command")

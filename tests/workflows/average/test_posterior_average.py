@@ -10,6 +10,7 @@ from thread_ranks import on_ranks
 from torchsag.alignment.curvature_sag import CurvatureSAGAligner
 from torchsag.averaging import MapSums
 from torchsag.averaging.assignment import BestPose, Posterior
+from torchsag.averaging.starts import ListedPoses
 from torchsag.geometry import Poses, random_rotations
 from torchsag.io import read_map, write_map
 from torchsag.likelihood.modes import PoseModes
@@ -88,6 +89,17 @@ def settings(tmp_path):
         particles=str(tmp_path / "blind.csv"), reference=str(tmp_path / "reference.mrc"), out=str(tmp_path / "one"),
         method=method, assignment=Posterior(), iterations=1, parts=2, chunk=2, device="cpu",
     )  # fmt: skip
+
+
+def test_best_poses_unless_a_run_starts_from_particles_without_symmetry(settings):
+    from_map = replace(settings, assignment=None)
+    alone = replace(from_map, reference=None)
+    particles = alone.read()
+    assert isinstance(from_map._loop(particles, None).assignment, BestPose)
+    assert isinstance(alone._loop(particles, None).assignment, Posterior)
+    assert isinstance(replace(alone, symmetry="D7")._loop(particles, None).assignment, BestPose)
+    assert isinstance(replace(alone, start=ListedPoses())._loop(particles, None).assignment, BestPose)
+    assert replace(from_map, assignment=Posterior(2))._loop(particles, None).assignment.modes == 2
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from torchsag.alignment.aligner import Aligner, AlignmentResult
 from torchsag.averaging import MapSums
+from torchsag.averaging.assignment import Assignment, BestPose, Posterior
 from torchsag.averaging.filtering import reference_weight, weigh_shells
 from torchsag.averaging.frames import bring_back
 from torchsag.averaging.joint_refinement import Polish
@@ -116,6 +117,13 @@ class AveragingLoop:
         """Into how many parts each half is divided for leaving out: no more than it has particles."""
         return min(self.settings.parts, *(len(self.mapper.members(half)) for half in (1, 2)))
 
+    @cached_property
+    def assignment(self) -> Assignment:
+        """At which poses particles enter (experiments/benchmarks/posterior_averages.py)."""
+        if self.settings.assignment is not None:
+            return self.settings.assignment
+        return BestPose() if self.common_frame or self.symmetry.order > 1 else Posterior()
+
     def initial_weight(self) -> Float[Tensor, " shells"]:
         """A low-pass at the initial resolution."""
         shells = torch.arange(self.particles.box[0] // 2 + 1, dtype=torch.float32)
@@ -174,7 +182,7 @@ class AveragingLoop:
         """Sums of every part of both halves, half after half; meaningful on the root."""
         group = (self.halves - 1) * self.parts + self._alignment.part + 1
         strength = self.settings.strength(result.scores, result.ambiguity, self.halves)
-        shared = self.settings.assignment(result.poses, result.modes, self.halves)
+        shared = self.assignment(result.poses, result.modes, self.halves)
         certain = shared.shares.shape[1] == 1
         return self.mapper.sums(result.poses, group, 2 * self.parts, strength, None if certain else shared)
 
@@ -258,7 +266,7 @@ class AveragingLoop:
 
     @cached_property
     def _alignment(self) -> HalfAlignment:
-        return HalfAlignment(self.mapper, self.parts, self.centres, self.settings.assignment.modes)
+        return HalfAlignment(self.mapper, self.parts, self.centres, self.assignment.modes)
 
     def scores_and_controls(self, state: AveragingState, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """How well some particles match their references, how well noise in their place does, and inversions."""
@@ -295,12 +303,6 @@ class AveragingLoop:
 
     def _is_local(self, state: AveragingState) -> bool:
         if self.settings.local_method is None or not state.rows or not state.symmetric:
-            return False
-        # What is near one of several poses that may be the true one is no better than what is near the others.
-        if (
-            state.rows[-1]["search"] == "global"
-            and state.rows[-1]["mean_ambiguity"] > self.settings.local_below_ambiguity
-        ):
             return False
         # The prior poses of a run from a reference say nothing: its first iteration has moved them at will.
         if state.rows[-1]["search"] == "local" or (self.common_frame and state.iteration == 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from torchsag.alignment.aligner import Aligner
-from torchsag.averaging.assignment import Assignment, Posterior
+from torchsag.averaging.assignment import Assignment
 from torchsag.averaging.mask import Mask, SphericalMask
 from torchsag.averaging.regularisation import Regularisation, ShellWeight
 from torchsag.averaging.strength import Equal, Strength
@@ -37,7 +37,8 @@ class AveragingSettings:
     strength
         How much each particle counts in them.
     assignment
-        At which poses it does.
+        At which poses it does; None for all that its posterior supports in a run without symmetry from the particles
+        alone, and for the best one in any other.
     mask
         Where the particle is.
     initial_resolution_angstrom
@@ -46,9 +47,6 @@ class AveragingSettings:
         Then local_method, which stays near the poses, takes over from method; ~method@local_method does without, as
         when another method is to be judged by itself. It does so when poses change less than this in the median, in a
         run from a reference from the second iteration on.
-    local_below_ambiguity
-        But not before the probability that a particle's pose lies elsewhere, as its `ambiguity` says, is below this in
-        the mean.
     """
 
     method: Aligner
@@ -58,11 +56,10 @@ class AveragingSettings:
     parts: int = 5
     regularisation: Regularisation = field(default_factory=ShellWeight)
     strength: Strength = field(default_factory=Equal)
-    assignment: Assignment = field(default_factory=Posterior)
+    assignment: Assignment | None = None
     mask: Mask = field(default_factory=SphericalMask)
     initial_resolution_angstrom: float = 60.0
     local_below_deg: float = 5.0
-    local_below_ambiguity: float = 1.0
 
     def check(self) -> None:
         """Refuse what cannot be; InputError."""
