@@ -254,6 +254,7 @@ def _average_speed() -> str:
         "iteration_cpu_ms_a_particle": ("an iteration, ms a particle", "particles"),
         "2_iterations_cpu_seconds": ("a run of two iterations, s", "particles"),
         "5_iterations_cpu_seconds": ("a run of five, s", "particles"),
+        "fixed_cpu_seconds": ("what iterations do not add to, s", "particles"),
         "reference_free_cpu_seconds": ("from the particles alone, six iterations, s", "reference_free"),
         "classify_cpu_seconds": ("`classify` into ten classes, s", "classified"),
     }
