@@ -418,7 +418,35 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+def _inexact_references() -> str:
+    """Errors and how often ellipsoids hold the truth, by reference and noise; 95 % intervals in brackets."""
+    measured = _read("inexact_references_seed301")
+    count = measured["particles"]
+
+    def held(row: Record, name: str) -> str:
+        low, high = row[f"{name}_interval"]
+        return f"{100 * row[name] / count:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+    rows = [
+        (
+            f"{row['snr']:g}",
+            row["reference"],
+            *(f"{row[name]:.2f}°" for name in ("rms_rotation_error_deg", "expected_rms_rotation_error_deg")),
+            *(f"{row[f'bound_with_{which}_reference_deg']:.2f}°" for which in ("this", "exact")),
+            held(row, "inside_95_percent_ellipsoid"),
+            held(row, "inside_without_common_offset"),
+        )
+        for row in measured["rows"]
+    ]
+    head = (
+        "SNR", "reference", "rms error", "expected", "bound with this reference", "with the exact one",
+        f"95 % ellipsoid holds the truth, of {count}", "common turn and shift out",
+    )  # fmt: skip
+    return _table(head, rows)
+
+
 FIGURES: dict[str, Callable[[], str]] = {
+    "inexact_references": _inexact_references,
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
     "real_map": lambda: _alignment("align_real_map", "SNR", _snr, "emd_3420_10.48A.mrc.gz"),

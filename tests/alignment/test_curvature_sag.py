@@ -13,6 +13,7 @@ from torchsag.alignment.aligner import (
     Aligner,
     AlignmentResult,
     CalibratingAligner,
+    LearningAligner,
     PosingAligner,
     PreparedAligner,
     calibrated,
@@ -27,6 +28,7 @@ from torchsag.errors import InputError
 from torchsag.fourier.radial import apply_shell_curve
 from torchsag.geometry import Poses, Symmetry, rotation_distance
 from torchsag.io import read_map, read_particles
+from torchsag.likelihood.noise_shape import NoiseShape
 from torchsag.particles import DensityMap
 from torchsag.search.local_grid import LocalGrid
 from torchsag.search.rotational_matching import RotationalMatching
@@ -214,6 +216,24 @@ def test_what_was_learnt_of_one_reference_serves_another_like_it():
     again = CurvatureSAGAligner().prepare(noisy, C1).calibrated_like(known)
     assert torch.equal(again(particles[:2]).poses.rotations, known(particles[:2]).poses.rotations)
     assert plain.calibrated_like(SAGAligner().prepare(noisy, C1)) is plain  # of another kind: nothing to take over
+
+
+def test_what_was_learnt_can_be_read():
+    reference, _, _ = _simulated()
+    _, plain, known = _by_a_noisy_reference()
+    assert isinstance(known, LearningAligner)
+    exact = CurvatureSAGAligner().prepare(reference, C1)
+    assert exact.learnt.at_its_word
+    assert exact.learnt.finest_angstrom == pytest.approx(reference.box[0] * reference.voxel_size / exact.last_shell)
+    assert plain.learnt.at_its_word
+    record = known.learnt.record()
+    assert record["taken_at_its_word"] is False
+    assert record["surroundings_left_out"] is True
+    assert len(record["amplitude_by_shell"]) == known.last_shell
+    assert record["amplitude_by_shell"][-1] < 0.8  # where its noise is as strong as itself
+    shared = exact.with_noise(NoiseShape(excess=1.5)).learnt
+    assert shared.variances_times == 1.5
+    assert shared.at_its_word
 
 
 def test_posing_finds_the_same_poses_without_the_cost_of_their_uncertainties():

@@ -11,7 +11,7 @@ from torchsag.geometry.rotations import matrix_to_rotvec
 from torchsag.imaging.masks import centred_radius
 from torchsag.imaging.placement import place_spectrum
 from torchsag.imaging.wedge import missing_wedge
-from torchsag.likelihood.noise_shape import Model, NoiseShape, noise_shape, relative_power, residuals
+from torchsag.likelihood.noise_shape import Model, NoiseShape, believed, noise_shape, relative_power, residuals
 from torchsag.particles import DensityMap, ParticleBatch
 from torchsag.spectra.fourier_band import FourierBand
 from torchsag.spectra.fourier_table import FourierTable
@@ -113,6 +113,16 @@ def test_noise_that_neighbours_share_is_told_by_how_much():
     expected = _expected_excess()
     assert expected > 1.4
     assert shape.excess == pytest.approx(expected, rel=0.1)
+
+
+def test_a_ratio_is_believed_less_what_chance_may_have_added():
+    assert believed(1.5, 0.001) == pytest.approx(1.5, abs=1e-3)
+    assert believed(0.6, 0.001) == pytest.approx(0.6, abs=1e-3)
+    assert believed(1.2, 0.04) == pytest.approx(1 + 0.2 * (1 - 2 / 25))
+    assert believed(1.05, 0.04) == 1  # within chance
+    assert believed(1.04, 0.001) == 1  # too little to matter
+    assert believed(1.5, float("inf")) == 1
+    assert believed(1.0, 0.0001) == 1
 
 
 def test_a_few_particles_say_nothing_of_the_noise():

@@ -98,3 +98,22 @@ def test_methods_without_covariance_get_no_histogram_of_it(finished_run):
 def test_unfinished_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"expected the files of a finished alignment"):
         AlignmentPage()(tmp_path)
+
+
+def test_expected_errors_say_what_the_reference_lacks(finished_run):
+    folder, metrics = finished_run
+    learnt = {"taken_at_its_word": True, "amplitude_by_shell": [1.0, 1.0], "finest_angstrom": 24.0}
+    learnt |= {"surroundings_left_out": False, "variances_times": 1.0, "noise_is_even": True}
+    told = []
+    inexact = {"taken_at_its_word": False, "amplitude_by_shell": [0.9, 0.4, 0.0], "surroundings_left_out": True}
+    for more in ({}, inexact, {"variances_times": 1.43}):
+        metrics["learnt"] = {**learnt, **more}
+        write(folder, metrics)
+        AlignmentPage()(folder)
+        told.append((folder / "report.html").read_text())
+    exact, lacking, shared = told
+    assert "as it is, out to 24.0 Å, and it is taken at its word" in exact
+    assert "0.400 to 0.900 times as strong as it is" in lacking
+    assert "it is left out" in lacking
+    assert "1.43 times those of independent noise" in shared
+    assert all("independent noise" not in page for page in (exact, lacking))

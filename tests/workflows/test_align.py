@@ -101,6 +101,7 @@ def test_metrics_hold_versions_seed_and_one_entry_per_particle(settings, tmp_pat
     assert metrics["versions"]["torch"]
     assert metrics["method"] == "Pretend"
     assert metrics["device"] == "cpu"
+    assert metrics["learnt"] is None  # the method does not say
     assert metrics["summary"]["aligned"] == COUNT
     assert {"reading", "alignment", "total"} <= set(metrics["stage_cpu_seconds"])
     assert all(len(column) == COUNT for column in metrics["particles"].values())

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
+from torchsag.alignment.learnt import Learnt
 from torchsag.geometry import Poses, Symmetry
 from torchsag.likelihood.modes import PoseModes
 from torchsag.likelihood.noise_shape import NoiseShape
@@ -142,6 +143,16 @@ class CalibratingAligner(PreparedAligner, Protocol):
 
         Such as the average of as many other particles. What stands out of a map is still looked for in its own.
         """
+        ...
+
+
+@runtime_checkable
+class LearningAligner(PreparedAligner, Protocol):
+    """A prepared aligner that can say what it has learnt of reference and noise."""
+
+    @property
+    def learnt(self) -> Learnt:
+        """What it goes by."""
         ...
 
 

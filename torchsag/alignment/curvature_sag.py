@@ -35,6 +35,7 @@ from torchsag.alignment.aligner import AlignmentResult, PreparedAligner
 from torchsag.alignment.coarse_to_fine import CoarseToFine
 from torchsag.alignment.given import checked_batch, checked_reference
 from torchsag.alignment.joint_curvature_sag import JointCurvatureSAG
+from torchsag.alignment.learnt import Learnt
 from torchsag.errors import InputError
 from torchsag.geometry import Poses, Symmetry
 from torchsag.geometry.precision import exact
@@ -60,6 +61,7 @@ _SAME_INFORMATION = 0.03
 _ALL_OF_IT = 0.05  # of the pose information
 # With exact references at SNR 0.1 to 0.003 the difference was at most 0.03, with others at least 0.16.
 _AT_ITS_WORD = 0.06
+_LEFT_OUT = 0.5  # surroundings of less than this strength, in the mean of shells, count as left out
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,19 @@ class PreparedCurvatureSAG:
         """See `torchsag.alignment.aligner.BandLimitedAligner`; a mask brings in all shells."""
         searched = getattr(self._search, "max_shell", None)
         return None if searched is None or self._mask is not None else max(searched, self._table.max_shell)
+
+    @property
+    def learnt(self) -> Learnt:
+        """See `torchsag.alignment.aligner.LearningAligner`."""
+        reach, surroundings = self._given.box[0] * self._given.voxel_size, self._strength.surroundings
+        return Learnt(
+            amplitude_by_shell=tuple(self._strength.amplitude[: self.last_shell].tolist()),
+            finest_angstrom=reach / self.last_shell,
+            surroundings_left_out=surroundings is not None
+            and float(surroundings[: self.last_shell].mean()) < _LEFT_OUT,
+            variances_times=self._noise.excess / self._independent,
+            noise_is_even=self._noise.power is None,
+        )
 
     @exact
     def calibrated(self, particles: ParticleBatch) -> PreparedCurvatureSAG:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from torchsag.report.distributions import distribution_section
+from torchsag.report.learnt import reference_words
 from torchsag.report.page import Section
 from torchsag.report.particles import believed, numbers
 
@@ -23,5 +24,5 @@ def expected_errors_section(metrics: Mapping[str, Any], condition: str = "") -> 
         "expected rotation error (°)": numbers(metrics, "rotation_sigma_deg"),
         "expected shift error (Å)": numbers(metrics, "shift_sigma_angstrom"),
     }
-    text = f"From each particle's own pose covariance (root of its trace){condition}."
-    return distribution_section("Expected errors", expected, text)
+    text = f"From each particle's own pose covariance (root of its trace){condition}. {reference_words(metrics)}"
+    return distribution_section("Expected errors", expected, text.strip())

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchsag.alignment.aligner import Aligner
+from torchsag.alignment.aligner import Aligner, LearningAligner
+from torchsag.alignment.learnt import Learnt
 from torchsag.averaging.frames import symmetrised
 from torchsag.errors import InputError
 from torchsag.evaluation import Frame, PoseErrors, SameFrame, compare_poses
@@ -164,7 +165,7 @@ class Align(ParticleRun):
             inputs = self._in_the_hand_of_the_particles(inputs)
             if self.parallel.is_root:
                 job.plan(phases(len(inputs.particles), inputs.particles.box[0], part))
-            columns = self._align(inputs, checkpoint, part)
+            columns, learnt = self._align(inputs, checkpoint, part)
             if part is not None:
                 return (self._outcome_of(part, columns) if self.parallel.is_root else Outcome()), columns, None
             aligned = self._aligned(columns) if self.parallel.is_root else (np.zeros(0, int), Poses.identity(0))
@@ -179,7 +180,7 @@ class Align(ParticleRun):
                 return Outcome(), columns, None
             columns = _without(columns, {int(kept[position]): reason for position, reason in lost.items()})
             job.begin("verdict and results")
-            outcome = self._publish(inputs, columns, average, provenance)
+            outcome = self._publish(inputs, columns, average, learnt, provenance)
             checkpoint.remove()
         return outcome, columns, average
 
@@ -189,8 +190,10 @@ class Align(ParticleRun):
         )
         return replace(inputs, reference=reference, mirrored=mirrored)
 
-    def _align(self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None) -> Columns:
-        """One row for each particle that is done, on the root."""
+    def _align(
+        self, inputs: _Inputs, checkpoint: Checkpoint | None, part: Part | None
+    ) -> tuple[Columns, Learnt | None]:
+        """One row for each particle that is done, on the root, and what the method has learnt before."""
         particles, device = inputs.particles, inputs.device
         reference = symmetrised(inputs.reference, inputs.symmetry)
         method = self.method.prepare(reference, inputs.symmetry, device)
@@ -200,7 +203,8 @@ class Align(ParticleRun):
         rows = range(count) if part is None else part.rows(count)
         signatures = [] if checkpoint is None else particle_signatures(particles)
         job.begin("aligning")
-        return self.sharing(aligner, self.chunk, self.parallel, checkpoint, signatures, rows)
+        columns = self.sharing(aligner, self.chunk, self.parallel, checkpoint, signatures, rows)
+        return columns, method.learnt if isinstance(method, LearningAligner) else None
 
     def _aligned(self, columns: Columns) -> tuple[np.ndarray, Poses]:
         """The particles that have a pose, and their poses."""
@@ -217,7 +221,14 @@ class Align(ParticleRun):
         centres = listed_origins(particles, truth)
         return _Inputs(particles, reference, Symmetry(self.symmetry), pick_device(self.device), truth, centres, found)
 
-    def _publish(self, inputs: _Inputs, columns: Columns, average: DensityMap, provenance: Provenance) -> Outcome:
+    def _publish(
+        self,
+        inputs: _Inputs,
+        columns: Columns,
+        average: DensityMap,
+        learnt: Learnt | None,
+        provenance: Provenance,
+    ) -> Outcome:
         rows, _ = self._aligned(columns)
         result = to_result(columns, rows)
         kept = inputs.particles.select(rows.tolist())
@@ -232,7 +243,7 @@ class Align(ParticleRun):
                 self.skip_bad,
             )
             verdict = self._judge(inputs, rows, result.poses, columns["fault"].tolist())
-            metrics = self._metrics(inputs, columns, provenance)
+            metrics = self._metrics(inputs, columns, learnt, provenance)
             metrics = _with_verdict(metrics, verdict)
             write_metrics(staging / "metrics.json", metrics)
             write_set_aside(staging / "set_aside.txt", columns["fault"])
@@ -276,7 +287,9 @@ class Align(ParticleRun):
         note = "when all parts are done, the same command without part= writes the results"
         return Outcome(f"align, part {part.number} of {part.total}", ("", "value"), rows, (note,))
 
-    def _metrics(self, inputs: _Inputs, columns: Columns, provenance: Provenance) -> dict[str, Any]:
+    def _metrics(
+        self, inputs: _Inputs, columns: Columns, learnt: Learnt | None, provenance: Provenance
+    ) -> dict[str, Any]:
         table = alignment_columns(inputs.particles, columns, self._errors(inputs, columns))
         return {
             **surroundings(provenance, self.seed, inputs.device, self.parallel.size),
@@ -285,6 +298,7 @@ class Align(ParticleRun):
             "particle_list": self.particles,
             "reference": self.reference,
             "reference_mirrored": inputs.mirrored,
+            "learnt": None if learnt is None else learnt.record(),
             "box": inputs.particles.box,
             "voxel_size_angstrom": inputs.particles.voxel_size,
             "summary": {**alignment_summary(table), "wall_seconds": round(provenance.seconds, 3)},
@@ -329,6 +343,9 @@ def _outcome(out: Path, metrics: dict[str, Any]) -> Outcome:
     for name, label, digits in _SHOWN:
         if summary.get(name) is not None:
             rows.append((label, f"{summary[name]:.{digits}f}"))
+    learnt = metrics["learnt"]
+    if learnt is not None:
+        rows.append(("finest detail of the reference that counts (angstrom)", f"{learnt['finest_angstrom']:.1f}"))
     notes = [*files_made(out, ("poses.star", "average.mrc", "metrics.json"))]
     if metrics["reference_mirrored"]:
         notes.append("poses and average.mrc are of the mirror image of the reference, z (of T x) counted backwards")
