@@ -5,6 +5,7 @@
     python experiments/benchmarks/align.py --candidates 12 24 48  # and with the number of candidates
     python experiments/benchmarks/align.py --methods curvature_sag sag --snrs 0.1 0.01 0.003 --particles 20
     python experiments/benchmarks/align.py --set method.search.num_candidates=48   # any setting of the method
+    python experiments/benchmarks/align.py --beside OLDER.json    # ratios to what another commit took here just before
 
 Particles are simulated by the fast pipeline (SNR: variance of the signal over the box by the noise variance per voxel,
 before the wedge), written to disk, and aligned from disk with the exact reference and no prior pose. CPU seconds count
@@ -77,6 +78,7 @@ def main() -> None:
                             case = Case(structure, method, snr, tilt, box, candidates)
                             rows.append(_run(case, Path(folder), reference, symmetry, truth, bound, options))
                             print(_line(rows[-1]), flush=True)
+    older = _beside(options.beside, rows)
     record = {
         "what": __doc__.splitlines()[0],
         "date": date.today().isoformat(),
@@ -85,6 +87,7 @@ def main() -> None:
         "versions": versions(),
         "particles": options.particles,
         "settings": options.set,
+        **older,
         "rows": rows,
     }
     write_text(options.out, json.dumps(record, indent=1) + "\n")
@@ -93,7 +96,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="+", default=["curvature_sag"])
-    parser.add_argument("--structures", nargs="+", default=["ribosome"], help="ribosome, groel, or a map file")
+    parser.add_argument("--structures", nargs="+", default=["ribosome"], help="ribosome, sharp, groel, or a map file")
     parser.add_argument("--snrs", nargs="+", type=float, default=[0.1, 0.03, 0.01, 0.003])
     parser.add_argument("--tilts", nargs="+", type=float, default=[60.0], help="half the tilt range, degrees")
     parser.add_argument("--boxes", nargs="+", type=int, default=[64])
@@ -104,6 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--set", nargs="*", default=[], help="settings as for torchsag align, such as method.margin=20")
+    parser.add_argument("--beside", type=Path, help="what the same command left with another commit on this machine")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     return parser.parse_args()
 
@@ -112,6 +116,8 @@ def _structure(name: str, box: int) -> tuple[DensityMap, Symmetry]:
     """A structure in a box whose extent is that of 64 voxels of 6 angstrom, or a map file resampled to the box."""
     if name == "ribosome":
         return density_of(ribosome_phantom(), box, 384 / box, 12.0), Symmetry("C1")
+    if name == "sharp":  # the same in voxels of 10 angstrom, without any blur: information up to the Nyquist limit
+        return density_of(ribosome_phantom(), box, 640 / box), Symmetry("C1")
     if name == "groel":
         return density_of(groel_phantom(), box, 384 / box, 3.0), Symmetry("D7")
     given = read_map(name)
@@ -217,6 +223,20 @@ def _line(row: dict) -> str:
         f"  rms/bound {row['rotation_over_bound']:.2f} {row['shift_over_bound']:.2f}  calibration {calibration}"
         f"  {1000 * row['cpu_seconds_per_particle']:.1f} ms CPU  {row['peak_memory_mib']:.0f} MiB"
     )
+
+
+def _beside(older: Path | None, rows: list[dict]) -> dict:
+    """Give each row what another commit took for it; which commit that was."""
+    if older is None:
+        return {}
+    record = json.loads(older.read_text())
+    names = ("structure", "method", "snr", "tilt", "box", "candidates")
+    known = {tuple(row[name] for name in names): row for row in record["rows"]}
+    for row in rows:
+        other = known[tuple(row[name] for name in names)]
+        row["before"] = {name: other[name] for name in row if name.endswith(("seconds_per_particle", "cpu_seconds"))}
+        row["before"] |= {name: other[name] for name in row if name.endswith(("over_bound", "success"))}
+    return {"before": {"commit": record["commit"], "date": record["date"]}}
 
 
 def _commit() -> str:
