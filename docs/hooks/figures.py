@@ -69,6 +69,8 @@ def _alignment(name: str, heading: str, label: Callable[[Record], str], structur
         heading, "within 10 deg", "median error", "rms error / Cramer-Rao bound (rotation, shift)",
         "95 % ellipsoid holds the truth", "CPU per particle",
     )  # fmt: skip
+    if "before" in measured:
+        head = (*head, f"commit {measured['before']['commit']} beside it")
     rows = [
         (
             label(row),
@@ -77,6 +79,7 @@ def _alignment(name: str, heading: str, label: Callable[[Record], str], structur
             f"{row['rotation_over_bound']:.2f}, {row['shift_over_bound']:.2f}",
             "" if row["inside_95"] is None else f"{100 * row['inside_95']:.1f} %",
             f"{1000 * row['cpu_seconds_per_particle']:.0f} ms",
+            *([f"{1000 * row['before']['cpu_seconds_per_particle']:.0f} ms"] if "before" in row else []),
         )
         for row in measured["rows"]
         if Path(row["structure"]).name == structure
@@ -450,6 +453,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
     "real_map": lambda: _alignment("align_real_map", "SNR", _snr, "emd_3420_10.48A.mrc.gz"),
+    "sharp_map": lambda: _alignment("align_sharp_map", "SNR", _snr, "sharp"),
     "candidates": lambda: _alignment("align_candidates", "candidates", lambda row: f"{row['candidates']}"),
     "tilts": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr),
     "symmetric": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr, "groel"),
