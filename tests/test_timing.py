@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from torchsag.timing import StageClock, stage
 
@@ -28,3 +29,18 @@ def test_a_stage_that_fails_is_counted_and_clocks_nest():
             pass
     assert set(inner.wall_seconds) == {"work"}
     assert set(outer.wall_seconds) == {"rest"}
+
+
+def test_a_gpu_in_use_is_waited_for_at_both_ends_of_a_stage(monkeypatch):
+    order = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: order.append("waited"))
+    with stage("nobody listens"):
+        pass
+    with StageClock(), stage("work"):
+        order.append("worked")
+    assert order == ["waited", "worked", "waited"]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    with StageClock(), stage("work"):
+        pass
+    assert len(order) == 3

@@ -6,10 +6,14 @@ Any layer may mark a stage; a workflow collects::
         with stage("search"):
             ...
     clock.cpu_seconds["search"]
+
+A GPU computes later than it is asked to: while somebody listens, it is waited for at both ends of a stage, so that each
+pays for its own work.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -43,9 +47,18 @@ def stage(name: str) -> Iterator[None]:
     if clock is None:
         yield
         return
+    _wait_for_gpu()
     cpu, wall = time.process_time(), time.perf_counter()
     try:
         yield
     finally:
+        _wait_for_gpu()
         clock.cpu_seconds[name] += time.process_time() - cpu
         clock.wall_seconds[name] += time.perf_counter() - wall
+
+
+def _wait_for_gpu() -> None:
+    """Until the GPU in use, if there is one, has done what it was asked to; one that nobody uses is left alone."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
