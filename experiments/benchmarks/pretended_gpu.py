@@ -280,6 +280,7 @@ def pretended_gpu(counts: Counts | None = None, fused: bool = True):
         stack.enter_context(mock.patch("torch.cuda.device_count", return_value=1))
         stack.enter_context(mock.patch("torch.cuda.get_device_name", return_value="a pretended GPU"))
         stack.enter_context(mock.patch("torch.cuda.synchronize"))
+        stack.enter_context(mock.patch("torch.cuda.mem_get_info", return_value=(80 * 10**9, 96 * 10**9)))
         stack.enter_context(mock.patch.object(OnGPU, "counts", counts))
         stack.enter_context(_Inner())
         stack.enter_context(_Factories())

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
-from torchsag.runs.chunked_alignment import _columns, _Gathered, remaining_chunks
+from torchsag.alignment.aligner import AlignmentResult
+from torchsag.geometry import Poses
+from torchsag.particles import ParticleSet
+from torchsag.runs.chunked_alignment import ChunkAligner, _columns, _Gathered, remaining_chunks
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])
@@ -37,3 +41,39 @@ def test_chunks_are_gathered_in_the_order_of_their_rows_without_keeping_them():
     assert found["fault"].dtype.kind == "U"
     assert found["covariances"].shape == (5, 6, 6)
     assert found["stage_cpu_seconds.reading"].tolist() == [1.0]
+
+
+def _aligner(method):
+    density = torch.rand(5, 8, 8, 8, generator=torch.Generator().manual_seed(1))
+    return ChunkAligner(ParticleSet.from_arrays(density, 4.0, names=list("01234")), method, torch.device("cpu"), 0, False)
+
+
+def _found(particles):
+    numbers = torch.tensor([float(name) for name in particles.names])
+    poses = Poses.identity(len(numbers))
+    known = torch.eye(6).repeat(len(numbers), 1, 1)
+    return AlignmentResult(poses, numbers, known, numbers, torch.ones(len(numbers), dtype=torch.bool), numbers)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_where_memory_runs_out_half_of_the_particles_are_aligned_at_a_time(most):
+    sizes = []
+
+    def method(particles):
+        if len(particles) > most:
+            raise torch.OutOfMemoryError("no room")
+        sizes.append(len(particles))
+        return _found(particles)
+
+    columns = _aligner(method)(range(5))
+    assert columns["scores"].tolist() == [0, 1, 2, 3, 4]
+    assert max(sizes) <= most
+    assert sum(sizes) == 5
+
+
+def test_a_particle_that_memory_does_not_hold_at_all_ends_the_run():
+    def method(particles):
+        raise torch.OutOfMemoryError("no room")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        _aligner(method)(range(3))

@@ -87,7 +87,7 @@ def align(
     voxel_size: float | int | None = None,
     tilt_range: TiltRangeLike = None,
     device: str = "auto",
-    chunk: int = 64,
+    chunk: int | None = None,
     seed: int = 0,
     skip_bad: bool = False,
     out: str | Path | None = None,
@@ -113,7 +113,8 @@ def align(
     device
         ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes a GPU where there is one.
     chunk
-        Particles aligned at a time; results do not depend on it.
+        Particles aligned at a time; results do not depend on it. None takes 64 on a CPU, and what the memory of a GPU
+        holds there.
     seed
         Of what methods draw at random.
     skip_bad
@@ -132,7 +133,8 @@ def align(
     target = density_map("reference", reference, given)
     group = point_group(symmetry)
     aligner = aligner_of(method)
-    whole_number("chunk", chunk, 1)
+    if chunk is not None:
+        whole_number("chunk", chunk, 1)
     whole_number("seed", seed, 0)
     if settings.get("part") is not None:
         raise InputError(f"part: expected none from Python, got {settings['part']!r}; `torchsag align` takes parts")

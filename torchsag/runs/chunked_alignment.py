@@ -76,7 +76,7 @@ class ChunkAligner:
         if batch is None:
             return None, []
         try:
-            parts = [self._result(batch, rows)]
+            parts = self._results(batch, rows)
         except InputError:
             raise
         except Exception as error:  # one particle's fault, of whatever kind, must not cost the others of its chunk
@@ -103,6 +103,20 @@ class ChunkAligner:
         except Exception as error:  # whatever it is, the others go on, and the reason is in the results
             faults[row] = f"particle {particle.names[0]}: alignment failed, {type(error).__name__}: {error}"
             return None
+
+    def _results(self, batch: ParticleBatch, rows: list[int]) -> list[AlignmentResult]:
+        """Of all at once, or, where a GPU's memory does not hold that, of one half after the other."""
+        try:
+            return [self._result(batch, rows)]
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+        # Outside of the handler, which keeps what was computed so far.
+        _log.info("the GPU's memory does not hold %d particles at once; aligning half of them at a time", len(rows))
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        middle = len(rows) // 2
+        return self._results(batch[:middle], rows[:middle]) + self._results(batch[middle:], rows[middle:])
 
     def _result(self, batch: ParticleBatch, rows: list[int]) -> AlignmentResult:
         torch.manual_seed(self.seed)

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+import torch
+
+from torchsag.axes import Box
 from torchsag.errors import InputError
 from torchsag.io import AssemblyFolder, read_particles, staged
 from torchsag.loggers import Logger, Started, logged
 from torchsag.parallel import Serial, Workers
 from torchsag.particles import ParticleSet, TiltStack, Weighting
 from torchsag.runs.checkpoint import Checkpoint, describe
+from torchsag.runs.chunk_size import ON_CPU, particles_at_once
+from torchsag.runs.device import pick_device
 from torchsag.runs.job import Job
 from torchsag.runs.live_page import live
 from torchsag.runs.outcome import Report
@@ -78,7 +83,8 @@ class ParticleRun(ParticleInput):
     resume
         Carry on from the last finished chunk of an unfinished run in the same folder; false starts over.
     chunk
-        Particles aligned at a time; results do not depend on it.
+        Particles aligned at a time; results do not depend on it. None takes 64 on a CPU, and on a GPU what its free
+        memory holds, at most 1024.
     seed
         Everything random follows from this number.
     device
@@ -99,7 +105,7 @@ class ParticleRun(ParticleInput):
     out: str
     skip_bad: bool = False
     resume: bool = True
-    chunk: int = 64
+    chunk: int | None = None
     seed: int = 0
     device: str = "auto"
     parallel: Workers = field(default_factory=Serial)
@@ -116,10 +122,20 @@ class ParticleRun(ParticleInput):
     })  # fmt: skip
 
     def __post_init__(self):
-        if self.chunk < 1:
+        if self.chunk is not None and self.chunk < 1:
             raise InputError(f"chunk: expected at least 1 particle, got {self.chunk}")
         if self.seed < 0:
             raise InputError(f"seed: expected a whole number of at least 0, got {self.seed}")
+
+    def at_once(self, box: Box) -> int:
+        """Particles aligned at a time, the same on every process; all of them ask."""
+        if self.chunk is not None:
+            return self.chunk
+        device = pick_device(self.device)
+        if device.type == "cpu":
+            return ON_CPU
+        sharing = -(-self.parallel.size // torch.cuda.device_count())
+        return self.parallel.broadcast(particles_at_once(device, box, sharing))
 
     def read(self, skip_bad: bool = False) -> ParticleSet:
         """The particles, their volumes unread, to come by way of `staging`; tilt stacks are assembled once a run."""

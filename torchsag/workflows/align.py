@@ -173,8 +173,9 @@ class Align(ParticleRun):
             job.begin("averaging")
             usable = inputs.particles.select(kept.tolist())
             lost: dict[int, str] = {}
+            at_once = self.at_once(usable.box)
             average = average_at(
-                usable, poses, inputs.symmetry, inputs.device, self.chunk, self.parallel, self.skip_bad, lost
+                usable, poses, inputs.symmetry, inputs.device, at_once, self.parallel, self.skip_bad, lost
             )
             if checkpoint is None:
                 return Outcome(), columns, None
@@ -203,7 +204,7 @@ class Align(ParticleRun):
         rows = range(count) if part is None else part.rows(count)
         signatures = [] if checkpoint is None else particle_signatures(particles)
         job.begin("aligning")
-        columns = self.sharing(aligner, self.chunk, self.parallel, checkpoint, signatures, rows)
+        columns = self.sharing(aligner, self.at_once(particles.box), self.parallel, checkpoint, signatures, rows)
         return columns, method.learnt if isinstance(method, LearningAligner) else None
 
     def _aligned(self, columns: Columns) -> tuple[np.ndarray, Poses]:

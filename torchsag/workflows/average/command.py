@@ -251,7 +251,7 @@ class Average(AveragingSettings, ParticleRun):
             mask=self.mask,
             coarsest_angstrom=self.initial_resolution_angstrom,
             device=pick_device(self.device),
-            chunk=self.chunk,
+            chunk=self.at_once(particles.box),
             workers=self.parallel,
             seed=self.seed,
             skip_bad=self.skip_bad,

@@ -57,10 +57,11 @@ class EachToItsOwn:
     def __call__(self, particles: ParticleBatch) -> AlignmentResult:
         """Align a batch; fastest where particles of one part stand together."""
         part = torch.tensor([self.part_of[name] for name in particles.names], device=particles.weight_index.device)
-        rows = [torch.isin(part, parts).nonzero()[:, 0] for parts, _ in self._groups]
+        groups = [(parts.to(part.device), align) for parts, align in self._groups]
+        rows = [torch.isin(part, parts).nonzero()[:, 0] for parts, _ in groups]
         results = [
             align(particles if len(some) == len(part) else particles[some], torch.searchsorted(parts, part[some]))
-            for (parts, align), some in zip(self._groups, rows, strict=True)
+            for (parts, align), some in zip(groups, rows, strict=True)
             if len(some)
         ]
         return AlignmentResult.concatenate(results)[torch.cat(rows).argsort()]

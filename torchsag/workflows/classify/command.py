@@ -26,6 +26,7 @@ from torchsag.geometry import Poses
 from torchsag.particles import ParticleError, ParticleSet
 from torchsag.runs import job
 from torchsag.runs.checkpoint import Checkpoint
+from torchsag.runs.chunk_size import ON_CPU
 from torchsag.runs.device import pick_device
 from torchsag.runs.half_mapper import HalfMapper
 from torchsag.runs.hand import refuse_without_reference
@@ -274,7 +275,7 @@ class Classify(ClassificationSettings, ParticleRun):
         checkpoint = self.open_checkpoint(**settings)
         gone: dict[int, str] = {}
         if checkpoint is not None and begun_with.is_known(checkpoint):
-            gone = begun_with.gone_since(checkpoint, particles, Path(self.out), self.chunk, self.skip_bad)
+            gone = begun_with.gone_since(checkpoint, particles, Path(self.out), self.chunk or ON_CPU, self.skip_bad)
         elif checkpoint is not None:  # of anything else that is there nobody knows what files it was made from
             checkpoint = replace(self, resume=False).open_checkpoint(**settings)
             assert checkpoint is not None
@@ -336,7 +337,8 @@ class Classify(ClassificationSettings, ParticleRun):
             return load_usable(particles, rows, skip_bad=self.skip_bad)[2]
 
         count = len(particles)
-        chunks = [range(start, min(start + self.chunk, count)) for start in range(0, count, self.chunk)]
+        size = self.chunk or ON_CPU  # they are only read
+        chunks = [range(start, min(start + size, count)) for start in range(0, count, size)]
         bad: dict[int, str] = {}
         for _, found in self.parallel.map_chunks(faults, chunks):
             bad.update(found)
@@ -358,7 +360,7 @@ class Classify(ClassificationSettings, ParticleRun):
             mask=self.mask,
             coarsest_angstrom=self.initial_resolution_angstrom,
             device=pick_device(self.device),
-            chunk=self.chunk,
+            chunk=self.at_once(particles.box) if self.parallel.size == 1 else self.chunk or ON_CPU,
             workers=self.parallel,
             seed=self.seed,
             skip_bad=self.skip_bad,
