@@ -45,7 +45,8 @@ def test_chunks_are_gathered_in_the_order_of_their_rows_without_keeping_them():
 
 def _aligner(method):
     density = torch.rand(5, 8, 8, 8, generator=torch.Generator().manual_seed(1))
-    return ChunkAligner(ParticleSet.from_arrays(density, 4.0, names=list("01234")), method, torch.device("cpu"), 0, False)
+    particles = ParticleSet.from_arrays(density, 4.0, names=list("01234"))
+    return ChunkAligner(particles, method, torch.device("cpu"), 0, False)
 
 
 def _found(particles):
