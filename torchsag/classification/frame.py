@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchsag.classification.evidence import Prior, Views
 from torchsag.classification.mates import symmetry_mates
+from torchsag.classification.shared_turns import SharedTurns
 from torchsag.fourier import from_half_spectrum, resample, to_half_spectrum
 from torchsag.geometry import Poses, Symmetry
 from torchsag.likelihood.noise_spectrum import residual_spectrum
@@ -105,24 +106,30 @@ class CommonFrame:
         return from_half_spectrum(spectrum, self.average.box)
 
     @cached_property
+    def _turns(self) -> SharedTurns:
+        """What serves several of the rotations: under turns that mask and average do not tell apart."""
+        mask = None if self.mask is None else self._small_mask
+        return SharedTurns.under(self.common_symmetry, self.symmetry, self.mates, self.band, self._unmasked, mask)
+
+    @cached_property
     def _points(self) -> Float[Tensor, "points 3"]:
-        """The band turned to every mate and by every symmetry operation, mates first."""
-        turns = torch.einsum("mij,gjk->mgik", self.mates, self.symmetry.rotations.to(self.mates))
-        frequencies = self.band.frequencies.to(turns)
-        return torch.einsum("mgij,qj->mgqi", turns, frequencies).reshape(-1, 3).contiguous()
+        """The band turned by every rotation that is looked at."""
+        frequencies = self.band.frequencies.to(self._turns.rotations)
+        return torch.einsum("rij,qj->rqi", self._turns.rotations, frequencies).reshape(-1, 3).contiguous()
 
     def _seen(self, value: Tensor, weight: Tensor, noise: Float[Tensor, "particles coefficients"]) -> Views:
         """One candidate pose of some particles, at all mates."""
-        shape = (len(self.mates), self.symmetry.order, len(self.band))
-        scale = noise.rsqrt()[:, None, None]
+        shape = (-1, len(self.band))
+        scale = noise.rsqrt()[:, None]
         weight = weight.unflatten(1, shape) * scale
         value = value.unflatten(1, shape) * ((2 / self.average.box[0] ** 3) ** 0.5 * scale)
         seen, average = self._masked(value), self._masked(self._unmasked * weight)
-        data = (weight * (seen - average)).sum(2)
+        data = self._turns.summed(weight * (seen - average))
         squares = weight.square()
-        power = torch.where(weight > 0, seen.abs().square(), 0).sum((2, 3))
+        power = torch.where(weight > 0, seen.abs().square(), 0).sum(2)
         gain = weight * (self.common.conj() * seen).real - 0.5 * squares * self.common.abs().square()
-        return Views(data, squares.sum(2), power, gain.sum((2, 3)) / self.symmetry.order)
+        common = self._turns.totals(gain.sum(2)) / self.symmetry.order
+        return Views(data, self._turns.summed(squares), self._turns.totals(power), common)
 
     @cached_property
     def _unmasked(self) -> Complex[Tensor, " coefficients"]:
