@@ -276,6 +276,30 @@ def _average_speed() -> str:
     return _table(head, rows)
 
 
+def _hard_cases() -> str:
+    """Refinements of hard particles, two programs side by side."""
+    programs = {"torchsag": "torchsag", "relion": "RELION"}
+    head = (
+        "case", "particles", "program", "FSC 0.5 with the truth", "sum of that FSC over shells",
+        "FSC 0.143 of the halves", "CPU s",
+    )  # fmt: skip
+    rows = [
+        (
+            entry["case"]["what"], str(entry["case"]["particles"]), name, _angstrom(run["truth_0.5_angstrom"]),
+            f"{run['truth_area_shells']:.1f}" if "truth_area_shells" in run else "",
+            _angstrom(run["half_map_0.143_angstrom"]), f"{run['cpu_seconds']:.0f}",
+        )
+        for entry in _read("hard_cases")["cases"].values()
+        for key, name in programs.items()
+        if (run := entry.get(key))
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def _angstrom(resolution: float | None) -> str:
+    return "none" if resolution is None else f"{resolution:.1f} Å"
+
+
 def _kept_transforms() -> str:
     """What half precision costs."""
     head = (
@@ -463,6 +487,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "convergence": _convergence,
     "averaging": _averaging,
     "average_speed": _average_speed,
+    "hard_cases": _hard_cases,
     "kept_transforms": _kept_transforms,
     "learned_search": _learned_search,
     "ribosomes": _ribosomes,
