@@ -339,7 +339,7 @@ class AveragingLoop:
             "mean_ambiguity": float(result.ambiguity.nanmean()),
             "search": "local" if local else "global",
             "symmetry": self.symmetry.name if symmetric else "C1",
-            "settled": symmetric,
+            "settled": symmetric and not (self.given is not None and state.iteration == 0),
             "seconds": round(seconds, 1),
             **self.judge(after),
         }

@@ -89,8 +89,10 @@ class AveragingState:
     def best_iteration(self) -> int:
         """Number of the iteration with the largest area under its FSC, of those that count.
 
-        A run without a reference counts from where it imposes its symmetry: until then its frame is being found. The
-        place where a noisy curve crosses a threshold is a poorer judge: the finest of many is a lucky one.
+        A run without a reference counts from where it imposes its symmetry: until then its frame is being found. A run
+        from a map counts from its second iteration, where it has one: in the first both halves were aligned to the same
+        map, and agree in what that has wrong. The place where a noisy curve crosses a threshold is a poorer judge: the
+        finest of many is a lucky one.
         """
         counting = [row for row in self.rows if row["settled"]] or self.rows
         return max(counting, key=lambda row: row["fsc_area_shells"])["iteration"]
