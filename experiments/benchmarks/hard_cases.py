@@ -86,10 +86,11 @@ CASES = {
     "shifts": Case("SNR 0.003, D7, shifts to 8 voxels", 0.003, symmetry="D7", max_shift_voxels=8.0),
     "tilts": Case("tilt series, 3 to 6 um underfocus, dose; D7", 0.01, symmetry="D7", tilts=True),
     "filled": Case("SNR 0.01, D7, the particle fills its box", 0.01, symmetry="D7", box=48, voxel_angstrom=3.6),
-    "junk": Case("SNR 0.003, D7, 20 % of the particles show nothing", 0.003, symmetry="D7", junk=0.2),
+    "junk-D7": Case("SNR 0.003, D7, 20 % of the particles show nothing", 0.003, symmetry="D7", junk=0.2),
     "coloured": Case("SNR 0.003, D7, noise that falls with frequency", 0.003, symmetry="D7", coloured=True),
     "mass": Case("SNR 0.003, C7, 30 % of the reference's mass missing", 0.003, "capped", "C7", missing_mass=0.3),
     "010-C1": Case("SNR 0.01, ribosome without symmetry", 0.01, "ribosome", voxel_angstrom=11.0),
+    "junk": Case("20 % of the particles show nothing", 0.003, "ribosome", voxel_angstrom=11.0, junk=0.2),
     "003-C1": Case("SNR 0.003, ribosome without symmetry", 0.003, "ribosome", voxel_angstrom=11.0),
     "001-C1": Case("SNR 0.001, ribosome without symmetry", 0.001, "ribosome", voxel_angstrom=11.0),
 }  # fmt: skip
