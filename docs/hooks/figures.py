@@ -473,7 +473,6 @@ def _inexact_references() -> str:
 
 
 FIGURES: dict[str, Callable[[], str]] = {
-    "inexact_references": _inexact_references,
     "accuracy": lambda: _alignment("align", "SNR", _snr),
     "boxes": lambda: _alignment("align_boxes", "box", lambda row: f"{row['box']}"),
     "real_map": lambda: _alignment("align_real_map", "SNR", _snr, "emd_3420_10.48A.mrc.gz"),
@@ -482,6 +481,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "tilts": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr),
     "symmetric": lambda: _alignment("align_tilts", "tilts to, SNR", _tilt_and_snr, "groel"),
     "sag": lambda: _alignment("align_sag", "method, SNR", lambda row: f"`{row['method']}`, {row['snr']:g}"),
+    "inexact_references": _inexact_references,
     "methods": lambda: _comparison("figure6"),
     "optimizers": lambda: _comparison("optimizers"),
     "convergence": _convergence,

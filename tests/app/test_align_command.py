@@ -170,7 +170,7 @@ def test_read_only_out(project, capsys):
     [
         ("chunck=3", "unknown configuration key 'chunck' for align; did you mean 'chunk'?"),
         ("method.strength=-1", "still: expected strength above 0, got -1"),
-        ("chunk=some", "chunk: expected int, got 'some'"),
+        ("chunk=some", "chunk: expected int or none, got 'some'"),
         ("chunk=0", "chunk: expected at least 1 particle"),
         ("symmetry=Q3", "symmetry: expected C1, Cn, Dn"),
         ("device=quantum", "device: expected auto, cpu, cuda"),
