@@ -102,8 +102,8 @@ class CurvatureSAGAligner:
     basin_deg: float = 17.0
     mask_diameter_angstrom: float | None = None
     keep: Sequence[int] = (12, 4)
-    passes: Sequence[float] = (2.0, 1.0, 1.0)
-    margin: float = 30.0
+    passes: Sequence[float] = (2.0, 1.0, 2.0)
+    margin: float = 60.0
     calibration_particles: int = 24
 
     def __post_init__(self):
