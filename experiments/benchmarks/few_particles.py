@@ -29,11 +29,11 @@ def _forgetting(self, particles, truth, reference=None):
     return replace(_keeping(self, particles, truth, reference), given=None)
 
 
-def average(particles: Path, truth: Path, reference: Path, out: Path, keep: bool) -> dict:
+def average(particles: Path, truth: Path, reference: Path, out: Path, keep: bool, more: list[str]) -> dict:
     """Median errors by iteration, and the verdict."""
     Average._loop = _keeping if keep else _forgetting
     words = [f"particles={particles}", f"truth={truth}", f"reference={reference}", f"out={out}", "mask=from_map"]
-    if torchsag(["average", *words, "device=cpu", "threads=1"]) != 0:
+    if torchsag(["average", *words, "device=cpu", "threads=1", *more]) != 0:
         raise SystemExit("torchsag average failed")
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     errors = [round(row["median_rotation_error_deg"], 2) for row in metrics["iterations"]]
@@ -47,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--words", nargs="*", default=[], help="further words of the command")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -66,9 +67,12 @@ def main() -> None:
         for number, (name, particles, truth, reference) in enumerate(sets):
             for how, made in rows.items():
                 out = Path(temporary) / f"{how}_{number}"
-                made.append({"particles": name, **average(particles, truth, reference, out, how == "kept")})
+                made.append(
+                    {"particles": name, **average(particles, truth, reference, out, how == "kept", options.words)}
+                )
                 print(how, made[-1], flush=True)
-    result = {"what": str(__doc__).splitlines()[0], "versions": versions(), **rows}
+    what = " ".join([str(__doc__).splitlines()[0], *options.words])
+    result = {"what": what, "versions": versions(), **rows}
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
