@@ -36,8 +36,8 @@ _SAME_SHIFT = 1.0  # voxels
 # Standard errors. The last step is taken from sums that are known anyway; what then is left, about a third of it where
 # noise bends the likelihood most, adds at most 2 % to the root mean square error.
 _ARRIVED = 1.0
-# Standard errors: a last step no longer than this is an improvement. Longer ones, and a choice between contenders by what
-# such steps promise, lose poses where the reference is not exact (seen with experiments/paper/cells.py).
+# Standard errors: a last step no longer than this is an improvement. Longer ones, and a choice between contenders by
+# what such steps promise, lose poses where the reference is not exact (seen with experiments/paper/cells.py).
 _TRUSTED = 1.0
 
 
