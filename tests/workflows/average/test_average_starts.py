@@ -31,6 +31,19 @@ def test_a_reference_starts_the_run_low_passed(settings, data):
             assert float(to_half_spectrum(state.references[half, part])[0, 0, 8].abs()) < 1e-3 * float(smooth.sum())
 
 
+@pytest.mark.parametrize("from_map", [True, False])
+def test_the_first_iteration_competes_unless_both_halves_met_one_map(settings, data, from_map):
+    run = replace(settings, reference=str(data / "reference.mrc"), initial_resolution_angstrom=80.0)
+    given = read_map(data / "reference.mrc")
+    loop = run._loop(run.read(), None, given if from_map else None)
+    state, _ = loop.step(run._begin(loop, given), None)
+    assert state.best_iteration == 1  # there is no other
+    state, _ = loop.step(state, None)
+    first, second = state.rows
+    state = replace(state, rows=({**first, "fsc_area_shells": second["fsc_area_shells"] + 1}, second))
+    assert state.best_iteration == (2 if from_map else 1)
+
+
 def test_the_map_a_run_began_from_stays_in_its_references_and_nothing_of_it_beyond_the_low_pass(settings, data):
     run = replace(settings, reference=str(data / "reference.mrc"), initial_resolution_angstrom=80.0)
     given = read_map(data / "reference.mrc")

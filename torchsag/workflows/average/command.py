@@ -96,7 +96,8 @@ class Average(AveragingSettings, ParticleRun):
     converged_deg
         The run ends when poses change less than this in the median,
     patience
-        or when this many iterations bring no larger area under the FSC. The best iteration is the result.
+        or when this many iterations bring no larger area under the FSC. The best iteration is the result; the first
+        of a run from a map does not compete.
     truth
         A list of true poses of the same particles, to report errors and the oracle's FSC; None for none.
     truth_symmetry
